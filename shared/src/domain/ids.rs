@@ -1,0 +1,58 @@
+//! Identifiers: one newtype a noun, so that a photo's id can't be passed where an order's is meant.
+//!
+//! All are UUIDs of version 7 (RFC 9562): they sort by the time they were made, which keeps index
+//! pages warm and makes "newest id first" a usable lock order.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh id, later in order than every id made before it by this process.
+            #[expect(clippy::new_without_default, reason = "a default id would be a different one each time")]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// A row of `jobs`.
+    JobId
+);
+id!(
+    /// A customer, anonymous: known by a token only.
+    CustomerId
+);
+id!(
+    /// An uploaded photo.
+    PhotoId
+);
+id!(
+    /// An order of prints.
+    OrderId
+);

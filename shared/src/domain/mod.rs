@@ -1,0 +1,12 @@
+//! The print shop's vocabulary: pure types and state machines.
+//!
+//! Nothing here does IO, is async, or knows a database or a protocol.
+
+pub mod email;
+pub mod ids;
+pub mod job;
+pub mod order;
+pub mod photo;
+
+pub use email::EmailAddress;
+pub use ids::{CustomerId, JobId, OrderId, PhotoId};

@@ -1,0 +1,5 @@
+//! What `web` and `worker` both need, and nothing that only one of them does.
+//!
+//! - [`domain`]: pure types and state machines, no IO; start reading here.
+
+pub mod domain;
