@@ -3,3 +3,4 @@
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
 
 pub mod domain;
+pub mod jobs;

@@ -1,0 +1,17 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, MakeThumbnails, Queue};
+use crate::domain::OrderId;
+
+/// Fulfils an order step by step, and undoes what it did when the business says no.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FulfilOrder {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+impl Kind for FulfilOrder {
+    const NAME: &'static str = "fulfil_order";
+    const QUEUE: Queue = Queue::ORDERS;
+    const WAITS_FOR: &'static [&'static str] = &[MakeThumbnails::NAME];
+}

@@ -1,0 +1,111 @@
+//! The contract of each job kind (what web and worker agree on), and the list of all of them.
+//!
+//! A new kind: a struct with consts in a file of its own here, a handler in `worker/src/jobs/`, and a
+//! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
+//! them refuses to start.
+
+mod envelope;
+mod fulfil_order;
+mod make_thumbnails;
+mod queue;
+mod send_email;
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use envelope::{Envelope, NotAnEnvelope};
+pub use fulfil_order::FulfilOrder;
+pub use make_thumbnails::MakeThumbnails;
+pub use queue::Queue;
+pub use send_email::{EmailTemplate, SendEmail};
+
+/// A kind of job: its arguments are the struct, everything else is constant.
+///
+/// Arguments are ids and small facts, never data: a job reads its subject when it runs.
+pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The stable name in the database and on the wire. It outlives renames of the type.
+    const NAME: &'static str;
+    /// Where it is run.
+    const QUEUE: Queue;
+    /// The version of the arguments: raised when an older worker could not read them.
+    const VERSION: i32 = 1;
+    /// Failed tries since the last checkpoint before the job is `failed (exhausted)`.
+    const MAX_ATTEMPTS: i32 = 20;
+    /// How long one try may take; at most 25 minutes, because a broker gives up at 30.
+    const TIMEOUT: Duration = Duration::from_secs(300);
+    /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
+    const WAITS_FOR: &'static [&'static str] = &[];
+}
+
+/// What the program knows of a kind at run time.
+#[derive(Debug, Clone, Copy)]
+pub struct KindInfo {
+    /// See [`Kind::NAME`].
+    pub name: &'static str,
+    /// See [`Kind::QUEUE`].
+    pub queue: Queue,
+    /// See [`Kind::VERSION`].
+    pub version: i32,
+    /// See [`Kind::TIMEOUT`].
+    pub timeout: Duration,
+    /// See [`Kind::WAITS_FOR`].
+    pub waits_for: &'static [&'static str],
+}
+
+impl KindInfo {
+    const fn of<K: Kind>() -> Self {
+        Self {
+            name: K::NAME,
+            queue: K::QUEUE,
+            version: K::VERSION,
+            timeout: K::TIMEOUT,
+            waits_for: K::WAITS_FOR,
+        }
+    }
+
+    /// The kind of that name, if this program knows it.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KINDS.iter().find(|kind| kind.name == name)
+    }
+}
+
+/// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
+pub const KINDS: &[KindInfo] =
+    &[KindInfo::of::<MakeThumbnails>(), KindInfo::of::<FulfilOrder>(), KindInfo::of::<SendEmail>()];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_queue_exists() {
+        for (index, kind) in KINDS.iter().enumerate() {
+            assert!(KINDS[index + 1..].iter().all(|other| other.name != kind.name), "{}", kind.name);
+            assert!(Queue::ALL.contains(&kind.queue), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn no_try_outlives_the_brokers_patience() {
+        for kind in KINDS {
+            assert!(kind.timeout <= Duration::from_secs(25 * 60), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn kinds_wait_without_a_cycle() {
+        fn depth(kind: &KindInfo, seen: &mut Vec<&'static str>) {
+            assert!(!seen.contains(&kind.name), "{} waits for itself: {seen:?}", kind.name);
+            seen.push(kind.name);
+            for name in kind.waits_for {
+                depth(KindInfo::find(name).unwrap(), seen);
+            }
+            seen.pop();
+        }
+        for kind in KINDS {
+            depth(kind, &mut Vec::new());
+        }
+    }
+}
