@@ -2,5 +2,7 @@
 //!
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
 
+pub mod db;
 pub mod domain;
 pub mod jobs;
+pub mod tls;

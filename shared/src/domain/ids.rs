@@ -13,6 +13,8 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+        #[diesel(sql_type = crate::db::sql_types::Id)]
         #[serde(transparent)]
         pub struct $name(pub Uuid);
 
@@ -55,4 +57,8 @@ id!(
 id!(
     /// An order of prints.
     OrderId
+);
+id!(
+    /// One start of a worker process: new each time, so that a restarted one owns no old lease.
+    WorkerId
 );

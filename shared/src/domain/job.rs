@@ -8,7 +8,19 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Where a job is in its life, as stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Text)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// Must happen, not before `run_at`.
@@ -67,7 +79,19 @@ impl JobState {
 }
 
 /// Why a job is `failed`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    diesel::expression::AsExpression,
+    diesel::deserialize::FromSqlRow,
+)]
+#[diesel(sql_type = diesel::sql_types::Text)]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     /// No retry can help: the handler said so.
@@ -132,6 +156,99 @@ pub fn transition(state: JobState, event: JobEvent) -> Option<JobState> {
     })
 }
 
+/// How a run of a job ended, before the rules below decide what that makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The handler is done.
+    Succeeded,
+    /// The handler undid everything, or there was nothing to undo.
+    Cancelled,
+    /// No retry can help.
+    Discarded,
+    /// It failed; try again after the backoff, or after the delay that it asks for.
+    Retry(Option<Duration>),
+    /// It could not be tried: come back later, nothing burnt.
+    Snooze(Duration),
+    /// The process stops: put back at once, nothing burnt.
+    Release,
+    /// It waits for other jobs; `true` while one of them is unfinished.
+    Wait(bool),
+    /// Its lease lapsed: the worker is gone, or frozen.
+    Lapsed,
+}
+
+/// What the rules need to know of a job's row, as it is when the run ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Failed or killed tries since the last checkpoint, the one that ends included.
+    pub attempt: i32,
+    /// Tries allowed.
+    pub max_attempts: i32,
+    /// Lapses so far, not counting the one that may be happening.
+    pub kills: i32,
+    /// Whether the handler is undoing.
+    pub undoing: bool,
+    /// Whether somebody asked to cancel it.
+    pub cancel_requested: bool,
+}
+
+/// What becomes of the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// The next state.
+    pub state: JobState,
+    /// Set exactly when the state is `failed`.
+    pub failure: Option<Failure>,
+    /// The attempts left on the row: given back when the run was no try.
+    pub attempt: i32,
+    /// For `pending`: how long until it is due.
+    pub delay: Duration,
+}
+
+/// A job that took its worker down this often is not tried again.
+pub const MAX_KILLS: i32 = 5;
+
+/// Decides what the end of a run makes of a job. `random` in `0.0..1.0` is for the backoff's jitter.
+///
+/// - A cancel that was asked for and not yet turned into undo makes the job due now, whatever else
+///   happened short of a final end; neither exhaustion nor killing ends it.
+/// - Undo is never given up: it retries with backoff, without limit.
+pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
+    let cancel_due = facts.cancel_requested && !facts.undoing;
+    let over = |state, failure| Verdict { state, failure, attempt: facts.attempt, delay: Duration::ZERO };
+    let put_back = |attempt, delay| Verdict {
+        state: JobState::Pending,
+        failure: None,
+        attempt,
+        delay: if cancel_due { Duration::ZERO } else { delay },
+    };
+    let given_back = (facts.attempt - 1).max(0);
+    let later = backoff(facts.attempt, random);
+    let may_fail = !cancel_due && !facts.undoing;
+    match ending {
+        Ending::Succeeded => over(JobState::Succeeded, None),
+        Ending::Cancelled => over(JobState::Cancelled, None),
+        Ending::Discarded if facts.undoing => put_back(facts.attempt, later),
+        Ending::Discarded => over(JobState::Failed, Some(Failure::Discarded)),
+        Ending::Retry(_) if may_fail && facts.attempt >= facts.max_attempts => {
+            over(JobState::Failed, Some(Failure::Exhausted))
+        }
+        Ending::Retry(asked) => put_back(facts.attempt, asked.unwrap_or(later)),
+        Ending::Lapsed
+            if may_fail && (facts.attempt >= facts.max_attempts || facts.kills + 1 >= MAX_KILLS) =>
+        {
+            over(JobState::Failed, Some(Failure::Killed))
+        }
+        Ending::Lapsed => put_back(facts.attempt, later),
+        Ending::Snooze(delay) => put_back(given_back, delay),
+        Ending::Release => put_back(given_back, Duration::ZERO),
+        Ending::Wait(true) if !cancel_due => {
+            Verdict { state: JobState::Waiting, failure: None, attempt: given_back, delay: Duration::ZERO }
+        }
+        Ending::Wait(_) => put_back(given_back, Duration::ZERO),
+    }
+}
+
 /// The longest delay between two attempts, before jitter.
 pub const MAX_BACKOFF: Duration = Duration::from_secs(600);
 
@@ -182,6 +299,78 @@ mod tests {
             assert!(state.is_final());
             assert_eq!(transition(state, JobEvent::Claim), None);
             assert_eq!(transition(state, JobEvent::Relay), None);
+        }
+    }
+
+    const FACTS: Facts =
+        Facts { attempt: 3, max_attempts: 20, kills: 0, undoing: false, cancel_requested: false };
+
+    fn outcome(facts: Facts, ending: Ending) -> (JobState, Option<Failure>, i32, u64) {
+        let verdict = decide(facts, ending, 0.5);
+        (verdict.state, verdict.failure, verdict.attempt, verdict.delay.as_secs())
+    }
+
+    #[test]
+    fn each_ending_of_an_ordinary_run_has_its_verdict() {
+        use JobState as S;
+        let hour = Duration::from_secs(3600);
+        let table = [
+            (Ending::Succeeded, (S::Succeeded, None, 3, 0)),
+            (Ending::Discarded, (S::Failed, Some(Failure::Discarded), 3, 0)),
+            (Ending::Retry(None), (S::Pending, None, 3, 8)),
+            (Ending::Retry(Some(hour)), (S::Pending, None, 3, 3600)),
+            (Ending::Snooze(hour), (S::Pending, None, 2, 3600)),
+            (Ending::Release, (S::Pending, None, 2, 0)),
+            (Ending::Wait(true), (S::Waiting, None, 2, 0)),
+            (Ending::Wait(false), (S::Pending, None, 2, 0)),
+            (Ending::Lapsed, (S::Pending, None, 3, 8)),
+        ];
+        for (ending, expected) in table {
+            assert_eq!(outcome(FACTS, ending), expected, "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_and_the_last_kill_fail_the_job() {
+        let last = Facts { attempt: 20, ..FACTS };
+        assert_eq!(outcome(last, Ending::Retry(None)).1, Some(Failure::Exhausted));
+        assert_eq!(outcome(last, Ending::Lapsed).1, Some(Failure::Killed));
+        let killer = Facts { kills: MAX_KILLS - 1, ..FACTS };
+        assert_eq!(outcome(killer, Ending::Lapsed).1, Some(Failure::Killed));
+        assert_eq!(outcome(killer, Ending::Retry(None)).1, None);
+    }
+
+    #[test]
+    fn a_cancel_that_was_asked_for_makes_the_job_due_now_and_saves_it_from_failing() {
+        let asked = Facts { attempt: 20, kills: 9, cancel_requested: true, ..FACTS };
+        let hour = Duration::from_secs(3600);
+        for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Snooze(hour), Ending::Wait(true)] {
+            let (state, failure, _, delay) = outcome(asked, ending);
+            assert_eq!((state, failure, delay), (JobState::Pending, None, 0), "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn undo_is_never_given_up_and_keeps_its_backoff() {
+        let undoing = Facts { attempt: 25, kills: 9, undoing: true, cancel_requested: true, ..FACTS };
+        for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Discarded] {
+            let (state, failure, _, delay) = outcome(undoing, ending);
+            assert_eq!((state, failure, delay), (JobState::Pending, None, 600), "{ending:?}");
+        }
+    }
+
+    #[test]
+    fn every_verdict_is_a_legal_transition() {
+        let endings = [
+            (Ending::Succeeded, JobEvent::Succeed),
+            (Ending::Cancelled, JobEvent::Cancel),
+            (Ending::Discarded, JobEvent::Fail),
+            (Ending::Snooze(Duration::ZERO), JobEvent::PutBack),
+            (Ending::Wait(true), JobEvent::Wait),
+            (Ending::Release, JobEvent::PutBack),
+        ];
+        for (ending, event) in endings {
+            assert_eq!(Some(decide(FACTS, ending, 0.5).state), transition(JobState::Running, event));
         }
     }
 

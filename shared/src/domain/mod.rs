@@ -7,6 +7,8 @@ pub mod ids;
 pub mod job;
 pub mod order;
 pub mod photo;
+pub mod time;
 
 pub use email::EmailAddress;
-pub use ids::{CustomerId, JobId, OrderId, PhotoId};
+pub use ids::{CustomerId, JobId, OrderId, PhotoId, WorkerId};
+pub use time::Timestamp;

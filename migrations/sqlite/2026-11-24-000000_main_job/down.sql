@@ -1,0 +1,14 @@
+DROP TABLE dead_messages;
+DROP TABLE mails_sent;
+DROP TABLE idempotency_keys;
+DROP TABLE payments;
+DROP TABLE stock_moves;
+DROP TABLE order_events;
+DROP TABLE order_lines;
+DROP TABLE orders;
+DROP TABLE products;
+DROP TABLE photo_variants;
+DROP TABLE photos;
+DROP TABLE job_waits;
+DROP TABLE jobs;
+DROP TABLE customers;

@@ -1,0 +1,122 @@
+//! One connection, of either database, and one transaction on it.
+//!
+//! A query is written once and compiled for both: `with!(conn, |c| query.load(c).await)`. The shorter
+//! way, Diesel's `MultiConnection`, has no `on_conflict`, no `as_returning` and no row locks.
+
+use std::ops::{Deref, DerefMut};
+
+use diesel::SqliteConnection;
+use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AnsiTransactionManager, AsyncConnection, AsyncPgConnection, TransactionManager};
+
+use super::DbError;
+use super::signals::{AfterCommit, Signals};
+
+/// SQLite behind diesel-async: each statement runs on tokio's blocking threads.
+pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
+
+/// A pooled connection.
+pub enum Conn {
+    /// PostgreSQL, in production.
+    Postgres(Object<AsyncPgConnection>),
+    /// SQLite, the embedded default. There is one connection: whoever has it, has the database.
+    Sqlite(Object<AsyncSqliteConnection>),
+}
+
+/// Runs the same query on whichever database the connection is to.
+macro_rules! with {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match &mut *$conn {
+            $crate::db::Conn::Postgres(object) => {
+                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
+                $body
+            }
+            $crate::db::Conn::Sqlite(object) => {
+                let $c: &mut $crate::db::conn::AsyncSqliteConnection = &mut *object;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use with;
+
+impl Conn {
+    /// Begins a transaction. On SQLite it takes the write lock at once: one that only found out
+    /// half-way that it must write could not get it any more.
+    pub(super) async fn begin(&mut self) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(object) => AnsiTransactionManager::begin_transaction(&mut **object).await?,
+            Self::Sqlite(object) => {
+                object
+                    .spawn_blocking(|sqlite| {
+                        diesel::connection::AnsiTransactionManager::begin_transaction_sql(
+                            sqlite,
+                            "BEGIN IMMEDIATE",
+                        )
+                    })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), DbError> {
+        with!(self, |c| commit(c).await)
+    }
+}
+
+async fn commit<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
+    Ok(C::TransactionManager::commit_transaction(conn).await?)
+}
+
+/// An open transaction, made by [`super::Db::begin`] only.
+///
+/// [`Tx::commit`] ends it; one that is dropped before is rolled back, and its connection closed.
+/// What the rest of the process must learn of it (a job to publish, a status that changed) is
+/// gathered here and told after the commit.
+pub struct Tx {
+    conn: Conn,
+    signals: Signals,
+    after_commit: AfterCommit,
+}
+
+impl Tx {
+    pub(super) fn new(conn: Conn, signals: Signals) -> Self {
+        Self { conn, signals, after_commit: AfterCommit::default() }
+    }
+
+    /// Makes everything done in this transaction durable, then tells the rest of the process.
+    ///
+    /// # Errors
+    /// Nothing was done, or (when the database went away during the commit) it is not known.
+    pub async fn commit(mut self) -> Result<(), DbError> {
+        self.conn.commit().await?;
+        self.signals.send(self.after_commit);
+        Ok(())
+    }
+
+    /// The connection, for `with!`.
+    pub(crate) fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// What will be told after the commit.
+    pub(crate) fn after_commit(&mut self) -> &mut AfterCommit {
+        &mut self.after_commit
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+}

@@ -1,0 +1,125 @@
+//! The two pieces of SQL that PostgreSQL and SQLite spell differently and that every module needs:
+//! the database's own clock, and row locks.
+
+use std::time::Duration;
+
+use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::result::QueryResult;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::Sqlite;
+
+use super::sql_types::Instant;
+
+/// The time of this statement by the database's clock, plus an offset.
+///
+/// Every time that is compared with a time in the database comes from here: the clocks of the
+/// processes may differ, the database has one. (`statement_timestamp()`, unlike `clock_timestamp()`,
+/// is stable within a statement, so an index can serve a comparison with it.)
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    offset_micros: i64,
+}
+
+/// The database's time.
+pub fn now() -> Now {
+    Now { offset_micros: 0 }
+}
+
+/// The database's time, `delay` from now.
+pub fn now_plus(delay: Duration) -> Now {
+    Now { offset_micros: i64::try_from(delay.as_micros()).unwrap_or(i64::MAX / 2) }
+}
+
+/// The database's time, `age` ago.
+pub fn now_minus(age: Duration) -> Now {
+    Now { offset_micros: -now_plus(age).offset_micros }
+}
+
+impl Expression for Now {
+    type SqlType = Instant;
+}
+
+impl QueryId for Now {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<G> ValidGrouping<G> for Now {
+    type IsAggregate = diesel::expression::is_aggregate::Never;
+}
+
+impl<Source> AppearsOnTable<Source> for Now {}
+impl<Source> SelectableExpression<Source> for Now {}
+
+impl QueryFragment<Pg> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("(statement_timestamp() + ");
+        out.push_bind_param::<BigInt, _>(&self.offset_micros)?;
+        out.push_sql(" * interval '1 microsecond')");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Now {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + ");
+        out.push_bind_param::<BigInt, _>(&self.offset_micros)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// A query whose rows stay locked until the transaction ends.
+///
+/// SQLite needs no row locks: a writing transaction is alone from its beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct Locked<Q> {
+    query: Q,
+    clause: &'static str,
+}
+
+/// Nobody else may change or lock the rows; waits for whoever holds one.
+pub fn for_update<Q>(query: Q) -> Locked<Q> {
+    Locked { query, clause: " FOR UPDATE" }
+}
+
+/// As [`for_update`], but leaves out rows that somebody else holds.
+pub fn for_update_skip_locked<Q>(query: Q) -> Locked<Q> {
+    Locked { query, clause: " FOR UPDATE SKIP LOCKED" }
+}
+
+/// Nobody may change the rows; others may lock them in the same way.
+pub fn for_share<Q>(query: Q) -> Locked<Q> {
+    Locked { query, clause: " FOR SHARE" }
+}
+
+impl<Q: Query> Query for Locked<Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Q> QueryId for Locked<Q> {
+    type QueryId = ();
+    // The clause is part of the text: the statement is cached by its text, not by its type.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Locked<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.query.walk_ast(out.reborrow())?;
+        out.push_sql(self.clause);
+        Ok(())
+    }
+}
+
+impl<Q: QueryFragment<Sqlite>> QueryFragment<Sqlite> for Locked<Q> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        self.query.walk_ast(out)
+    }
+}
+
+diesel::define_sql_function! {
+    /// The first of the two that is not null.
+    fn coalesce(a: diesel::sql_types::Nullable<Instant>, b: Instant) -> Instant;
+}

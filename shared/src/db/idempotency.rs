@@ -1,0 +1,127 @@
+//! Idempotency keys: an answer is kept in the transaction of what it answers, so that the same request
+//! twice is the same order once (draft-ietf-httpapi-idempotency-key-header).
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use super::expressions::{now, now_minus};
+use super::schema::idempotency_keys as keys;
+use super::{Conn, DbError, Tx, with};
+use crate::domain::CustomerId;
+
+/// How long an answer is kept.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A request's key, its fingerprint, and who sent it.
+#[derive(Debug, Clone)]
+pub struct KeyedRequest {
+    /// Keys of different customers never meet.
+    pub customer: CustomerId,
+    /// The `Idempotency-Key` header.
+    pub key: String,
+    /// SHA-256 of method, path and body, in hexadecimal.
+    pub hash: String,
+}
+
+/// An answer that was given.
+#[derive(Debug, Clone, Queryable)]
+pub struct StoredAnswer {
+    /// Fingerprint of the request that got it.
+    pub request_hash: String,
+    /// The `Location` header.
+    pub location: String,
+    /// The JSON body.
+    pub body: String,
+}
+
+/// What is known of a key.
+#[derive(Debug)]
+pub enum Key {
+    /// It is ours now: answer, then [`store`].
+    New,
+    /// The same request was answered before.
+    Answered(StoredAnswer),
+    /// Another request was answered under this key.
+    Misused,
+    /// The same key is being answered right now, by somebody else.
+    Busy,
+}
+
+/// Claims a key for this transaction. Whoever comes second waits at most two seconds for the first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> {
+    with!(tx.conn(), |c| {
+        let old = keys::table
+            .filter(keys::customer_id.eq(request.customer))
+            .filter(keys::key.eq(&request.key))
+            .filter(keys::created_at.lt(now_minus(KEPT)));
+        diesel::delete(old).execute(c).await
+    })?;
+    let inserted = insert_within(tx, request, Duration::from_secs(2)).await;
+    match inserted {
+        Ok(1) => return Ok(Key::New),
+        Ok(_) => {}
+        Err(DbError::Other(error)) if error.to_string().contains("lock timeout") => return Ok(Key::Busy),
+        Err(error) => return Err(error),
+    }
+    let stored: Option<StoredAnswer> = with!(tx.conn(), |c| {
+        keys::table
+            .filter(keys::customer_id.eq(request.customer))
+            .filter(keys::key.eq(&request.key))
+            .select((keys::request_hash, keys::location, keys::body))
+            .first(c)
+            .await
+            .optional()
+    })?;
+    Ok(match stored {
+        None => Key::Busy,
+        Some(answer) if answer.request_hash != request.hash => Key::Misused,
+        Some(answer) => Key::Answered(answer),
+    })
+}
+
+async fn insert_within(tx: &mut Tx, request: &KeyedRequest, patience: Duration) -> Result<usize, DbError> {
+    set_lock_timeout(tx.conn(), patience).await?;
+    let inserted = with!(tx.conn(), |c| {
+        diesel::insert_into(keys::table)
+            .values((
+                keys::customer_id.eq(request.customer),
+                keys::key.eq(&request.key),
+                keys::request_hash.eq(&request.hash),
+                keys::location.eq(""),
+                keys::body.eq(""),
+                keys::created_at.eq(now()),
+            ))
+            .on_conflict_do_nothing()
+            .execute(c)
+            .await
+    })?;
+    set_lock_timeout(tx.conn(), Duration::ZERO).await?;
+    Ok(inserted)
+}
+
+/// PostgreSQL makes the second insert of a key wait for the first one's transaction; on SQLite that
+/// wait happened when the transaction began.
+async fn set_lock_timeout(conn: &mut Conn, patience: Duration) -> Result<(), DbError> {
+    if let Conn::Postgres(pg) = conn {
+        pg.batch_execute(&format!("SET LOCAL lock_timeout = {}", patience.as_millis())).await?;
+    }
+    Ok(())
+}
+
+/// Keeps the answer under the key that this transaction claimed.
+///
+/// # Errors
+/// Those of the database.
+pub async fn store(tx: &mut Tx, request: &KeyedRequest, location: &str, body: &str) -> Result<(), DbError> {
+    with!(tx.conn(), |c| {
+        let own =
+            keys::table.filter(keys::customer_id.eq(request.customer)).filter(keys::key.eq(&request.key));
+        diesel::update(own).set((keys::location.eq(location), keys::body.eq(body))).execute(c).await
+    })?;
+    Ok(())
+}

@@ -1,0 +1,174 @@
+//! The job core's SQL: job store, outbox and status resource in one table.
+//!
+//! In the order of a job's life: [`enqueue`](mod@enqueue) → [`relay`] → [`claim`](mod@claim) → [`lease`]
+//! → [`settle`](mod@settle) (with [`waits`]), and [`cancel`](mod@cancel) at any time. [`status`] is what
+//! others may see of it.
+//!
+//! Two rules hold everywhere. A claim raises `fence`, and every later write of that run says
+//! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
+//! first) → own job → order → products by id.
+
+pub mod cancel;
+pub mod claim;
+pub mod enqueue;
+pub mod lease;
+pub mod relay;
+pub mod settle;
+pub mod status;
+pub mod waits;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::schema::jobs;
+use crate::domain::job::{Facts, Failure, JobState};
+use crate::domain::{CustomerId, JobId, Timestamp};
+
+/// A job's row, as far as its run needs it.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = jobs)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// See [`crate::jobs::Kind::NAME`].
+    pub kind: String,
+    /// The queue's name.
+    pub queue: String,
+    /// The kind's arguments.
+    pub args: Value,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// Why it is `failed`.
+    pub failure: Option<Failure>,
+    /// Rises at each claim.
+    pub fence: i64,
+    /// Failed or killed tries since the last checkpoint, the running one included.
+    pub attempt: i32,
+    /// Tries allowed.
+    pub max_attempts: i32,
+    /// How often its lease lapsed.
+    pub kills: i32,
+    /// How often it was published since it became `queued`.
+    pub published: i32,
+    /// Not before.
+    pub run_at: Timestamp,
+    /// When it was first claimed.
+    pub started_at: Option<Timestamp>,
+    /// Whether its handler is to undo.
+    pub undoing: bool,
+    /// Where its handler goes on.
+    pub checkpoint: Option<Value>,
+    /// Percent and step.
+    pub progress: Option<Value>,
+    /// What it came to.
+    pub result: Option<Value>,
+    /// The last failures, newest last.
+    pub errors: Value,
+    /// When somebody asked to cancel it.
+    pub cancel_requested_at: Option<Timestamp>,
+    /// The customer who may see it.
+    pub owner: Option<CustomerId>,
+    /// Trace Context of the request that caused it.
+    pub traceparent: Option<String>,
+    /// Rises with every change that others may see.
+    pub version: i64,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When `version` rose last.
+    pub updated_at: Timestamp,
+}
+
+impl Job {
+    /// What [`crate::domain::job::decide`] needs to know.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            attempt: self.attempt,
+            max_attempts: self.max_attempts,
+            kills: self.kills,
+            undoing: self.undoing,
+            cancel_requested: self.cancel_requested_at.is_some(),
+        }
+    }
+
+    /// The error log.
+    pub fn error_log(&self) -> Vec<ErrorEntry> {
+        serde_json::from_value(self.errors.clone()).unwrap_or_default()
+    }
+}
+
+/// A run's identity: whoever holds it may write for the job, as long as the row agrees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Claim {
+    /// The job.
+    pub job: JobId,
+    /// Its fence at the claim.
+    pub fence: i64,
+}
+
+/// An entry of a job's error log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorEntry {
+    /// When it happened last.
+    pub at: DateTime<Utc>,
+    /// When it happened first; the same failure again and again is one entry.
+    pub since: DateTime<Utc>,
+    /// How often.
+    pub times: u32,
+    /// What the handler said.
+    pub message: String,
+}
+
+/// How many entries a job's error log keeps.
+pub const ERROR_LOG_LENGTH: usize = 20;
+
+/// Adds a failure to a log: a repetition of the newest entry only counts up.
+pub fn log_error(log: &mut Vec<ErrorEntry>, at: DateTime<Utc>, message: &str) {
+    if let Some(last) = log.last_mut()
+        && last.message == message
+    {
+        last.at = at;
+        last.times = last.times.saturating_add(1);
+        return;
+    }
+    log.push(ErrorEntry { at, since: at, times: 1, message: message.to_owned() });
+    let surplus = log.len().saturating_sub(ERROR_LOG_LENGTH);
+    log.drain(..surplus);
+}
+
+/// The row is no longer this run's: its lease lapsed and somebody else may have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the lease on this job was lost")]
+pub struct LostLease;
+
+/// A fenced write failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FencedError {
+    /// Nothing was written, and nothing may be.
+    #[error(transparent)]
+    LostLease(#[from] LostLease),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] super::DbError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_log_counts_repetitions_and_keeps_the_newest() {
+        let mut log = Vec::new();
+        let at = DateTime::from_timestamp_micros(1).unwrap();
+        let later = DateTime::from_timestamp_micros(2).unwrap();
+        log_error(&mut log, at, "no route to host");
+        log_error(&mut log, later, "no route to host");
+        assert_eq!((log.len(), log[0].times, log[0].since, log[0].at), (1, 2, at, later));
+        for n in 0..30 {
+            log_error(&mut log, at, &format!("error {n}"));
+        }
+        assert_eq!(log.len(), ERROR_LOG_LENGTH);
+        assert_eq!(log.last().unwrap().message, "error 29");
+    }
+}

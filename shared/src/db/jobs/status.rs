@@ -1,0 +1,44 @@
+//! What others may see of a job: the status resource.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Job;
+use crate::db::schema::jobs;
+use crate::db::{Conn, DbError, with};
+use crate::domain::JobId;
+
+/// A job's row.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
+    Ok(with!(conn, |c| jobs::table.find(id).select(Job::as_select()).first(c).await.optional())?)
+}
+
+/// Several rows in one look.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_many(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, DbError> {
+    Ok(with!(conn, |c| jobs::table.filter(jobs::id.eq_any(ids)).select(Job::as_select()).load(c).await)?)
+}
+
+/// How many jobs are in each state, by queue: for metrics. Final states are left out: they only grow.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_by_queue(
+    conn: &mut Conn,
+) -> Result<Vec<(String, crate::domain::job::JobState, i64)>, DbError> {
+    use diesel::dsl::{count_star, sql};
+    use diesel::sql_types::Bool;
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>("state IN ('pending', 'queued', 'running', 'waiting')"))
+            .group_by((jobs::queue, jobs::state))
+            .select((jobs::queue, jobs::state, count_star()))
+            .load(c)
+            .await
+    })?)
+}

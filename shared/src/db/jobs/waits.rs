@@ -1,0 +1,105 @@
+//! Waiting for other jobs: one mechanism for fan-in and for "photos ready".
+//!
+//! On PostgreSQL each step is a statement of its own: a statement that waited for a lock sees, for
+//! everything but the locked row, the table as it was when the statement began. So: first the own row
+//! becomes final; the *next* statement locks the waiters; the *next* counts what each still waits for.
+
+use diesel::dsl::count_star;
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::db::expressions::{for_share, for_update, now};
+use crate::db::schema::{job_waits, jobs};
+use crate::db::{Conn, DbError, Tx, with};
+use crate::domain::JobId;
+use crate::domain::job::{Failure, JobState};
+
+/// Locks the jobs that somebody begins to wait for, newest id first, against becoming final. Returns
+/// how many are unfinished.
+pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbError> {
+    let states: Vec<JobState> = with!(tx.conn(), |c| {
+        let awaited = jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select(jobs::state);
+        for_share(awaited).load(c).await
+    })?;
+    Ok(states.into_iter().filter(|state| !state.is_final()).count())
+}
+
+/// Writes down who waits for whom.
+pub(super) async fn record(tx: &mut Tx, waiter: JobId, on: &[JobId]) -> Result<(), DbError> {
+    for awaited in on {
+        with!(tx.conn(), |c| {
+            diesel::insert_into(job_waits::table)
+                .values((job_waits::waiter.eq(waiter), job_waits::on_job.eq(awaited)))
+                .on_conflict_do_nothing()
+                .execute(c)
+                .await
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes every waiter due for which `finished` was the last unfinished job.
+///
+/// # Errors
+/// Those of the database.
+pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
+    let waiters: Vec<JobId> = with!(tx.conn(), |c| {
+        let waiting =
+            jobs::table
+                .filter(jobs::state.eq(JobState::Waiting))
+                .filter(jobs::id.eq_any(
+                    job_waits::table.filter(job_waits::on_job.eq(finished)).select(job_waits::waiter),
+                ))
+                .order(jobs::id.desc())
+                .select(jobs::id);
+        for_update(waiting).load(c).await
+    })?;
+    if waiters.is_empty() {
+        return Ok(());
+    }
+    let still_waiting: Vec<(JobId, i64)> = with!(tx.conn(), |c| {
+        job_waits::table
+            .inner_join(jobs::table.on(jobs::id.eq(job_waits::on_job)))
+            .filter(job_waits::waiter.eq_any(&waiters))
+            .filter(jobs::state.ne_all(JobState::FINAL))
+            .group_by(job_waits::waiter)
+            .select((job_waits::waiter, count_star()))
+            .load(c)
+            .await
+    })?;
+    let due: Vec<JobId> =
+        waiters.into_iter().filter(|waiter| still_waiting.iter().all(|(other, _)| other != waiter)).collect();
+    if due.is_empty() {
+        return Ok(());
+    }
+    let woken: Vec<(JobId, i64)> = with!(tx.conn(), |c| {
+        diesel::update(jobs::table.filter(jobs::id.eq_any(&due)))
+            .set((
+                jobs::state.eq(JobState::Pending),
+                jobs::run_at.eq(now()),
+                jobs::version.eq(jobs::version + 1),
+                jobs::updated_at.eq(now()),
+            ))
+            .returning((jobs::id, jobs::version))
+            .get_results(c)
+            .await
+    })?;
+    for (job, version) in woken {
+        tx.after_commit().changed(job, version);
+    }
+    tx.after_commit().wake_relay();
+    Ok(())
+}
+
+/// How the jobs that somebody waited for ended.
+///
+/// # Errors
+/// Those of the database.
+pub async fn outcomes(
+    conn: &mut Conn,
+    on: &[JobId],
+) -> Result<Vec<(JobId, JobState, Option<Failure>)>, DbError> {
+    Ok(with!(conn, |c| {
+        jobs::table.filter(jobs::id.eq_any(on)).select((jobs::id, jobs::state, jobs::failure)).load(c).await
+    })?)
+}

@@ -1,0 +1,72 @@
+//! Migrations, in the binary: `migrations/postgres` and `migrations/sqlite`.
+
+use std::error::Error;
+
+use diesel::migration::{Migration, MigrationSource};
+use diesel_async::AsyncMigrationHarness;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::{Conn, Db, DbError};
+
+const POSTGRES: EmbeddedMigrations = embed_migrations!("../migrations/postgres");
+const SQLITE: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+
+/// Any number: whoever migrates this database holds it.
+const LOCK: i64 = 0x7771_7700;
+
+impl Db {
+    /// Brings the schema up to date; several processes may do it at once. Returns how many steps ran.
+    ///
+    /// # Errors
+    /// [`DbError::Migration`] with the step that failed.
+    pub async fn migrate(&self) -> Result<usize, DbError> {
+        match self.read().await? {
+            Conn::Postgres(mut object) => {
+                use diesel_async::RunQueryDsl;
+                // Session locks: released below, or with the connection.
+                let lock = diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})"));
+                lock.execute(&mut *object).await?;
+                let mut harness = AsyncMigrationHarness::new(object);
+                let ran = run(&mut harness, POSTGRES);
+                let unlock = diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})"));
+                unlock.execute(&mut *harness.into_inner()).await?;
+                ran
+            }
+            Conn::Sqlite(object) => run(&mut AsyncMigrationHarness::new(object), SQLITE),
+        }
+    }
+
+    /// The migrations that this program has and the database has not, by name.
+    ///
+    /// # Errors
+    /// When the database can't be asked.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, DbError> {
+        match self.read().await? {
+            Conn::Postgres(object) => pending(&mut AsyncMigrationHarness::new(object), POSTGRES),
+            Conn::Sqlite(object) => pending(&mut AsyncMigrationHarness::new(object), SQLITE),
+        }
+    }
+}
+
+fn run<H, DB>(harness: &mut H, source: EmbeddedMigrations) -> Result<usize, DbError>
+where
+    H: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    Ok(harness.run_pending_migrations(source).map_err(failed)?.len())
+}
+
+fn pending<H, DB>(harness: &mut H, source: EmbeddedMigrations) -> Result<Vec<String>, DbError>
+where
+    H: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let steps: Vec<Box<dyn Migration<DB>>> = harness.pending_migrations(source).map_err(failed)?;
+    Ok(steps.iter().map(|step| step.name().to_string()).collect())
+}
+
+fn failed(error: Box<dyn Error + Send + Sync>) -> DbError {
+    DbError::Migration(format!("migration failed: {error}"))
+}

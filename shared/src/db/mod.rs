@@ -1,0 +1,148 @@
+//! All SQL of the project, and the one way to a connection.
+//!
+//! - [`Db::begin`] opens a [`Tx`]; whatever changes the jobs table takes one.
+//! - [`Db::read`] gives a [`Conn`] for a single look.
+//! - [`Db::run`] is how `web` uses both: on the main runtime, whatever happens to the request.
+//! - [`jobs`]: the job core, the reason why this project exists.
+
+pub mod conn;
+pub mod customers;
+pub mod dead_messages;
+mod error;
+mod expressions;
+pub mod idempotency;
+pub mod jobs;
+pub mod mails;
+mod migrate;
+pub mod orders;
+pub mod payments;
+pub mod photos;
+mod pool;
+pub mod products;
+mod schema;
+mod signals;
+pub mod sql_types;
+pub mod stock;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+pub(crate) use conn::with;
+pub use conn::{Conn, Tx};
+pub use error::DbError;
+pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl};
+pub use signals::{Publication, SignalReceivers, StatusChange};
+
+use pool::Pool;
+use signals::Signals;
+
+/// How long a caller waits for a free connection before the database counts as unavailable.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// How often a transaction that collided with another is tried again.
+const COLLISION_RETRIES: u32 = 5;
+
+/// The database. Cheap to clone; all clones share one pool.
+#[derive(Clone)]
+pub struct Db {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: Pool,
+    runtime: Handle,
+    signals: Signals,
+}
+
+impl Db {
+    /// Sets up the pool; connects lazily. Must be called on the main, multi-threaded runtime.
+    ///
+    /// # Errors
+    /// When the settings can't make a pool.
+    pub fn open(settings: &DatabaseSettings) -> Result<(Self, SignalReceivers), DbError> {
+        let (signals, receivers) = Signals::new();
+        let pool = Pool::new(settings)?;
+        let inner = Inner { pool, runtime: Handle::current(), signals };
+        Ok((Self { inner: Arc::new(inner) }, receivers))
+    }
+
+    /// A connection for a single look, or for a few that need not agree with each other.
+    ///
+    /// Never ask for one while holding another: the embedded database has only one.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when none is free or can be made.
+    pub async fn read(&self) -> Result<Conn, DbError> {
+        match tokio::time::timeout(CONNECTION_WAIT, self.inner.pool.get()).await {
+            Ok(conn) => conn,
+            Err(_) => Err(DbError::Unavailable("no connection was free within 5 s".into())),
+        }
+    }
+
+    /// Opens a transaction.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when there is no connection.
+    pub async fn begin(&self) -> Result<Tx, DbError> {
+        let mut conn = self.read().await?;
+        conn.begin().await?;
+        Ok(Tx::new(conn, self.inner.signals.clone()))
+    }
+
+    /// Does a piece of database work to its end, even if the caller goes away meanwhile.
+    ///
+    /// It runs on the main runtime. (An actix worker has a current-thread runtime of its own, and drops
+    /// a handler's future when the client hangs up: a transaction would stay open, or worse.) Work
+    /// that collided with another transaction is done again from its beginning.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub async fn run<T, E, F, W>(&self, work: F) -> Result<T, E>
+    where
+        F: Fn(Self) -> W + Send + 'static,
+        W: Future<Output = Result<T, E>> + Send,
+        T: Send + 'static,
+        E: MaybeCollision + From<DbError> + Send + 'static,
+    {
+        let db = self.clone();
+        let task = self.inner.runtime.spawn(async move {
+            let mut tries = 0;
+            loop {
+                match work(db.clone()).await {
+                    Err(error) if error.is_collision() && tries < COLLISION_RETRIES => tries += 1,
+                    outcome => return outcome,
+                }
+            }
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(broken) => Err(DbError::Unavailable(format!("database work died: {broken}")).into()),
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        use diesel_async::RunQueryDsl;
+        let mut conn = self.read().await?;
+        with!(&mut conn, |c| diesel::sql_query("SELECT 1").execute(c).await)?;
+        Ok(())
+    }
+}
+
+/// Errors that may be a [`DbError::Collision`].
+pub trait MaybeCollision {
+    /// Whether doing the same again at once may well succeed.
+    fn is_collision(&self) -> bool;
+}
+
+impl MaybeCollision for DbError {
+    fn is_collision(&self) -> bool {
+        matches!(self, Self::Collision(_))
+    }
+}

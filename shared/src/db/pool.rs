@@ -1,0 +1,186 @@
+//! Where the database is, and the pool of connections to it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::deadpool::Pool as Deadpool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use futures_util::FutureExt;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::DbError;
+use super::conn::{AsyncSqliteConnection, Conn};
+
+/// Where the database is.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// `postgres://user:password@host:port/name`, with `?sslmode=require` for TLS.
+    Postgres(String),
+    /// A file: the embedded default.
+    Sqlite(PathBuf),
+}
+
+/// Not a URL of a database that we know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidDatabaseUrl(String);
+
+impl FromStr for DatabaseUrl {
+    type Err = InvalidDatabaseUrl;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            // The parser's own message may repeat a part of the URL, and with it the password.
+            postgres_config(text).map_err(|_| InvalidDatabaseUrl("is not a valid postgres:// URL".into()))?;
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        Err(InvalidDatabaseUrl("must begin with postgres:// or sqlite://".into()))
+    }
+}
+
+/// Passwords stay out of logs.
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Postgres(_) => f.write_str("Postgres(…)"),
+            Self::Sqlite(path) => f.debug_tuple("Sqlite").field(path).finish(),
+        }
+    }
+}
+
+/// How to use the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// The most connections of this process; SQLite always has one.
+    pub max_connections: usize,
+    /// A transaction that does nothing for so long is ended by PostgreSQL. For workers it lies below
+    /// the lease, so that a worker frozen inside a transaction can't keep its job's row locked.
+    pub idle_transaction_timeout: Duration,
+}
+
+/// The pool.
+pub(super) enum Pool {
+    Postgres(Deadpool<AsyncPgConnection>),
+    Sqlite(Deadpool<AsyncSqliteConnection>),
+}
+
+impl Pool {
+    pub(super) fn new(settings: &DatabaseSettings) -> Result<Self, DbError> {
+        let broken = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
+        match &settings.url {
+            DatabaseUrl::Postgres(url) => {
+                let mut config = ManagerConfig::default();
+                config.recycling_method = RecyclingMethod::Fast;
+                let idle = settings.idle_transaction_timeout;
+                config.custom_setup = Box::new(move |url| connect_postgres(url.to_owned(), idle).boxed());
+                let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+                let pool = Deadpool::builder(manager)
+                    .max_size(settings.max_connections)
+                    .build()
+                    .map_err(|error| broken(&error))?;
+                Ok(Self::Postgres(pool))
+            }
+            DatabaseUrl::Sqlite(path) => {
+                let mut config = ManagerConfig::default();
+                config.recycling_method = RecyclingMethod::Fast;
+                config.custom_setup = Box::new(|path| connect_sqlite(path.to_owned()).boxed());
+                let path = path.to_string_lossy().into_owned();
+                let manager = AsyncDieselConnectionManager::new_with_config(path, config);
+                let pool = Deadpool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
+                Ok(Self::Sqlite(pool))
+            }
+        }
+    }
+
+    pub(super) async fn get(&self) -> Result<Conn, DbError> {
+        let unavailable = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
+        match self {
+            Self::Postgres(pool) => pool.get().await.map(Conn::Postgres).map_err(|e| unavailable(&e)),
+            Self::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| unavailable(&e)),
+        }
+    }
+}
+
+/// WAL lets readers of other processes (backups, a person with `sqlite3`) in; `FULL` makes a commit
+/// survive a power cut.
+const SQLITE_SETUP: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA busy_timeout = 5000;
+";
+
+async fn connect_sqlite(path: String) -> ConnectionResult<AsyncSqliteConnection> {
+    let mut conn = AsyncSqliteConnection::establish(&path).await?;
+    conn.batch_execute(SQLITE_SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+async fn connect_postgres(url: String, idle: Duration) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: &dyn fmt::Display| ConnectionError::BadConnection(error.to_string());
+    let config = postgres_config(&url).map_err(|error| bad(&error))?;
+    let mut conn = if config.get_ssl_mode() == SslMode::Require {
+        let tls = MakeRustlsConnect::new(crate::tls::client_config().map_err(|error| bad(&error))?);
+        let (client, connection) = config.connect(tls).await.map_err(|error| bad(&chain(&error)))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+    } else {
+        let (client, connection) = config.connect(NoTls).await.map_err(|error| bad(&chain(&error)))?;
+        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
+    };
+    let setup = format!("SET idle_in_transaction_session_timeout = {}", idle.as_millis());
+    conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(conn)
+}
+
+/// `require` and the libpq names above it mean TLS with a verified certificate; without `sslmode` the
+/// connection is plain (libpq's `prefer` verifies nothing, so it would promise what it can't keep).
+fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error> {
+    let url =
+        url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
+    let mut config: Config = url.parse()?;
+    config.connect_timeout(Duration::from_secs(5));
+    config.keepalives_idle(Duration::from_secs(30));
+    config.tcp_user_timeout(Duration::from_secs(20));
+    Ok(config)
+}
+
+/// `tokio_postgres` says only "error connecting to server"; the reason is in its source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_tells_the_database_and_a_wrong_one_is_refused_without_its_password() {
+        assert!(
+            matches!("sqlite://data/x.db".parse(), Ok(DatabaseUrl::Sqlite(path)) if path.ends_with("data/x.db"))
+        );
+        assert!(matches!("postgres://a:b@localhost/c".parse(), Ok(DatabaseUrl::Postgres(_))));
+        for bad in ["mysql://a:secret@b/c", "postgres://a:secret@b:port/c", "secret"] {
+            let error = bad.parse::<DatabaseUrl>().unwrap_err().to_string();
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let shown = format!("{:?}", "postgres://a:secret@b/c".parse::<DatabaseUrl>().unwrap());
+        assert!(!shown.contains("secret"));
+    }
+}

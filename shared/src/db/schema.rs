@@ -1,0 +1,208 @@
+//! The tables as Diesel sees them, for both databases.
+
+use super::sql_types::{Id, Instant};
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    customers (id) {
+        id -> Id,
+        token_hash -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    jobs (id) {
+        id -> Id,
+        kind -> Text,
+        queue -> Text,
+        args -> Jsonb,
+        state -> Text,
+        failure -> Nullable<Text>,
+        fence -> BigInt,
+        attempt -> Integer,
+        max_attempts -> Integer,
+        kills -> Integer,
+        published -> Integer,
+        run_at -> Instant,
+        republish_at -> Nullable<Instant>,
+        started_at -> Nullable<Instant>,
+        lease_until -> Nullable<Instant>,
+        worker -> Nullable<Id>,
+        undoing -> Bool,
+        checkpoint -> Nullable<Jsonb>,
+        progress -> Nullable<Jsonb>,
+        result -> Nullable<Jsonb>,
+        errors -> Jsonb,
+        cancel_requested_at -> Nullable<Instant>,
+        owner -> Nullable<Id>,
+        traceparent -> Nullable<Text>,
+        version -> BigInt,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Id;
+    job_waits (waiter, on_job) {
+        waiter -> Id,
+        on_job -> Id,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    photos (id) {
+        id -> Id,
+        customer_id -> Id,
+        job_id -> Id,
+        status -> Text,
+        reason -> Nullable<Text>,
+        file_name -> Nullable<Text>,
+        content_type -> Text,
+        bytes -> BigInt,
+        width -> Nullable<Integer>,
+        height -> Nullable<Integer>,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Id;
+    photo_variants (photo_id, name) {
+        photo_id -> Id,
+        name -> Text,
+        width -> Integer,
+        height -> Integer,
+        content_type -> Text,
+        bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    products (id) {
+        id -> Text,
+        name -> Text,
+        price_cents -> BigInt,
+        stock -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    orders (id) {
+        id -> Id,
+        customer_id -> Id,
+        job_id -> Id,
+        email -> Text,
+        status -> Text,
+        reason -> Nullable<Text>,
+        total_cents -> BigInt,
+        payment_token -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Id;
+    order_lines (order_id, position) {
+        order_id -> Id,
+        position -> Integer,
+        photo_id -> Id,
+        product_id -> Text,
+        quantity -> Integer,
+        price_cents -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    order_events (id) {
+        id -> Id,
+        order_id -> Id,
+        at -> Instant,
+        event -> Text,
+        detail -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    stock_moves (order_id, product_id, kind) {
+        order_id -> Id,
+        product_id -> Text,
+        kind -> Text,
+        quantity -> Integer,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    payments (order_id) {
+        order_id -> Id,
+        state -> Text,
+        amount_cents -> BigInt,
+        asked -> Integer,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    idempotency_keys (customer_id, key) {
+        customer_id -> Id,
+        key -> Text,
+        request_hash -> Text,
+        location -> Text,
+        body -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    mails_sent (job_id) {
+        job_id -> Id,
+        recipient -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Instant, Id};
+    dead_messages (id) {
+        id -> Id,
+        queue -> Text,
+        body -> Binary,
+        error -> Text,
+        at -> Instant,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    customers,
+    jobs,
+    job_waits,
+    photos,
+    photo_variants,
+    products,
+    orders,
+    order_lines,
+    order_events,
+);

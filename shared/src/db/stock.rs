@@ -1,0 +1,116 @@
+//! Stock: taken and given back at most once an order and product, never below zero.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::expressions::{for_update, now};
+use super::schema::{products, stock_moves};
+use super::{DbError, Tx, with};
+use crate::domain::OrderId;
+
+/// Whether the stock sufficed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reserved {
+    /// Everything is taken (now, or by an earlier run).
+    Yes,
+    /// Something is short; the transaction must be dropped or the order rejected in it.
+    Short,
+}
+
+/// Takes what an order needs. The products' rows are locked in the order of their ids, so that two
+/// orders can't lock each other out.
+///
+/// # Errors
+/// Those of the database.
+pub async fn reserve(
+    tx: &mut Tx,
+    order: OrderId,
+    wanted: &BTreeMap<String, i32>,
+) -> Result<Reserved, DbError> {
+    let ids: Vec<&String> = wanted.keys().collect();
+    let stocks: Vec<(String, i32)> = with!(tx.conn(), |c| {
+        let rows = products::table
+            .filter(products::id.eq_any(&ids))
+            .order(products::id)
+            .select((products::id, products::stock));
+        for_update(rows).load(c).await
+    })?;
+    let taken: Vec<String> = moved(tx, order, "reserve").await?;
+    let open: Vec<(&String, i32)> = wanted
+        .iter()
+        .filter(|(product, _)| !taken.contains(product))
+        .map(|(product, quantity)| (product, *quantity))
+        .collect();
+    let in_stock = |product: &String| stocks.iter().find(|(id, _)| id == product).map_or(0, |(_, n)| *n);
+    if open.iter().any(|(product, quantity)| in_stock(product) < *quantity) {
+        return Ok(Reserved::Short);
+    }
+    for (product, quantity) in open {
+        move_stock(tx, order, product, "reserve", quantity, -quantity).await?;
+    }
+    Ok(Reserved::Yes)
+}
+
+/// Gives back what an order took, if it took anything and has not given it back.
+///
+/// # Errors
+/// Those of the database.
+pub async fn release(tx: &mut Tx, order: OrderId) -> Result<(), DbError> {
+    let mut taken: Vec<(String, i32)> = with!(tx.conn(), |c| {
+        stock_moves::table
+            .filter(stock_moves::order_id.eq(order))
+            .filter(stock_moves::kind.eq("reserve"))
+            .order(stock_moves::product_id)
+            .select((stock_moves::product_id, stock_moves::quantity))
+            .load(c)
+            .await
+    })?;
+    let given_back = moved(tx, order, "release").await?;
+    taken.retain(|(product, _)| !given_back.contains(product));
+    for (product, quantity) in taken {
+        move_stock(tx, order, &product, "release", quantity, quantity).await?;
+    }
+    Ok(())
+}
+
+async fn moved(tx: &mut Tx, order: OrderId, kind: &str) -> Result<Vec<String>, DbError> {
+    Ok(with!(tx.conn(), |c| {
+        stock_moves::table
+            .filter(stock_moves::order_id.eq(order))
+            .filter(stock_moves::kind.eq(kind))
+            .select(stock_moves::product_id)
+            .load(c)
+            .await
+    })?)
+}
+
+async fn move_stock(
+    tx: &mut Tx,
+    order: OrderId,
+    product: &str,
+    kind: &str,
+    quantity: i32,
+    change: i32,
+) -> Result<(), DbError> {
+    with!(tx.conn(), |c| {
+        diesel::insert_into(stock_moves::table)
+            .values((
+                stock_moves::order_id.eq(order),
+                stock_moves::product_id.eq(product),
+                stock_moves::kind.eq(kind),
+                stock_moves::quantity.eq(quantity),
+                stock_moves::at.eq(now()),
+            ))
+            .execute(c)
+            .await
+    })?;
+    with!(tx.conn(), |c| {
+        diesel::update(products::table.find(product))
+            .set(products::stock.eq(products::stock + change))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
+}
