@@ -1,8 +1,16 @@
 //! What `web` and `worker` both need, and nothing that only one of them does.
 //!
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
+//! - [`jobs`]: the contract of each job kind.
+//! - [`db`]: all SQL; [`db::jobs`] is the job core.
+//! - [`messaging`]: the queue and the relay that publishes to it.
+//! - [`blobs`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
 
+pub mod blobs;
+pub mod config;
 pub mod db;
 pub mod domain;
 pub mod jobs;
+pub mod messaging;
+pub mod telemetry;
 pub mod tls;

@@ -1,6 +1,161 @@
 //! The queue between web and worker: transport only. The row in the database says what must happen;
 //! a message only says "look now", so a lost, doubled, late or reordered one does no harm.
 //!
+//! One enum, two brokers, one contract (`contract.rs` runs the same tests against both):
+//!
+//! - [`rabbitmq`]: quorum queues and publisher confirms, for processes on their own machines.
+//! - [`in_process`]: volatile, for web and worker in one program.
 //! - [`relay`]: the only publisher of jobs.
+//! - [`topology`]: the names and arguments of everything that the broker must have, as data.
+//!
+//! What holds for both: delivery is at least once; order is not promised; a delivery is settled in one
+//! way only, [`Delivery::ack`]; what is not acked is delivered again once its channel is gone. Delays,
+//! retries and schedules are no business of the broker: they are `run_at` in the database.
 
+#[cfg(test)]
+mod contract;
+mod delivery;
+mod hints;
+pub mod in_process;
+pub mod rabbitmq;
+mod recreated;
 pub mod relay;
+pub mod topology;
+
+pub use delivery::{Delivery, Settled, Subscription};
+pub use hints::{HintEvent, StatusHint, StatusHints};
+pub use in_process::InProcess;
+pub use rabbitmq::{RabbitMq, RabbitMqSettings};
+
+use crate::jobs::{Envelope, Queue};
+
+/// The message broker. Cloning is cheap: all clones are the same broker.
+#[derive(Clone)]
+pub enum Broker {
+    /// See [`RabbitMq`].
+    RabbitMq(RabbitMq),
+    /// See [`InProcess`].
+    InProcess(InProcess),
+}
+
+/// The broker can't be set up: a mistake in the settings, so the program should not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// Not the URL of an AMQP broker. The text never contains the URL, which holds a password.
+    #[error("not an AMQP URL (amqp://user:password@host:5672/vhost): {0}")]
+    Url(String),
+    /// The names of queues are at most 255 bytes in AMQP, and readable in every tool.
+    #[error("a queue prefix is at most 100 ASCII letters, digits, '.', '-' and '_'")]
+    QueuePrefix,
+}
+
+/// The message may not have reached the broker: publish it again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// There is no connection, or it was lost before the broker answered.
+    #[error("not connected to the broker")]
+    NotConnected,
+    /// The broker takes no messages until its memory or disk alarm is over. It still delivers.
+    #[error("the broker blocks publishers (memory or disk alarm)")]
+    Blocked,
+    /// The queue does not exist. It is being declared again.
+    #[error("the queue does not exist")]
+    Unroutable,
+    /// The broker answered that it could not store the message.
+    #[error("the broker refused the message")]
+    Refused,
+    /// No answer within [`rabbitmq::PUBLISH_TIMEOUT`].
+    #[error("the broker did not confirm in time")]
+    TimedOut,
+}
+
+impl Broker {
+    /// A broker that lives and dies with this process.
+    pub fn in_process() -> Self {
+        Self::InProcess(InProcess::default())
+    }
+
+    /// RabbitMQ. Returns at once and connects in the background, again and again: a program starts
+    /// while the broker is down. Must be called within the main tokio runtime, which runs that task.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when the settings make no sense.
+    pub fn rabbitmq(settings: RabbitMqSettings) -> Result<Self, BrokerError> {
+        RabbitMq::start(settings).map(Self::RabbitMq)
+    }
+
+    /// Hands a message to the broker. `Ok` means that the broker has it, on disk if it has one:
+    /// confirmed, and not returned as unroutable.
+    ///
+    /// # Errors
+    /// [`PublishError`]; the message may have arrived nevertheless. Answers within
+    /// [`rabbitmq::PUBLISH_TIMEOUT`], also during an outage.
+    pub async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
+        match self {
+            Self::RabbitMq(broker) => broker.publish(queue, envelope).await,
+            Self::InProcess(broker) => broker.publish(queue, envelope),
+        }
+    }
+
+    /// Begins to consume a queue, with at most `prefetch` deliveries unacked at a time (at least 1).
+    /// Survives reconnects by itself.
+    pub async fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
+        match self {
+            Self::RabbitMq(broker) => Subscription::RabbitMq(broker.subscribe(queue, prefetch)),
+            Self::InProcess(broker) => Subscription::InProcess(broker.subscribe(queue, prefetch)),
+        }
+    }
+
+    /// Tells every process that a job's public representation changed. Best effort: unconfirmed, not
+    /// stored, given up after [`rabbitmq::HINT_TIMEOUT`].
+    pub async fn publish_status(&self, hint: StatusHint) {
+        match self {
+            Self::RabbitMq(broker) => broker.publish_status(hint).await,
+            Self::InProcess(broker) => broker.publish_status(hint),
+        }
+    }
+
+    /// The hints of all processes, from now on. One stream a process is enough.
+    pub fn status_hints(&self) -> StatusHints {
+        match self {
+            Self::RabbitMq(broker) => broker.status_hints(),
+            Self::InProcess(broker) => broker.status_hints(),
+        }
+    }
+
+    /// Whether the broker can be reached right now, for readiness.
+    pub fn connected(&self) -> bool {
+        match self {
+            Self::RabbitMq(broker) => broker.connected(),
+            Self::InProcess(broker) => broker.connected(),
+        }
+    }
+
+    /// The next queue that had to be created: it was not there, so the messages that it may have held
+    /// are gone, and its rows are due for publishing. The in-process broker reports every queue once,
+    /// at its start. One task a process should ask; dropping the future loses nothing.
+    pub async fn recreated(&self) -> Queue {
+        match self {
+            Self::RabbitMq(broker) => broker.recreated().await,
+            Self::InProcess(broker) => broker.recreated().await,
+        }
+    }
+
+    /// How many messages are ready in the queue (those at consumers are not counted), or `None` when
+    /// the broker can't say now. For metrics: asks the broker each time.
+    pub async fn depth(&self, queue: Queue) -> Option<u64> {
+        match self {
+            Self::RabbitMq(broker) => broker.depth(queue).await,
+            Self::InProcess(broker) => Some(broker.depth(queue)),
+        }
+    }
+
+    /// Closes the connections. Streams end, publishing fails, and whatever is unacked is delivered
+    /// again by a broker that outlives the process.
+    pub async fn close(&self) {
+        match self {
+            Self::RabbitMq(broker) => broker.close().await,
+            Self::InProcess(broker) => broker.close(),
+        }
+    }
+}

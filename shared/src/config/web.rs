@@ -1,0 +1,27 @@
+//! Settings of the web front end.
+
+use clap::{Args, ValueEnum};
+
+/// Whether requests are rate-limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RateLimit {
+    /// As documented.
+    On,
+    /// For load tests. Size limits stay.
+    Off,
+}
+
+/// Settings of the web front end.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings of web")]
+pub struct WebSettings {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http_addr: std::net::SocketAddr,
+    /// The largest upload
+    #[arg(long, env, default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
+    pub max_upload_bytes: u64,
+    /// Whether requests are rate-limited; off is for load tests
+    #[arg(long, env, value_enum, default_value_t = RateLimit::On, value_name = "ON|OFF")]
+    pub rate_limit: RateLimit,
+}

@@ -1,0 +1,110 @@
+//! Settings of the worker.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::ConfigError;
+use crate::jobs::Queue;
+
+/// The address of the worker's health page when none is set.
+pub const DEFAULT_WORKER_HTTP_ADDR: &str = "127.0.0.1:8081";
+
+/// Settings of the worker.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Settings of worker")]
+pub struct WorkerSettings {
+    /// Address of /livez, /readyz, /metrics and /tasks. Unset: 127.0.0.1:8081, or any free port if that
+    /// is taken
+    #[arg(long, env, value_name = "ADDRESS")]
+    pub worker_http_addr: Option<std::net::SocketAddr>,
+    /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them
+    #[arg(long, env, default_value = "*", value_name = "QUEUES")]
+    pub queues: String,
+    /// How long a worker may be silent before its jobs are given to others
+    #[arg(long, env, default_value_t = 30, value_name = "SECONDS")]
+    pub lease_seconds: u64,
+    /// Mail server: smtp://user:password@host:port or smtps://. Unset: files in DATA_DIR, shown at /mailbox
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub smtp_url: Option<String>,
+    /// Sender of all mail
+    #[arg(long, env, default_value = "Print Shop <shop@localhost>", value_name = "MAILBOX")]
+    pub mail_from: String,
+    /// Payment gateway that speaks POST /charges and /refunds. Unset: a sandbox that moves no money
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    pub payment_url: Option<String>,
+    /// Memory of one process that decodes pictures
+    #[arg(long, env, default_value_t = 1024 * 1024 * 1024, value_name = "BYTES")]
+    pub imaging_memory_bytes: u64,
+}
+
+impl WorkerSettings {
+    /// The queues to work on, with the jobs at a time of each.
+    ///
+    /// # Errors
+    /// When `QUEUES` can't be read.
+    pub fn slots(&self) -> Result<Vec<(Queue, usize)>, ConfigError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        parse_queues(&self.queues, cores)
+    }
+
+    /// The lease.
+    ///
+    /// # Errors
+    /// When it is too short to be renewed three times, or longer than any job may run.
+    pub fn lease(&self) -> Result<Duration, ConfigError> {
+        if !(3..=600).contains(&self.lease_seconds) {
+            return Err(ConfigError::new("LEASE_SECONDS", "must be between 3 and 600"));
+        }
+        Ok(Duration::from_secs(self.lease_seconds))
+    }
+}
+
+fn parse_queues(text: &str, cores: usize) -> Result<Vec<(Queue, usize)>, ConfigError> {
+    let wrong = |problem: String| ConfigError::new("QUEUES", problem);
+    let mut slots: Vec<(Queue, usize)> = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        if part == "*" {
+            for queue in Queue::ALL.iter().copied() {
+                if slots.iter().all(|(known, _)| *known != queue) {
+                    slots.push((queue, queue.default_slots(cores)));
+                }
+            }
+            continue;
+        }
+        let (name, count) = part.split_once('=').unwrap_or((part, ""));
+        let known: Vec<&str> = Queue::ALL.iter().map(|queue| queue.name()).collect();
+        let queue = Queue::from_name(name)
+            .ok_or_else(|| wrong(format!("there is no queue {name:?}; there are {}", known.join(", "))))?;
+        let count = match count {
+            "" => queue.default_slots(cores),
+            count => count.parse().ok().filter(|count| (1..=1000).contains(count)).ok_or_else(|| {
+                wrong(format!("{name} needs a number of jobs between 1 and 1000, not {count:?}"))
+            })?,
+        };
+        if slots.iter().any(|(known, _)| *known == queue) {
+            return Err(wrong(format!("{name} is named twice")));
+        }
+        slots.push((queue, count));
+    }
+    Ok(slots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queues_are_read_with_their_slots() {
+        assert_eq!(parse_queues("images=2, orders", 4).unwrap(), [(Queue::IMAGES, 2), (Queue::ORDERS, 16)]);
+        assert_eq!(parse_queues("*", 4).unwrap().len(), Queue::ALL.len());
+        assert_eq!(parse_queues("images=9,*", 4).unwrap()[0], (Queue::IMAGES, 9));
+    }
+
+    #[test]
+    fn wrong_queues_are_named() {
+        for bad in ["", "prints", "images=0", "images=many", "images=1,images=2", "images=2000"] {
+            assert_eq!(parse_queues(bad, 4).unwrap_err().setting, "QUEUES", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What a consumer holds: a subscription, and deliveries that it acks.
+
+use super::{in_process, rabbitmq};
+
+/// A stream of deliveries. Dropping it stops consuming, as [`Subscription::cancel`] does.
+pub enum Subscription {
+    /// From RabbitMQ.
+    RabbitMq(rabbitmq::Subscription),
+    /// From the in-process broker.
+    InProcess(in_process::Subscription),
+}
+
+/// A message at a consumer. The broker keeps it until it is acked.
+///
+/// One that is dropped unacked stays unacked, and counts against the prefetch, until its channel is
+/// gone: when the connection is lost, or when the subscription and its last delivery are dropped. Then
+/// it is delivered again.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The bytes as they were published, by whoever published them.
+    pub body: Vec<u8>,
+    /// Whether it was delivered before, perhaps. Informative only: a duplicate need not have it.
+    pub redelivered: bool,
+    pub(super) unacked: Unacked,
+}
+
+/// The way back to the broker that a delivery came from.
+#[derive(Debug)]
+pub(super) enum Unacked {
+    RabbitMq(rabbitmq::Unacked),
+    InProcess(in_process::Unacked),
+}
+
+/// What became of an ack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is on its way to the broker. (AMQP does not confirm acks: a crash may still lose it.)
+    Acked,
+    /// The channel that the delivery came by is gone: the broker delivers the message again.
+    Stale,
+}
+
+impl Subscription {
+    /// The next delivery; waits while the broker is away. `None` after [`super::Broker::close`].
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        match self {
+            Self::RabbitMq(subscription) => subscription.next().await,
+            Self::InProcess(subscription) => subscription.next().await,
+        }
+    }
+
+    /// Whether the broker has this consumer registered now, for liveness. False while disconnected,
+    /// and after the broker cancelled the consumer (its queue was deleted) until it is there again.
+    pub fn is_consuming(&self) -> bool {
+        match self {
+            Self::RabbitMq(subscription) => subscription.is_consuming(),
+            Self::InProcess(subscription) => subscription.is_consuming(),
+        }
+    }
+
+    /// Stops consuming. Deliveries that were handed out can still be acked; those that were not go
+    /// back to the queue when the last one handed out is acked or dropped.
+    pub async fn cancel(self) {
+        match self {
+            Self::RabbitMq(subscription) => subscription.cancel().await,
+            Self::InProcess(subscription) => drop(subscription),
+        }
+    }
+}
+
+impl Delivery {
+    /// Tells the broker to forget the message: its job is done, put back, or not ours to do.
+    pub async fn ack(self) -> Settled {
+        match self.unacked {
+            Unacked::RabbitMq(unacked) => unacked.ack().await,
+            Unacked::InProcess(unacked) => unacked.ack(),
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The broker of the all-in-one program: one line of messages a queue, in memory.
+//!
+//! Volatile on purpose. A message is a job's id; the rows are on disk, and at the start every queue
+//! reports itself as recreated, so that the relay publishes what is due. Nothing is bounded but by what
+//! the relay has published: small bodies, whose rows are bounded by the disk already.
+//!
+//! It keeps RabbitMQ's contract, so that the consumer has one code: a subscription is a channel with a
+//! prefetch; deliveries that are not acked belong to it, and go back to the front of the line when the
+//! channel is gone, that is when the subscription and its last delivery are dropped.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::{Delivery, Settled};
+use super::hints::{self, HintEvent, StatusHint, StatusHints};
+use super::recreated::Recreated;
+use super::{PublishError, delivery};
+use crate::jobs::{Envelope, Queue};
+
+/// See the [module's](self) words.
+#[derive(Clone)]
+pub struct InProcess(Arc<Inner>);
+
+struct Inner {
+    lines: Mutex<HashMap<Queue, Arc<Line>>>,
+    hints: Mutex<Option<broadcast::Sender<HintEvent>>>,
+    recreated: Recreated,
+    closed: CancellationToken,
+}
+
+/// The messages that are ready, in order.
+#[derive(Debug, Default)]
+struct Line {
+    ready: Mutex<VecDeque<Message>>,
+    added: Notify,
+}
+
+#[derive(Debug)]
+struct Message {
+    body: Vec<u8>,
+    redelivered: bool,
+}
+
+/// A consumer of one queue.
+pub struct Subscription {
+    channel: Arc<Channel>,
+    closed: CancellationToken,
+}
+
+/// What a subscription and its deliveries share. Dropped with the last of them.
+#[derive(Debug)]
+struct Channel {
+    line: Arc<Line>,
+    /// By the order of delivery.
+    unacked: Mutex<BTreeMap<u64, Vec<u8>>>,
+    last_tag: AtomicU64,
+    prefetch: Semaphore,
+}
+
+/// A delivery's place in its channel.
+#[derive(Debug)]
+pub(super) struct Unacked {
+    channel: Arc<Channel>,
+    tag: u64,
+}
+
+impl Default for InProcess {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            lines: Mutex::default(),
+            hints: Mutex::new(Some(broadcast::Sender::new(hints::CAPACITY))),
+            recreated: Recreated::all(),
+            closed: CancellationToken::new(),
+        }))
+    }
+}
+
+impl InProcess {
+    pub(super) fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
+        self.push(queue, envelope.to_bytes())
+    }
+
+    pub(super) fn push(&self, queue: Queue, body: Vec<u8>) -> Result<(), PublishError> {
+        if self.0.closed.is_cancelled() {
+            return Err(PublishError::NotConnected);
+        }
+        let line = self.line(queue);
+        lock(&line.ready).push_back(Message { body, redelivered: false });
+        line.added.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
+        let channel = Channel {
+            line: self.line(queue),
+            unacked: Mutex::default(),
+            last_tag: AtomicU64::new(0),
+            prefetch: Semaphore::new(usize::from(prefetch.max(1))),
+        };
+        Subscription { channel: Arc::new(channel), closed: self.0.closed.clone() }
+    }
+
+    pub(super) fn publish_status(&self, hint: StatusHint) {
+        if let Some(hints) = &*lock(&self.0.hints) {
+            // An error only says that nobody listens.
+            let _ = hints.send(HintEvent::Changed(hint));
+        }
+    }
+
+    pub(super) fn status_hints(&self) -> StatusHints {
+        match &*lock(&self.0.hints) {
+            Some(hints) => StatusHints::registered(hints.subscribe()),
+            None => StatusHints::registered(broadcast::channel(1).1),
+        }
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        !self.0.closed.is_cancelled()
+    }
+
+    pub(super) async fn recreated(&self) -> Queue {
+        self.0.recreated.next().await
+    }
+
+    pub(super) fn depth(&self, queue: Queue) -> u64 {
+        lock(&self.line(queue).ready).len() as u64
+    }
+
+    pub(super) fn close(&self) {
+        self.0.closed.cancel();
+        lock(&self.0.hints).take();
+    }
+
+    fn line(&self, queue: Queue) -> Arc<Line> {
+        lock(&self.0.lines).entry(queue).or_default().clone()
+    }
+}
+
+impl Subscription {
+    pub(super) async fn next(&mut self) -> Option<Delivery> {
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => None,
+            delivery = self.channel.next() => delivery,
+        }
+    }
+
+    pub(super) fn is_consuming(&self) -> bool {
+        !self.closed.is_cancelled()
+    }
+}
+
+impl Channel {
+    async fn next(self: &Arc<Self>) -> Option<Delivery> {
+        let permit = self.prefetch.acquire().await.ok()?;
+        let message = self.line.take().await;
+        permit.forget();
+        Some(self.hand_out(message))
+    }
+
+    fn hand_out(self: &Arc<Self>, message: Message) -> Delivery {
+        let tag = self.last_tag.fetch_add(1, Ordering::Relaxed) + 1;
+        lock(&self.unacked).insert(tag, message.body.clone());
+        Delivery {
+            body: message.body,
+            redelivered: message.redelivered,
+            unacked: delivery::Unacked::InProcess(Unacked { channel: self.clone(), tag }),
+        }
+    }
+}
+
+impl Line {
+    async fn take(&self) -> Message {
+        loop {
+            // Registered before looking, so that what is added in between wakes us.
+            let added = self.added.notified();
+            tokio::pin!(added);
+            added.as_mut().enable();
+            if let Some(message) = lock(&self.ready).pop_front() {
+                return message;
+            }
+            added.await;
+        }
+    }
+}
+
+impl Unacked {
+    pub(super) fn ack(self) -> Settled {
+        lock(&self.channel.unacked).remove(&self.tag);
+        self.channel.prefetch.add_permits(1);
+        Settled::Acked
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        let unacked = std::mem::take(self.unacked.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut ready = lock(&self.line.ready);
+        for (_, body) in unacked.into_iter().rev() {
+            ready.push_front(Message { body, redelivered: true });
+            self.line.added.notify_one();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,103 @@
+//! Makes the broker have what [`topology`](crate::messaging::topology) says, and finds out what it had.
+
+use std::time::Duration;
+
+use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Connection, ErrorKind, ExchangeKind};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::{ANSWER_TIMEOUT, Context};
+use crate::messaging::topology::{Argument, QueueSpec};
+
+const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+    passive: false,
+    durable: true,
+    exclusive: false,
+    auto_delete: false,
+    nowait: false,
+};
+const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
+
+/// Declares everything, each thing on a channel of its own: an error closes the channel.
+///
+/// What can't be declared is logged and left: a queue that an older version or an operator made with
+/// other arguments is as good, and one queue without a majority must not keep the others waiting.
+pub(super) async fn all(context: &Context, connection: &Connection) {
+    let _one_at_a_time = context.declaring.lock().await;
+    let events = context.topology.events();
+    if let Err(error) = within(ANSWER_TIMEOUT, exchange(connection, &events)).await {
+        warn!(exchange = %events, %error, "can't declare the exchange");
+    }
+    for spec in context.topology.queues() {
+        match within(ANSWER_TIMEOUT, queue(connection, &spec)).await {
+            Ok(Found::Existing) => {}
+            Ok(Found::Created) => {
+                info!(queue = %spec.name, "created the queue");
+                if let Some(jobs) = spec.holds {
+                    context.recreated.add(jobs);
+                }
+            }
+            Err(error) => warn!(queue = %spec.name, %error, "can't declare the queue; using what is there"),
+        }
+    }
+}
+
+/// How many messages are ready in a queue, if it exists.
+pub(super) async fn depth(connection: &Connection, name: String) -> Option<u64> {
+    let channel = connection.create_channel().await.ok()?;
+    let queue = channel.queue_declare(name.into(), PASSIVE, FieldTable::default()).await.ok()?;
+    Some(queue.message_count().into())
+}
+
+enum Found {
+    Existing,
+    Created,
+}
+
+async fn exchange(connection: &Connection, name: &str) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    let channel = connection.create_channel().await?;
+    channel.exchange_declare(name.into(), ExchangeKind::Topic, options, FieldTable::default()).await
+}
+
+/// Asks first whether the queue is there: declaring alone does not tell.
+async fn queue(connection: &Connection, spec: &QueueSpec) -> lapin::Result<Found> {
+    let name = || spec.name.as_str().into();
+    let asking = connection.create_channel().await?;
+    let found = match asking.queue_declare(name(), PASSIVE, FieldTable::default()).await {
+        Ok(_) => Found::Existing,
+        Err(error) if is_not_found(&error) => Found::Created,
+        Err(error) => return Err(error),
+    };
+    let declaring = connection.create_channel().await?;
+    declaring.queue_declare(name(), DURABLE, arguments(spec)).await?;
+    Ok(found)
+}
+
+fn arguments(spec: &QueueSpec) -> FieldTable {
+    let mut table = FieldTable::default();
+    for (name, value) in &spec.arguments {
+        let value = match value {
+            Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
+            Argument::Number(number) => AMQPValue::LongLongInt(*number),
+        };
+        table.insert((*name).into(), value);
+    }
+    table
+}
+
+fn is_not_found(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)
+}
+
+/// A broker that does not answer is an error like any other.
+pub(super) async fn within<T>(
+    limit: Duration,
+    asking: impl Future<Output = lapin::Result<T>>,
+) -> lapin::Result<T> {
+    timeout(limit, asking).await.unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into()))
+}

@@ -1,0 +1,163 @@
+//! RabbitMQ, 3.10 and later.
+//!
+//! - [`address`]: the URL.
+//! - [`link`]: one connection that comes back by itself, and the declaring of what the broker must have.
+//! - [`publisher`], [`subscription`], [`hints`]: what is done over the links.
+//!
+//! **Two connections** a process, one to publish and one to consume: when the broker's memory or disk
+//! alarm goes off, it stops reading from connections that publish, and acks on the same connection
+//! would wait behind them. The queue could not be drained by those who drain it.
+//!
+//! **Our own reconnect loop**, not the client's recovery (lapin's `enable_auto_recover`). That one replays
+//! declarations and consumers well, but silently: it can't tell that a queue had to be created anew (the
+//! relay must publish its rows again), nor that hints were missed, publishing hangs for the length of an
+//! outage instead of failing, and a consumer that the broker cancelled stays cancelled. A loop that
+//! connects, declares and offers the connection through a `watch` knows all that, in fewer words than
+//! its exceptions would take.
+
+mod address;
+mod backoff;
+mod declare;
+mod hints;
+mod link;
+mod publisher;
+mod subscription;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use subscription::Subscription;
+pub(super) use subscription::Unacked;
+
+use self::address::Address;
+use self::link::{Link, Role};
+use self::publisher::Publisher;
+use super::hints::{StatusHint, StatusHints};
+use super::recreated::Recreated;
+use super::topology::Topology;
+use super::{BrokerError, PublishError};
+use crate::jobs::{Envelope, Queue};
+
+/// How long [`super::Broker::publish`] takes at most.
+pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long [`super::Broker::publish_status`] takes at most.
+pub const HINT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long the broker may take to answer anything else that we ask of it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the broker is and what we are called there. Has no `Debug`: the URL holds a password.
+#[derive(Clone)]
+pub struct RabbitMqSettings {
+    /// `amqp://user:password@host:5672/vhost`, or `amqps` for TLS (the system's authorities, or those
+    /// in the file that `SSL_CERT_FILE` names).
+    pub url: String,
+    /// Put before the name of every queue and exchange, see [`super::topology`].
+    pub queue_prefix: String,
+    /// Shown in the broker's management pages.
+    pub connection_name: String,
+}
+
+/// See the [module's](self) words.
+#[derive(Clone)]
+pub struct RabbitMq {
+    context: Arc<Context>,
+    publisher: Arc<Publisher>,
+    consuming: Link,
+}
+
+/// What both links and all tasks of a broker share.
+struct Context {
+    address: Address,
+    connection_name: String,
+    topology: Topology,
+    recreated: Recreated,
+    /// Held while declaring, so that one missing queue is reported once.
+    declaring: Mutex<()>,
+    /// Somebody found a queue missing.
+    missing: Notify,
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl RabbitMq {
+    pub(super) fn start(settings: RabbitMqSettings) -> Result<Self, BrokerError> {
+        if !is_prefix(&settings.queue_prefix) {
+            return Err(BrokerError::QueuePrefix);
+        }
+        let context = Arc::new(Context {
+            address: Address::parse(&settings.url)?,
+            connection_name: settings.connection_name,
+            topology: Topology::new(settings.queue_prefix),
+            recreated: Recreated::default(),
+            declaring: Mutex::default(),
+            missing: Notify::new(),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let publishing = Link::start(context.clone(), Role::Publish);
+        let consuming = Link::start(context.clone(), Role::Consume);
+        let publisher = Arc::new(Publisher::new(publishing, context.clone()));
+        Ok(Self { context, publisher, consuming })
+    }
+
+    pub(super) async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
+        self.publisher.publish(queue, envelope).await
+    }
+
+    pub(super) fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
+        Subscription::start(self.context.clone(), self.consuming.clone(), queue, prefetch)
+    }
+
+    pub(super) async fn publish_status(&self, hint: StatusHint) {
+        self.publisher.publish_status(hint).await;
+    }
+
+    pub(super) fn status_hints(&self) -> StatusHints {
+        hints::listen(&self.context, self.consuming.clone())
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.publisher.connected() && self.consuming.connection().is_some()
+    }
+
+    pub(super) async fn recreated(&self) -> Queue {
+        self.context.recreated.next().await
+    }
+
+    pub(super) async fn depth(&self, queue: Queue) -> Option<u64> {
+        let connection = self.consuming.connection()?;
+        let asking = declare::depth(&connection, self.context.topology.queue(queue));
+        tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?
+    }
+
+    pub(super) async fn close(&self) {
+        self.context.closing.cancel();
+        self.context.tasks.close();
+        self.context.tasks.wait().await;
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    text.len() <= 100 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_plain_and_short() {
+        for good in ["", "wqw.", "shop-1_test."] {
+            assert!(is_prefix(good), "{good}");
+        }
+        for bad in ["a b", "ü", "line\n", &"x".repeat(101)] {
+            assert!(!is_prefix(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Publishing: jobs with a confirm, hints without.
+//!
+//! A channel has one message in flight at a time, and there are many channels. On a shared one the
+//! client pairs a returned (unroutable) message with whichever confirm it handles next, not with its
+//! own: of two messages in flight, the lost one could be taken for sent. Alone on its channel there is
+//! nothing to mix up; and what goes wrong, a timeout or a future dropped half-way, ends with its channel.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::link::Link;
+use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT};
+use crate::jobs::{Envelope, Queue};
+use crate::messaging::PublishError;
+use crate::messaging::hints::StatusHint;
+
+/// Messages in flight at most; the others wait their turn. Channels are opened as they are needed.
+const CHANNELS: usize = 64;
+
+const PERSISTENT: u8 = 2;
+const TRANSIENT: u8 = 1;
+
+/// The default exchange: its routing keys are the names of the queues.
+const DEFAULT_EXCHANGE: &str = "";
+
+pub(super) struct Publisher {
+    link: Link,
+    context: Arc<Context>,
+    turns: Semaphore,
+    idle: Mutex<Vec<Channel>>,
+    hints: Mutex<Option<Channel>>,
+}
+
+impl Publisher {
+    pub(super) fn new(link: Link, context: Arc<Context>) -> Self {
+        Self {
+            link,
+            context,
+            turns: Semaphore::new(CHANNELS),
+            idle: Mutex::default(),
+            hints: Mutex::default(),
+        }
+    }
+
+    pub(super) fn connected(&self) -> bool {
+        self.link.connection().is_some()
+    }
+
+    pub(super) async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
+        let name = self.context.topology.queue(queue);
+        let answer = timeout(PUBLISH_TIMEOUT, self.publish_in_turn(&name, envelope)).await;
+        let result = answer.unwrap_or(Err(PublishError::TimedOut));
+        if result == Err(PublishError::Unroutable) {
+            self.context.missing.notify_one();
+        }
+        result
+    }
+
+    async fn publish_in_turn(&self, queue: &str, envelope: &Envelope) -> Result<(), PublishError> {
+        let _turn = self.turns.acquire().await;
+        let channel = self.channel().await?;
+        let confirmation = confirmed(&channel, queue, envelope).await.map_err(lost)?;
+        lock(&self.idle).push(channel);
+        match confirmation {
+            // It is returned first and confirmed nevertheless.
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(PublishError::Unroutable),
+            Confirmation::Ack(None) => Ok(()),
+            Confirmation::Nack(None) | Confirmation::NotRequested => Err(PublishError::Refused),
+        }
+    }
+
+    /// A channel in confirm mode with nothing in flight.
+    async fn channel(&self) -> Result<Channel, PublishError> {
+        let connection = self.link.connection().ok_or(PublishError::NotConnected)?;
+        if connection.status().blocked() {
+            return Err(PublishError::Blocked);
+        }
+        while let Some(channel) = self.take_idle() {
+            // Those of an earlier connection are of no use.
+            if channel.status().connected() {
+                return Ok(channel);
+            }
+        }
+        let channel = connection.create_channel().await.map_err(lost)?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(lost)?;
+        Ok(channel)
+    }
+
+    fn take_idle(&self) -> Option<Channel> {
+        lock(&self.idle).pop()
+    }
+
+    pub(super) async fn publish_status(&self, hint: StatusHint) {
+        match timeout(HINT_TIMEOUT, self.send_hint(hint)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(job = %hint.job, %error, "a status hint was not sent"),
+            Err(_) => debug!(job = %hint.job, "a status hint was not sent in time"),
+        }
+    }
+
+    async fn send_hint(&self, hint: StatusHint) -> Result<(), PublishError> {
+        let channel = self.hint_channel().await?;
+        let body = serde_json::to_vec(&hint).unwrap_or_default();
+        let properties = BasicProperties::default().with_delivery_mode(TRANSIENT);
+        let exchange = self.context.topology.events().into();
+        let key = hint.job.to_string().into();
+        let sent =
+            channel.basic_publish(exchange, key, BasicPublishOptions::default(), &body, properties).await;
+        sent.map(|_| ()).map_err(lost)
+    }
+
+    /// The channel of all hints: without confirms, they can share one.
+    async fn hint_channel(&self) -> Result<Channel, PublishError> {
+        let connection = self.link.connection().ok_or(PublishError::NotConnected)?;
+        if connection.status().blocked() {
+            return Err(PublishError::Blocked);
+        }
+        let current = lock(&self.hints).clone();
+        match current {
+            Some(channel) if channel.status().connected() => Ok(channel),
+            replaced => {
+                if replaced.is_some() {
+                    // Closed by the broker: the exchange may be missing.
+                    self.context.missing.notify_one();
+                }
+                let channel = connection.create_channel().await.map_err(lost)?;
+                *lock(&self.hints) = Some(channel.clone());
+                Ok(channel)
+            }
+        }
+    }
+}
+
+async fn confirmed(channel: &Channel, queue: &str, envelope: &Envelope) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions { mandatory: true, ..Default::default() };
+    let body = envelope.to_bytes();
+    channel
+        .basic_publish(DEFAULT_EXCHANGE.into(), queue.into(), options, &body, properties(envelope))
+        .await?
+        .await
+}
+
+/// The envelope's facts where the broker's tools show them. The body is what counts, so a text that is
+/// too long for its property (255 bytes) is only left out here.
+fn properties(envelope: &Envelope) -> BasicProperties {
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/json".into())
+        .with_message_id(envelope.job.to_string().into());
+    if let Ok(kind) = ShortString::try_new(envelope.kind.as_str()) {
+        properties = properties.with_type(kind);
+    }
+    if let Some(Ok(id)) = envelope.correlation_id.as_deref().map(ShortString::try_new) {
+        properties = properties.with_correlation_id(id);
+    }
+    if let Some(traceparent) = &envelope.traceparent {
+        let mut headers = FieldTable::default();
+        headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.as_str().into()));
+        properties = properties.with_headers(headers);
+    }
+    properties
+}
+
+/// Whatever goes wrong between us and the broker, the message may not have arrived.
+fn lost(error: lapin::Error) -> PublishError {
+    debug!(%error, "publishing failed");
+    PublishError::NotConnected
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::JobId;
+
+    #[test]
+    fn properties_repeat_the_envelope_and_leave_out_what_does_not_fit() {
+        let mut envelope = Envelope {
+            job: JobId::new(),
+            kind: "make_thumbnails".into(),
+            version: 1,
+            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+            correlation_id: Some("c-1".into()),
+        };
+        let fitting = properties(&envelope);
+        assert_eq!(fitting.message_id().as_ref().unwrap().as_str(), envelope.job.to_string());
+        assert_eq!(fitting.kind().as_ref().unwrap().as_str(), "make_thumbnails");
+        assert_eq!(fitting.correlation_id().as_ref().unwrap().as_str(), "c-1");
+        assert!(fitting.headers().as_ref().unwrap().inner().contains_key("traceparent"));
+
+        envelope.correlation_id = Some("c".repeat(300));
+        assert_eq!(properties(&envelope).correlation_id(), &None);
+    }
+}
