@@ -13,16 +13,16 @@ die() {
     exit 1
 }
 
-# as_service_user USER COMMAND…: runs a server's program in a clean environment. Servers refuse to run as root, or
-# should; an ordinary user runs them as himself.
-as_service_user() {
+# become USER [NAME=VALUE…]: sets `as_service` to the beginning of a command that runs a server's program in a clean
+# environment. Servers refuse to run as root, or should; an ordinary user runs them as himself. (It is an array and not
+# a function, so that `$!` of such a command is the server and not a shell that waits for it.)
+become() {
     local user=$1
     shift
-    local become=()
+    as_service=(env --ignore-environment PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 "$MARK=${!MARK}" "$@")
     if ((EUID == 0)); then
-        become=(setpriv --reuid="$user" --regid="$user" --init-groups --)
+        as_service=(setpriv --reuid="$user" --regid="$user" --init-groups -- "${as_service[@]}")
     fi
-    "${become[@]}" env --ignore-environment PATH="$PATH" HOME="$PWD" LANG=C.UTF-8 "$MARK=${!MARK}" "$@"
 }
 
 # own USER PATH…: gives files to the user who runs the server.
