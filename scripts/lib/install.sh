@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# Finds the programs that the tests need, and installs those that are missing with apt.
+# Only the programs are wanted: no system service has to run.
+
+postgres_bin() { printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort --version-sort | tail --lines=1 | xargs dirname; }
+has_postgres() { [[ -x $(postgres_bin)/postgres ]]; }
+has_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]]; }
+has_python_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
+chromium_path() { printf '%s\n' "${TEST_CHROMIUM:-$(command -v chromium google-chrome | head --lines=1)}"; }
+chromedriver_path() { printf '%s\n' "${TEST_CHROMEDRIVER:-$(command -v chromedriver)}"; }
+
+missing_packages() {
+    has_postgres || echo postgresql
+    has_rabbitmq || echo rabbitmq-server
+    has_python_venv || echo python3-venv
+    [[ -x $(chromium_path) ]] || echo chromium
+    [[ -x $(chromedriver_path) ]] || echo chromium-driver
+    command -v openssl >/dev/null || echo openssl
+    command -v curl >/dev/null || echo curl
+}
+
+install_missing() {
+    local packages become=()
+    mapfile -t packages < <(missing_packages)
+    ((${#packages[@]})) || return 0
+    command -v apt-get >/dev/null || die "these must be installed by hand (no apt-get here): ${packages[*]}"
+    if ((EUID != 0)); then become=(sudo); fi
+    say "installing ${packages[*]}"
+    "${become[@]}" apt-get update >&2
+    "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install --yes --no-install-recommends "${packages[@]}" >&2
+    mapfile -t packages < <(missing_packages)
+    ((${#packages[@]} == 0)) || die "still missing after the installation: ${packages[*]}"
+}
