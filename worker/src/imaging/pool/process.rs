@@ -1,0 +1,103 @@
+//! One imaging process.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use shared::domain::photo::PictureLimits;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use super::{ImagingError, ImagingSettings};
+use crate::imaging::{Picture, Rejection, child, protocol};
+
+/// How long a process that has closed its pipe may take to be gone.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// An imaging process that waits for a request. Dropping it kills it.
+#[derive(Debug)]
+pub(super) struct ImagingProcess {
+    child: Child,
+    requests: ChildStdin,
+    answers: ChildStdout,
+    /// How many requests it has answered.
+    pub(super) pictures: u32,
+}
+
+/// Why a process gave no pictures.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It answered: the file is to blame.
+    Rejected(Rejection),
+    /// It was gone before it had taken the request.
+    NotTaken(io::Error),
+    /// It took the request and gave no answer.
+    Crashed(String),
+}
+
+impl From<Failure> for ImagingError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected(rejection) => Self::Rejected(rejection),
+            Failure::NotTaken(error) => Self::Crashed { detail: format!("it took no request: {error}") },
+            Failure::Crashed(detail) => Self::Crashed { detail },
+        }
+    }
+}
+
+impl ImagingProcess {
+    /// Starts a process.
+    ///
+    /// It gets an empty environment: a hole in a decoder must not lead to the passwords of the worker.
+    /// Its standard error is the worker's.
+    pub(super) fn spawn(settings: &ImagingSettings) -> io::Result<Self> {
+        let [program, arguments @ ..] = settings.command.as_slice() else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"));
+        };
+        let mut child = Command::new(program)
+            .args(arguments)
+            .arg(child::MEMORY_BYTES)
+            .arg(settings.memory_bytes.to_string())
+            .env_clear()
+            // glibc reserves an arena of 64 MiB for each thread, and reserved counts against the limit.
+            .env("MALLOC_ARENA_MAX", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok(Self { child, requests, answers, pictures: 0 })
+    }
+
+    /// Whether it still runs, as far as the kernel has told.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// After an error, or when the future was dropped, the process is in an unknown state: drop it.
+    pub(super) async fn ask(
+        &mut self,
+        limits: &PictureLimits,
+        original: &[u8],
+    ) -> Result<Result<Vec<Picture>, Rejection>, Failure> {
+        protocol::send_request(&mut self.requests, limits, original).await.map_err(Failure::NotTaken)?;
+        match protocol::receive_answer(&mut self.answers).await {
+            Ok(answer) => {
+                self.pictures += 1;
+                Ok(answer)
+            }
+            Err(error) => Err(Failure::Crashed(self.how_it_ended(&error).await)),
+        }
+    }
+
+    async fn how_it_ended(&mut self, error: &io::Error) -> String {
+        match tokio::time::timeout(GRACE, self.child.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            _ => error.to_string(),
+        }
+    }
+}
