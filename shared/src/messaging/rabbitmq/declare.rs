@@ -12,8 +12,13 @@ use tracing::{info, warn};
 use super::{ANSWER_TIMEOUT, Context};
 use crate::messaging::topology::{Argument, QueueSpec};
 
-const DURABLE: QueueDeclareOptions =
-    QueueDeclareOptions { passive: false, durable: true, exclusive: false, auto_delete: false, nowait: false };
+const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+    passive: false,
+    durable: true,
+    exclusive: false,
+    auto_delete: false,
+    nowait: false,
+};
 const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
 
 /// Declares everything, each thing on a channel of its own: an error closes the channel.

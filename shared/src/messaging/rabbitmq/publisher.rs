@@ -110,7 +110,8 @@ impl Publisher {
         let properties = BasicProperties::default().with_delivery_mode(TRANSIENT);
         let exchange = self.context.topology.events().into();
         let key = hint.job.to_string().into();
-        let sent = channel.basic_publish(exchange, key, BasicPublishOptions::default(), &body, properties).await;
+        let sent =
+            channel.basic_publish(exchange, key, BasicPublishOptions::default(), &body, properties).await;
         sent.map(|_| ()).map_err(lost)
     }
 

@@ -132,12 +132,8 @@ impl Task {
         channel.basic_qos(self.prefetch, BasicQosOptions { global: false }).await?;
         let queue = self.queue.as_str().into();
         // An empty tag: the broker makes one up.
-        let consuming = channel.basic_consume(
-            queue,
-            "".into(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
+        let consuming =
+            channel.basic_consume(queue, "".into(), BasicConsumeOptions::default(), FieldTable::default());
         let consumer = consuming.await?;
         debug!(queue = %self.queue, "the consumer is registered");
         Ok((channel, consumer))
