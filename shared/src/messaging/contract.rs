@@ -1,1 +1,237 @@
+//! What every broker does: the same tests against each. What only a server can do is in [`server`]
+//! (one RabbitMQ) and [`faults`] (a RabbitMQ that is stopped and killed).
 
+mod faults;
+mod server;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use server::Server;
+use tokio::time::timeout;
+
+use super::*;
+use crate::domain::JobId;
+
+/// Far longer than anything here takes, far shorter than anybody's patience.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Long enough for a delivery that should not come to come.
+const QUIET: Duration = Duration::from_millis(300);
+
+fn envelope() -> Envelope {
+    Envelope {
+        job: JobId::new(),
+        kind: "make_thumbnails".into(),
+        version: 1,
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        correlation_id: Some("c-1".into()),
+    }
+}
+
+fn job(delivery: &Delivery) -> JobId {
+    job_of(&delivery.body)
+}
+
+fn job_of(body: &[u8]) -> JobId {
+    Envelope::parse(body).unwrap().job
+}
+
+async fn delivered(subscription: &mut Subscription) -> Delivery {
+    timeout(PATIENCE, subscription.next())
+        .await
+        .expect("nothing was delivered")
+        .expect("the broker is closed")
+}
+
+async fn nothing(subscription: &mut Subscription) -> bool {
+    timeout(QUIET, subscription.next()).await.is_err()
+}
+
+async fn published(broker: &Broker, queue: Queue) -> JobId {
+    let envelope = envelope();
+    broker.publish(queue, &envelope).await.unwrap();
+    envelope.job
+}
+
+/// Waits for something that the broker does in its own time.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !holds().await {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn registered(subscription: &Subscription) {
+    eventually("the consumer is registered", async || subscription.is_consuming()).await;
+}
+
+async fn a_message_is_delivered_until_it_is_acked(broker: &Broker) {
+    let mut first = broker.subscribe(Queue::IMAGES, 10).await;
+    let id = published(broker, Queue::IMAGES).await;
+    let delivery = delivered(&mut first).await;
+    assert_eq!((job(&delivery), delivery.redelivered), (id, false));
+    assert_eq!(delivery.ack().await, Settled::Acked);
+    first.cancel().await;
+
+    let mut second = broker.subscribe(Queue::IMAGES, 10).await;
+    registered(&second).await;
+    assert!(nothing(&mut second).await);
+    assert_eq!(broker.depth(Queue::IMAGES).await, Some(0));
+}
+
+async fn queues_are_separate(broker: &Broker) {
+    let mut mail = broker.subscribe(Queue::MAIL, 10).await;
+    let order = published(broker, Queue::ORDERS).await;
+    assert!(nothing(&mut mail).await);
+    let mut orders = broker.subscribe(Queue::ORDERS, 10).await;
+    assert_eq!(job(&delivered(&mut orders).await), order);
+}
+
+async fn what_is_unacked_is_delivered_again_once_its_channel_is_gone(broker: &Broker) {
+    let mut first = broker.subscribe(Queue::IMAGES, 10).await;
+    let forgotten = published(broker, Queue::IMAGES).await;
+    let acked = published(broker, Queue::IMAGES).await;
+    assert_eq!(job(&delivered(&mut first).await), forgotten);
+    let late = delivered(&mut first).await;
+
+    let mut second = broker.subscribe(Queue::IMAGES, 10).await;
+    assert!(nothing(&mut second).await, "a dropped delivery stays unacked while its channel lives");
+    first.cancel().await;
+    assert!(nothing(&mut second).await, "one delivery is still out");
+    assert_eq!(job(&late), acked);
+    assert_eq!(late.ack().await, Settled::Acked, "acks work after the cancel");
+
+    let again = delivered(&mut second).await;
+    assert_eq!((job(&again), again.redelivered), (forgotten, true));
+    assert!(nothing(&mut second).await);
+}
+
+async fn the_prefetch_bounds_what_is_unacked(broker: &Broker) {
+    let mut subscription = broker.subscribe(Queue::IMAGES, 2).await;
+    for _ in 0..3 {
+        published(broker, Queue::IMAGES).await;
+    }
+    let first = delivered(&mut subscription).await;
+    let _second = delivered(&mut subscription).await;
+    assert!(nothing(&mut subscription).await);
+    first.ack().await;
+    delivered(&mut subscription).await;
+}
+
+async fn competing_consumers_share_the_messages(broker: &Broker) {
+    let mut consumers = Vec::new();
+    for _ in 0..3 {
+        let consumer = broker.subscribe(Queue::IMAGES, 1).await;
+        registered(&consumer).await;
+        consumers.push(consumer);
+    }
+    let published: HashSet<_> =
+        join_all((0..30).map(|_| published(broker, Queue::IMAGES))).await.into_iter().collect();
+    assert_eq!(published.len(), 30);
+    let mut seen = HashSet::new();
+    while seen.len() < 30 {
+        // Nobody can take more than one at a time, so each gets its share.
+        let held = join_all(consumers.iter_mut().map(|consumer| timeout(PATIENCE, consumer.next()))).await;
+        for delivery in held.into_iter().map(|delivery| delivery.unwrap().unwrap()) {
+            assert!(seen.insert(job(&delivery)), "delivered twice");
+            delivery.ack().await;
+        }
+    }
+    assert_eq!(seen, published);
+}
+
+async fn two_thousand_in_flight_are_all_confirmed(broker: &Broker) {
+    let envelopes: Vec<_> = (0..2000).map(|_| envelope()).collect();
+    let start = Instant::now();
+    let results = join_all(envelopes.iter().map(|envelope| broker.publish(Queue::IMAGES, envelope))).await;
+    println!("2000 published in {:?}", start.elapsed());
+    assert!(results.iter().all(Result::is_ok), "{:?}", results.iter().find(|result| result.is_err()));
+    eventually("all are in the queue", async || broker.depth(Queue::IMAGES).await == Some(2000)).await;
+}
+
+async fn hints_reach_every_listener(broker: &Broker) {
+    let mut listeners = [broker.status_hints(), broker.status_hints()];
+    for listener in &mut listeners {
+        let registered = timeout(PATIENCE, listener.next()).await.unwrap();
+        assert_eq!(registered, Some(HintEvent::Missed));
+    }
+    let hint = StatusHint { job: JobId::new(), version: 3 };
+    eventually("connected", async || broker.connected()).await;
+    broker.publish_status(hint).await;
+    for listener in &mut listeners {
+        assert_eq!(timeout(PATIENCE, listener.next()).await.unwrap(), Some(HintEvent::Changed(hint)));
+    }
+}
+
+async fn closing_ends_every_stream_and_publishing_fails(broker: &Broker) {
+    let mut subscription = broker.subscribe(Queue::MAIL, 1).await;
+    registered(&subscription).await;
+    let mut hints = broker.status_hints();
+    assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
+    timeout(PATIENCE, broker.close()).await.unwrap();
+    assert!(!broker.connected() && !subscription.is_consuming());
+    assert!(timeout(PATIENCE, subscription.next()).await.unwrap().is_none());
+    assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), None);
+    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::NotConnected));
+}
+
+async fn every_new_queue_is_reported_once(broker: &Broker) {
+    let mut new = Vec::new();
+    for _ in Queue::ALL {
+        new.push(timeout(PATIENCE, broker.recreated()).await.unwrap());
+    }
+    new.sort();
+    let mut all = Queue::ALL.to_vec();
+    all.sort();
+    assert_eq!(new, all);
+    assert!(timeout(QUIET, broker.recreated()).await.is_err());
+}
+
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod in_process_broker {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&Broker::in_process()).await;
+                }
+            )*
+        }
+        mod rabbitmq_broker {
+            use super::*;
+            $(
+                #[tokio::test]
+                #[ignore = "needs servers: scripts/test"]
+                async fn $test() {
+                    let server = Server::from_environment();
+                    super::$test(&server.connected().await).await;
+                    server.clean_up().await;
+                }
+            )*
+        }
+    };
+}
+
+contract!(
+    a_message_is_delivered_until_it_is_acked,
+    queues_are_separate,
+    what_is_unacked_is_delivered_again_once_its_channel_is_gone,
+    the_prefetch_bounds_what_is_unacked,
+    competing_consumers_share_the_messages,
+    two_thousand_in_flight_are_all_confirmed,
+    hints_reach_every_listener,
+    closing_ends_every_stream_and_publishing_fails,
+    every_new_queue_is_reported_once,
+);
+
+#[tokio::test]
+async fn bytes_that_are_no_envelope_arrive_as_they_are() {
+    let in_process = InProcess::default();
+    in_process.push(Queue::ORDERS, b"\xff\x00 not json".to_vec()).unwrap();
+    let mut subscription = Broker::InProcess(in_process).subscribe(Queue::ORDERS, 1).await;
+    assert_eq!(delivered(&mut subscription).await.body, b"\xff\x00 not json");
+}

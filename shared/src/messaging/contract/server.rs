@@ -1,0 +1,246 @@
+//! What needs a RabbitMQ server: it is told through its management API to do what servers do.
+
+use std::env;
+
+use lapin::options::{BasicPublishOptions, BasicRejectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::Value;
+
+use super::*;
+use crate::messaging::topology::Topology;
+
+/// One RabbitMQ; every test has a prefix of its own there.
+pub(super) struct Server {
+    url: String,
+    api: Option<String>,
+    prefix: String,
+}
+
+impl Server {
+    pub(super) fn from_environment() -> Self {
+        Self::new(variable("TEST_AMQP_URL"), Some(variable("TEST_RABBITMQ_API")))
+    }
+
+    pub(super) fn new(url: String, api: Option<String>) -> Self {
+        Self { url, api, prefix: format!("test-{}.", uuid::Uuid::now_v7()) }
+    }
+
+    /// A broker as a process would have it, not yet connected.
+    pub(super) fn broker(&self) -> Broker {
+        Broker::rabbitmq(RabbitMqSettings {
+            url: self.url.clone(),
+            queue_prefix: self.prefix.clone(),
+            connection_name: self.prefix.clone(),
+        })
+        .unwrap()
+    }
+
+    pub(super) async fn connected(&self) -> Broker {
+        let broker = self.broker();
+        eventually("connected", async || broker.connected()).await;
+        broker
+    }
+
+    fn name(&self, queue: Queue) -> String {
+        Topology::new(self.prefix.as_str()).queue(queue)
+    }
+
+    pub(super) async fn connection(&self) -> Connection {
+        Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap()
+    }
+
+    async fn delete(&self, queue: Queue) {
+        let channel = self.connection().await.create_channel().await.unwrap();
+        channel.queue_delete(self.name(queue).into(), Default::default()).await.unwrap();
+    }
+
+    /// Closes our connections, as an operator can.
+    async fn close_connections(&self) {
+        let api = self.api.as_deref().unwrap();
+        let client = reqwest::Client::new();
+        eventually("connections were closed", async || {
+            let list = client.get(format!("{api}/api/connections")).send().await.unwrap();
+            let list: Value = list.json().await.unwrap();
+            let ours = list.as_array().unwrap().iter().filter(|connection| {
+                let name = connection["client_properties"]["connection_name"].as_str();
+                name.is_some_and(|name| name.starts_with(&self.prefix))
+            });
+            let mut closed = 0;
+            for connection in ours {
+                // The name holds spaces and an arrow.
+                let mut url = reqwest::Url::parse(api).unwrap();
+                let name = connection["name"].as_str().unwrap();
+                url.path_segments_mut().unwrap().pop_if_empty().extend(["api", "connections", name]);
+                client.delete(url).send().await.unwrap().error_for_status().unwrap();
+                closed += 1;
+            }
+            closed >= 2
+        })
+        .await;
+    }
+
+    pub(super) async fn clean_up(&self) {
+        let connection = self.connection().await;
+        let topology = Topology::new(self.prefix.as_str());
+        for queue in topology.queues() {
+            let channel = connection.create_channel().await.unwrap();
+            let _ = channel.queue_delete(queue.name.into(), Default::default()).await;
+        }
+        let channel = connection.create_channel().await.unwrap();
+        let _ = channel.exchange_delete(topology.events().into(), Default::default()).await;
+    }
+}
+
+pub(super) fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/test"))
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn bytes_that_are_no_envelope_arrive_as_they_are() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    let channel = server.connection().await.create_channel().await.unwrap();
+    let queue = server.name(Queue::ORDERS);
+    let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+    channel.basic_publish("".into(), queue.into(), options, b"\xff\x00 not json", properties).await.unwrap();
+    let mut subscription = broker.subscribe(Queue::ORDERS, 1).await;
+    assert_eq!(delivered(&mut subscription).await.body, b"\xff\x00 not json");
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_lost_connection_redelivers_what_is_unacked_and_makes_the_old_ack_stale() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    let mut subscription = broker.subscribe(Queue::IMAGES, 10).await;
+    let mut hints = broker.status_hints();
+    assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
+    let id = published(&broker, Queue::IMAGES).await;
+    let before = delivered(&mut subscription).await;
+
+    server.close_connections().await;
+    let after = delivered(&mut subscription).await;
+    assert_eq!((job(&before), job(&after), after.redelivered), (id, id, true));
+    assert_eq!(before.ack().await, Settled::Stale);
+    assert_eq!(after.ack().await, Settled::Acked);
+    assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
+
+    eventually("connected again", async || broker.connected()).await;
+    let next = published(&broker, Queue::IMAGES).await;
+    assert_eq!(job(&delivered(&mut subscription).await), next);
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_message_to_a_missing_queue_is_an_error_and_the_queue_comes_back() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    every_new_queue_is_reported_once(&broker).await;
+
+    server.delete(Queue::MAIL).await;
+    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::Unroutable));
+    assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), Queue::MAIL);
+    published(&broker, Queue::MAIL).await;
+    assert!(timeout(QUIET, broker.recreated()).await.is_err(), "reported once");
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn of_many_in_flight_exactly_the_confirmed_ones_are_in_a_queue() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    server.delete(Queue::MAIL).await;
+    let envelopes: Vec<_> = (0..300).map(|_| envelope()).collect();
+    let queue = |index: usize| if index.is_multiple_of(3) { Queue::MAIL } else { Queue::IMAGES };
+    let publishing =
+        envelopes.iter().enumerate().map(|(index, envelope)| broker.publish(queue(index), envelope));
+    let results = join_all(publishing).await;
+    assert!(results.contains(&Err(PublishError::Unroutable)));
+    let confirmed: HashSet<_> = std::iter::zip(&envelopes, &results)
+        .filter(|(_, result)| result.is_ok())
+        .map(|(envelope, _)| envelope.job)
+        .collect();
+
+    let mut arrived = HashSet::new();
+    for queue in [Queue::MAIL, Queue::IMAGES] {
+        let mut subscription = broker.subscribe(queue, 500).await;
+        registered(&subscription).await;
+        while let Ok(Some(delivery)) = timeout(QUIET, subscription.next()).await {
+            arrived.insert(job(&delivery));
+            delivery.ack().await;
+        }
+    }
+    assert_eq!(arrived, confirmed);
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_consumer_that_the_broker_cancelled_says_so_and_registers_again() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    let mut subscription = broker.subscribe(Queue::MAIL, 1).await;
+    registered(&subscription).await;
+    server.delete(Queue::MAIL).await;
+    eventually("the loss is seen", async || !subscription.is_consuming()).await;
+    registered(&subscription).await;
+    let id = published(&broker, Queue::MAIL).await;
+    assert_eq!(job(&delivered(&mut subscription).await), id);
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn what_the_broker_gives_up_on_ends_in_the_dead_letter_queue() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    let id = published(&broker, Queue::ORDERS).await;
+    let channel = server.connection().await.create_channel().await.unwrap();
+    let taken = channel.basic_get(server.name(Queue::ORDERS).into(), Default::default()).await.unwrap();
+    let rejecting = BasicRejectOptions { requeue: false };
+    assert!(taken.unwrap().reject(rejecting).await.unwrap());
+
+    let dead = Topology::new(server.prefix.as_str()).dead();
+    eventually("it is there", async || {
+        let message = channel.basic_get(dead.as_str().into(), Default::default()).await.unwrap();
+        message.is_some_and(|message| job_of(&message.data) == id)
+    })
+    .await;
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn a_queue_that_was_declared_otherwise_is_used_as_it_is() {
+    let server = Server::from_environment();
+    let channel = server.connection().await.create_channel().await.unwrap();
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let name = server.name(Queue::ORDERS).into();
+    channel.queue_declare(name, durable, FieldTable::default()).await.unwrap();
+    let broker = server.connected().await;
+    let mut subscription = broker.subscribe(Queue::ORDERS, 1).await;
+    let id = published(&broker, Queue::ORDERS).await;
+    assert_eq!(job(&delivered(&mut subscription).await), id);
+    server.clean_up().await;
+}
+
+#[tokio::test]
+async fn a_program_starts_while_the_broker_is_down_and_publishing_fails_at_once() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("amqp://app:pw@{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let broker = Server::new(url, None).broker();
+    let subscription = broker.subscribe(Queue::MAIL, 1).await;
+    let start = Instant::now();
+    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::NotConnected));
+    broker.publish_status(StatusHint { job: JobId::new(), version: 1 }).await;
+    assert!(start.elapsed() < rabbitmq::PUBLISH_TIMEOUT);
+    assert!(!broker.connected() && !subscription.is_consuming());
+    assert_eq!(broker.depth(Queue::MAIL).await, None);
+    timeout(PATIENCE, broker.close()).await.unwrap();
+}
