@@ -1,5 +1,139 @@
-//! The heavy work of the shop, done outside of any request.
+//! The worker: does the heavy work of the shop, as many copies as needed.
 //!
-//! [`imaging`] turns an uploaded file into the pictures that the shop shows.
+//! Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
+//! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
+//! [`supervisor`] ends those of the dead, [`health`] tells how it all is. [`imaging`] is pure.
 
+pub mod breaker;
+pub mod consumer;
+pub mod context;
+pub mod health;
 pub mod imaging;
+pub mod jobs;
+pub mod leases;
+pub mod mail;
+pub mod outcome;
+pub mod runner;
+pub mod saga;
+pub mod services;
+pub mod supervisor;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::domain::WorkerId;
+use shared::jobs::Queue;
+use tokio::sync::RwLock;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use services::Services;
+
+use health::Pulse;
+use leases::Running;
+
+/// A worker process: what it works on, with what, and what it does at the moment.
+pub struct Worker {
+    /// New at each start, so that a restarted process owns none of its old leases.
+    pub id: WorkerId,
+    /// Everything that handlers use.
+    pub services: Services,
+    /// The queues, each with the number of jobs at a time.
+    pub slots: Vec<(Queue, usize)>,
+    /// How long a silent worker keeps its jobs.
+    pub lease: Duration,
+    /// How long stopping may take.
+    pub shutdown: Duration,
+    /// What runs now.
+    pub running: Running,
+    /// Ordinary jobs share it; one that once killed its worker holds it alone.
+    pub alone: Arc<RwLock<()>>,
+    /// Signs of life of the loops.
+    pub pulse: Pulse,
+    /// Set when the program is to stop: take nothing more.
+    pub stop: CancellationToken,
+    /// Set when the time to stop is over: release what still runs.
+    pub release: CancellationToken,
+}
+
+/// The worker can't go on.
+#[derive(Debug, thiserror::Error)]
+#[error("the worker's {0} ended by itself")]
+pub struct LoopEnded(&'static str);
+
+impl Worker {
+    /// A worker that is ready to [`run`].
+    pub fn new(
+        services: Services,
+        slots: Vec<(Queue, usize)>,
+        lease: Duration,
+        shutdown: Duration,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            id: WorkerId::new(),
+            services,
+            slots,
+            lease,
+            shutdown,
+            running: Running::default(),
+            alone: Arc::default(),
+            pulse: Pulse::default(),
+            stop,
+            release: CancellationToken::new(),
+        })
+    }
+}
+
+/// Works until the stop token is set, then finishes or releases what runs, within the time to stop.
+///
+/// # Errors
+/// [`LoopEnded`] when a part of the worker died: the process should end, and be started again.
+pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
+    jobs::check_lists();
+    let mut loops = JoinSet::new();
+    let housekeeping = CancellationToken::new();
+    loops.spawn(named("lease renewal", leases::run(worker.clone(), housekeeping.clone())));
+    loops.spawn(named("supervisor", supervisor::run(worker.clone(), housekeeping.clone())));
+    let mut consumers = JoinSet::new();
+    for (queue, slots) in worker.slots.clone() {
+        consumers.spawn(consumer::run(worker.clone(), queue, slots));
+    }
+    tracing::info!(worker = %worker.id, queues = ?worker.slots, "the worker is at work");
+    tokio::select! {
+        () = worker.stop.cancelled() => {}
+        ended = loops.join_next() => return Err(LoopEnded(name_of(ended))),
+        _ = consumers.join_next() => {
+            if !worker.stop.is_cancelled() {
+                return Err(LoopEnded("consumer"));
+            }
+        }
+    }
+    let patience = tokio::time::sleep(worker.shutdown.saturating_sub(Duration::from_secs(4)));
+    tokio::select! {
+        () = join_all(&mut consumers) => {}
+        () = patience => {
+            worker.release.cancel();
+            join_all(&mut consumers).await;
+        }
+    }
+    housekeeping.cancel();
+    join_all(&mut loops).await;
+    Ok(())
+}
+
+async fn named(name: &'static str, work: impl Future<Output = ()>) -> &'static str {
+    work.await;
+    name
+}
+
+fn name_of(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> &'static str {
+    match ended {
+        Some(Ok(name)) => name,
+        _ => "housekeeping",
+    }
+}
+
+async fn join_all<T: 'static>(tasks: &mut JoinSet<T>) {
+    while tasks.join_next().await.is_some() {}
+}

@@ -165,6 +165,8 @@ pub enum Ending {
     Cancelled,
     /// No retry can help.
     Discarded,
+    /// What it waited for failed for good: so did it, with its effects held until a redrive.
+    Exhausted,
     /// It failed; try again after the backoff, or after the delay that it asks for.
     Retry(Option<Duration>),
     /// It could not be tried: come back later, nothing burnt.
@@ -230,6 +232,8 @@ pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
         Ending::Cancelled => over(JobState::Cancelled, None),
         Ending::Discarded if facts.undoing => put_back(facts.attempt, later),
         Ending::Discarded => over(JobState::Failed, Some(Failure::Discarded)),
+        Ending::Exhausted if may_fail => over(JobState::Failed, Some(Failure::Exhausted)),
+        Ending::Exhausted => put_back(facts.attempt, later),
         Ending::Retry(_) if may_fail && facts.attempt >= facts.max_attempts => {
             over(JobState::Failed, Some(Failure::Exhausted))
         }
@@ -317,6 +321,7 @@ mod tests {
         let table = [
             (Ending::Succeeded, (S::Succeeded, None, 3, 0)),
             (Ending::Discarded, (S::Failed, Some(Failure::Discarded), 3, 0)),
+            (Ending::Exhausted, (S::Failed, Some(Failure::Exhausted), 3, 0)),
             (Ending::Retry(None), (S::Pending, None, 3, 8)),
             (Ending::Retry(Some(hour)), (S::Pending, None, 3, 3600)),
             (Ending::Snooze(hour), (S::Pending, None, 2, 3600)),
@@ -353,7 +358,7 @@ mod tests {
     #[test]
     fn undo_is_never_given_up_and_keeps_its_backoff() {
         let undoing = Facts { attempt: 25, kills: 9, undoing: true, cancel_requested: true, ..FACTS };
-        for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Discarded] {
+        for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Discarded, Ending::Exhausted] {
             let (state, failure, _, delay) = outcome(undoing, ending);
             assert_eq!((state, failure, delay), (JobState::Pending, None, 600), "{ending:?}");
         }

@@ -1,0 +1,179 @@
+//! Circuit breakers: a dependency that is away is asked by one probe at a time, while everybody else
+//! is told at once that it is away (Nygard, "Release It!").
+//!
+//! In each process for itself: what one process sees of the network is not what another sees.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::outcome::{Dependency, JobError};
+
+/// So many failures in a row open the circuit.
+const THRESHOLD: u32 = 5;
+
+/// The first pause before a probe; it doubles with each probe that fails.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause between two probes.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Circuit {
+    /// All is well, but for this many failures in a row.
+    Closed { failures: u32 },
+    /// Nobody asks before `until`.
+    Open { until: Instant, pause: Duration },
+    /// One caller is asking.
+    Probing { pause: Duration },
+}
+
+/// One circuit a dependency.
+#[derive(Debug, Clone, Default)]
+pub struct Breakers {
+    blobs: Arc<Breaker>,
+    payments: Arc<Breaker>,
+    mail: Arc<Breaker>,
+}
+
+impl Breakers {
+    /// Calls a dependency, unless its circuit is open.
+    ///
+    /// # Errors
+    /// Those of the call; or, without calling, [`JobError::Unavailable`] with the time of the next probe.
+    pub async fn call<T>(
+        &self,
+        dependency: Dependency,
+        call: impl Future<Output = Result<T, JobError>>,
+    ) -> Result<T, JobError> {
+        let breaker = match dependency {
+            Dependency::Blobs => &self.blobs,
+            Dependency::Payments => &self.payments,
+            Dependency::Mail => &self.mail,
+            // The database has no breaker: without it there is nothing to do meanwhile.
+            Dependency::Database => return call.await,
+        };
+        let attempt = breaker.enter(Instant::now()).map_err(|wait| JobError::Unavailable {
+            dependency,
+            message: "its circuit is open".into(),
+            retry_after: Some(wait),
+        })?;
+        let answer = call.await;
+        let failed = matches!(answer, Err(JobError::Unavailable { .. }));
+        attempt.ended(failed);
+        let open = breaker.is_open();
+        metrics::gauge!("breaker_open", "dependency" => dependency.name()).set(f64::from(u8::from(open)));
+        answer
+    }
+}
+
+#[derive(Debug)]
+struct Breaker {
+    circuit: Mutex<Circuit>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { circuit: Mutex::new(Circuit::Closed { failures: 0 }) }
+    }
+}
+
+/// A call that is under way. One that is dropped counts as failed, so that a cancelled probe doesn't
+/// keep the circuit half-open for ever.
+struct Attempt<'a> {
+    breaker: &'a Breaker,
+    over: bool,
+}
+
+impl Breaker {
+    /// Lets a call through, or says how long to stay away.
+    fn enter(&self, now: Instant) -> Result<Attempt<'_>, Duration> {
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        match *circuit {
+            Circuit::Closed { .. } => {}
+            Circuit::Open { until, pause } if now >= until => *circuit = Circuit::Probing { pause },
+            Circuit::Open { until, .. } => return Err(until - now),
+            Circuit::Probing { pause } => return Err(pause),
+        }
+        Ok(Attempt { breaker: self, over: false })
+    }
+
+    fn record(&self, failed: bool, now: Instant) {
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        *circuit = match *circuit {
+            _ if !failed => Circuit::Closed { failures: 0 },
+            Circuit::Closed { failures } if failures + 1 < THRESHOLD => {
+                Circuit::Closed { failures: failures + 1 }
+            }
+            Circuit::Closed { .. } => Circuit::Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE },
+            Circuit::Probing { pause } => {
+                let pause = (pause * 2).min(MAX_PAUSE);
+                Circuit::Open { until: now + pause, pause }
+            }
+            // A call that began before the circuit opened tells nothing new.
+            open @ Circuit::Open { .. } => open,
+        };
+    }
+
+    fn is_open(&self) -> bool {
+        !matches!(*self.circuit.lock().unwrap_or_else(PoisonError::into_inner), Circuit::Closed { .. })
+    }
+}
+
+impl Attempt<'_> {
+    fn ended(mut self, failed: bool) {
+        self.over = true;
+        self.breaker.record(failed, Instant::now());
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if !self.over {
+            self.breaker.record(true, Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fail(breaker: &Breaker, times: u32, now: Instant) {
+        for _ in 0..times {
+            breaker.record(true, now);
+        }
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_a_success_in_between_counts() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        fail(&breaker, THRESHOLD - 1, now);
+        breaker.record(false, now);
+        fail(&breaker, THRESHOLD - 1, now);
+        assert!(!breaker.is_open());
+        fail(&breaker, 1, now);
+        assert!(breaker.is_open());
+        assert!(breaker.enter(now).is_err());
+    }
+
+    #[test]
+    fn one_probe_at_a_time_and_its_success_closes_the_circuit() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        fail(&breaker, THRESHOLD, now);
+        let later = now + FIRST_PAUSE;
+        let probe = breaker.enter(later).unwrap();
+        assert!(breaker.enter(later).is_err());
+        probe.ended(false);
+        assert!(breaker.enter(later).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_fails_or_is_dropped_doubles_the_pause() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        fail(&breaker, THRESHOLD, now);
+        drop(breaker.enter(now + FIRST_PAUSE).unwrap());
+        let waits = breaker.enter(Instant::now()).err().unwrap();
+        assert!(waits > FIRST_PAUSE && waits <= FIRST_PAUSE * 2);
+    }
+}

@@ -1,0 +1,62 @@
+//! One consumer a queue: takes a message when a slot is free, and hands it to the runner.
+//!
+//! Concurrency is bounded by the slots; the broker's prefetch only bounds what lies in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::jobs::Queue;
+use shared::messaging::{Delivery, Subscription};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::{Worker, runner};
+
+/// How often a waiting consumer gives a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+
+/// Consumes until the worker's stop token is set; returns when everything taken is settled.
+pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
+    let prefetch = u16::try_from(slots).unwrap_or(u16::MAX);
+    let free = Arc::new(Semaphore::new(slots));
+    let mut subscription = worker.services.broker.subscribe(queue, prefetch).await;
+    let mut runs = JoinSet::new();
+    loop {
+        while runs.try_join_next().is_some() {}
+        let Some((delivery, slot)) = next(&worker, queue, &mut subscription, &free).await else { break };
+        let worker = worker.clone();
+        runs.spawn(async move {
+            runner::handle(&worker, delivery).await;
+            drop(slot);
+        });
+    }
+    subscription.cancel().await;
+    while runs.join_next().await.is_some() {}
+}
+
+/// A message and a slot to run it in; `None` when the worker stops.
+async fn next(
+    worker: &Worker,
+    queue: Queue,
+    subscription: &mut Subscription,
+    free: &Arc<Semaphore>,
+) -> Option<(Delivery, OwnedSemaphorePermit)> {
+    let slot = loop {
+        tokio::select! {
+            () = worker.stop.cancelled() => return None,
+            slot = free.clone().acquire_owned() => break slot.ok()?,
+            () = tokio::time::sleep(SIGN_OF_LIFE) => worker.pulse.beat(queue.name()),
+        }
+    };
+    loop {
+        // A consumer that the broker took away counts as dead, unless the broker itself is away.
+        if subscription.is_consuming() || !worker.services.broker.connected() {
+            worker.pulse.beat(queue.name());
+        }
+        tokio::select! {
+            () = worker.stop.cancelled() => return None,
+            delivery = subscription.next() => return Some((delivery?, slot)),
+            () = tokio::time::sleep(SIGN_OF_LIFE) => {}
+        }
+    }
+}

@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::db::orders::{self, Order, OrderLine};
+use shared::db::stock::{self, Reserved};
+use shared::db::{Tx, photos};
+use shared::domain::JobId;
+use shared::domain::job::{Failure, JobState};
+use shared::domain::order::{OrderStatus, RejectReason};
+use shared::domain::photo::PhotoStatus;
+use shared::jobs::{EmailTemplate, FulfilOrder, SendEmail};
+use shared::payments::{Charge, PaymentError};
+
+use super::Handle;
+use crate::context::JobContext;
+use crate::outcome::{Dependency, JobError, Outcome};
+use crate::saga::{Saga, Step, StepEnd, StepFuture};
+
+/// Fulfilment, as data.
+const FULFILMENT: Saga<Subject, RejectReason> = Saga {
+    steps: &[
+        Step { name: "waiting for photos", run: photos_ready, undo: None },
+        Step { name: "reserving stock", run: reserve, undo: Some(release) },
+        Step { name: "charging", run: charge, undo: Some(refund) },
+        Step { name: "confirming", run: confirm, undo: None },
+    ],
+    undone,
+    done: |subject| json!({"order_id": subject.order.id, "order_status": "confirmed"}),
+    refused: |subject, reason| {
+        json!({"order_id": subject.order.id, "order_status": "rejected", "reason": reason})
+    },
+};
+
+/// What the steps work on.
+struct Subject {
+    order: Order,
+    lines: Vec<OrderLine>,
+}
+
+impl Handle for FulfilOrder {
+    const UNDOES: bool = true;
+
+    async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
+        let mut conn = context.services.db.read().await?;
+        let Some(order) = orders::find(&mut conn, self.order_id).await? else {
+            return Ok(Outcome::Done(Value::Null));
+        };
+        let lines = orders::lines(&mut conn, &[order.id]).await?.into_iter().map(|(_, line)| line).collect();
+        // The embedded database has one connection: the steps need it.
+        drop(conn);
+        FULFILMENT.run(&context, &Subject { order, lines }).await
+    }
+}
+
+type End<'a> = StepFuture<'a, StepEnd<RejectReason>>;
+
+/// Every photo of the order is a picture; else wait for the jobs that make them.
+fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+    Box::pin(async move {
+        let mut ids: Vec<_> = subject.lines.iter().map(|line| line.photo_id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut conn = context.services.db.read().await?;
+        let found = photos::find_many(&mut conn, &ids).await?;
+        let unready: Vec<JobId> = found
+            .iter()
+            .filter(|photo| photo.status == PhotoStatus::Processing)
+            .map(|photo| photo.job_id)
+            .collect();
+        let outcomes = shared::db::jobs::waits::outcomes(&mut conn, &unready).await?;
+        drop(conn);
+        let rejected = found.len() < ids.len()
+            || found.iter().any(|photo| photo.status == PhotoStatus::Rejected)
+            || outcomes.iter().any(|(_, state, failure)| {
+                *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
+            });
+        if rejected {
+            return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
+        }
+        if let Some((job, ..)) = outcomes.iter().find(|(_, state, _)| *state == JobState::Failed) {
+            return Ok(StepEnd::GiveUp(format!("the photo's job {job} failed; redrive it, then this one")));
+        }
+        let mut tx = context.begin().await?;
+        if unready.is_empty() {
+            return Ok(StepEnd::Next(tx));
+        }
+        orders::set_status(&mut tx, subject.order.id, OrderStatus::AwaitingPhotos, None).await?;
+        tx.commit().await?;
+        Ok(StepEnd::Wait(unready))
+    })
+}
+
+fn reserve<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+    Box::pin(async move {
+        let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
+        for line in &subject.lines {
+            *wanted.entry(line.product_id.clone()).or_default() += line.quantity;
+        }
+        let mut tx = context.begin().await?;
+        orders::set_status(&mut tx, subject.order.id, OrderStatus::Reserved, None).await?;
+        Ok(match stock::reserve(&mut tx, subject.order.id, &wanted).await? {
+            Reserved::Yes => StepEnd::Next(tx),
+            Reserved::Short => StepEnd::Refuse(RejectReason::OutOfStock),
+        })
+    })
+}
+
+fn release<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+    Box::pin(async move {
+        let mut tx = context.begin().await?;
+        stock::release(&mut tx, subject.order.id).await?;
+        Ok(tx)
+    })
+}
+
+/// The gateway is asked with the order as key: asked twice, it charges once.
+fn charge<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+    Box::pin(async move {
+        let services = &context.services;
+        let order = &subject.order;
+        let token = order.payment_token.parse().map_err(JobError::failed)?;
+        let charge = Charge { order_id: order.id, amount_cents: order.total_cents, token };
+        let charged = services.breakers.call(Dependency::Payments, async {
+            match services.gateway.charge(&charge).await {
+                Ok(()) => Ok(true),
+                Err(PaymentError::Declined) => Ok(false),
+                Err(error) => Err(payment_error(error)),
+            }
+        });
+        if !charged.await? {
+            return Ok(StepEnd::Refuse(RejectReason::Declined));
+        }
+        let mut tx = context.begin().await?;
+        orders::set_status(&mut tx, order.id, OrderStatus::Paid, None).await?;
+        Ok(StepEnd::Next(tx))
+    })
+}
+
+fn refund<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+    Box::pin(async move {
+        let services = &context.services;
+        let refund = async { services.gateway.refund(subject.order.id).await.map_err(payment_error) };
+        services.breakers.call(Dependency::Payments, refund).await?;
+        context.begin().await
+    })
+}
+
+fn payment_error(error: PaymentError) -> JobError {
+    match error {
+        PaymentError::Unavailable { message, retry_after } => {
+            JobError::Unavailable { dependency: Dependency::Payments, message, retry_after }
+        }
+        other => JobError::failed(other),
+    }
+}
+
+fn confirm<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+    Box::pin(async move {
+        let mut tx = context.begin().await?;
+        orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
+        let mail = SendEmail { order_id: subject.order.id, template: EmailTemplate::OrderConfirmed };
+        context.enqueue(&mut tx, &mail).await?;
+        Ok(StepEnd::Next(tx))
+    })
+}
+
+/// Everything is undone: the order says so, and so does a mail.
+fn undone<'a>(
+    context: &'a JobContext,
+    subject: &'a Subject,
+    reason: Option<RejectReason>,
+) -> StepFuture<'a, Tx> {
+    Box::pin(async move {
+        let (status, template) = match reason {
+            Some(_) => (OrderStatus::Rejected, EmailTemplate::OrderRejected),
+            None => (OrderStatus::Cancelled, EmailTemplate::OrderCancelled),
+        };
+        let mut tx = context.begin().await?;
+        orders::set_status(&mut tx, subject.order.id, status, reason).await?;
+        context.enqueue(&mut tx, &SendEmail { order_id: subject.order.id, template }).await?;
+        Ok(tx)
+    })
+}

@@ -1,0 +1,116 @@
+use bytes::Bytes;
+use serde_json::json;
+use shared::blobs::{BlobError, BlobPath};
+use shared::db::photos::{self, Photo, PhotoVariant};
+use shared::domain::photo::{PhotoStatus, Variant};
+use shared::jobs::{Kind, MakeThumbnails};
+
+use super::Handle;
+use crate::context::JobContext;
+use crate::imaging::Picture;
+use crate::imaging::pool::ImagingError;
+use crate::outcome::{Dependency, JobError, Outcome};
+
+/// A picture that crashes or outlasts its process so often is not tried again.
+const MAX_CRASHES: i32 = 3;
+
+impl Handle for MakeThumbnails {
+    /// Original → sizes in the blob store → photo ready, in this order: a crash repeats the work, and
+    /// a ready photo has all its sizes.
+    async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
+        let services = &context.services;
+        let photo = {
+            let mut conn = services.db.read().await?;
+            photos::find(&mut conn, self.photo_id).await?
+        };
+        let Some(photo) = photo else {
+            tracing::info!("the photo was deleted");
+            return Ok(Outcome::Done(json!({"photo": "deleted"})));
+        };
+        match photo.status {
+            PhotoStatus::Processing => {}
+            PhotoStatus::Ready => return Ok(done(&photo)),
+            PhotoStatus::Rejected => return Ok(Outcome::Discard(photo.reason.unwrap_or_default())),
+        }
+        let original = BlobPath::Original(photo.id);
+        let original = match services.breakers.call(Dependency::Blobs, async {
+            Ok::<_, JobError>(match services.blobs.get(original).await {
+                Err(BlobError::Missing) => None,
+                other => Some(other?),
+            })
+        }).await? {
+            Some(original) => original,
+            None => return reject(&context, &photo, "the uploaded file is gone".into()).await,
+        };
+        let pictures = match services.imaging.make_variants(original, MakeThumbnails::TIMEOUT / 2).await {
+            Ok(pictures) => pictures,
+            Err(ImagingError::Rejected(why)) => return reject(&context, &photo, why.to_string()).await,
+            Err(error) if context.job.attempt >= MAX_CRASHES => {
+                tracing::error!(%error, "the picture can't be decoded safely");
+                return reject(&context, &photo, "the picture could not be processed".into()).await;
+            }
+            Err(error) => return Err(JobError::failed(error)),
+        };
+        let made = store(&context, &photo, pictures).await?;
+        mark_ready(&context, &photo, &made).await?;
+        Ok(done(&photo))
+    }
+}
+
+fn done(photo: &Photo) -> Outcome {
+    Outcome::Done(json!({"photo_id": photo.id, "photo_status": "ready"}))
+}
+
+async fn reject(context: &JobContext, photo: &Photo, reason: String) -> Result<Outcome, JobError> {
+    let mut tx = context.begin().await?;
+    photos::set_rejected(&mut tx, photo.id, &reason).await?;
+    tx.commit().await?;
+    Ok(Outcome::Discard(reason))
+}
+
+async fn store(
+    context: &JobContext,
+    photo: &Photo,
+    pictures: Vec<Picture>,
+) -> Result<Vec<PhotoVariant>, JobError> {
+    let mut made = Vec::with_capacity(pictures.len());
+    for picture in pictures {
+        let measured = |n: u32| i32::try_from(n).map_err(JobError::failed);
+        made.push(PhotoVariant {
+            photo_id: photo.id,
+            name: picture.variant,
+            width: measured(picture.width)?,
+            height: measured(picture.height)?,
+            content_type: picture.content_type,
+            bytes: i64::try_from(picture.bytes.len()).map_err(JobError::failed)?,
+        });
+        let path = BlobPath::Sized(photo.id, picture.variant);
+        let bytes = Bytes::from(picture.bytes);
+        let blobs = &context.services.blobs;
+        let put = async { Ok(blobs.put(path, bytes, picture.content_type.content_type()).await?) };
+        context.services.breakers.call(Dependency::Blobs, put).await?;
+    }
+    Ok(made)
+}
+
+async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<(), JobError> {
+    let shown = shown_size(photo, made);
+    let mut tx = context.begin().await?;
+    photos::set_ready(&mut tx, photo.id, shown, made).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// The header's dimensions, turned as the picture is shown: the large size tells which way up it is.
+fn shown_size(photo: &Photo, made: &[PhotoVariant]) -> (i32, i32) {
+    let large = made.iter().find(|variant| variant.name == Variant::Large);
+    match (photo.width.zip(photo.height), large) {
+        (Some((width, height)), Some(large)) => {
+            let lies = |w: i32, h: i32| w > h;
+            if lies(width, height) == lies(large.width, large.height) { (width, height) } else { (height, width) }
+        }
+        (Some(size), None) => size,
+        (None, Some(large)) => (large.width, large.height),
+        (None, None) => (0, 0),
+    }
+}

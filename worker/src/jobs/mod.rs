@@ -1,0 +1,95 @@
+//! One handler a file, and the list of all of them.
+
+mod fulfil_order;
+mod make_thumbnails;
+mod send_email;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
+
+use crate::context::JobContext;
+use crate::outcome::{JobError, Outcome};
+
+/// What a job kind's handler is.
+pub trait Handle: Kind {
+    /// Whether the handler undoes what it did when it is asked to cancel (`context.job.undoing`).
+    /// One that doesn't is simply ended.
+    const UNDOES: bool = false;
+
+    /// Does the job. It may be run again after any crash, and must then come to the same end.
+    fn run(self, context: JobContext) -> impl Future<Output = Result<Outcome, JobError>> + Send;
+}
+
+type HandlerFuture = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> + Send>>;
+
+/// A handler as the runner sees it.
+pub struct Handler {
+    kind: &'static str,
+    /// See [`Handle::UNDOES`].
+    pub undoes: bool,
+    /// Reads the arguments and runs the handler.
+    pub run: fn(JobContext) -> HandlerFuture,
+}
+
+/// Every handler: one line a kind, as in `shared::jobs::KINDS`.
+const HANDLERS: &[Handler] =
+    &[Handler::of::<MakeThumbnails>(), Handler::of::<FulfilOrder>(), Handler::of::<SendEmail>()];
+
+impl Handler {
+    const fn of<H: Handle>() -> Self {
+        Self { kind: H::NAME, undoes: H::UNDOES, run: run_erased::<H> }
+    }
+
+    /// The handler of a kind.
+    pub fn find(kind: &str) -> Option<&'static Self> {
+        HANDLERS.iter().find(|handler| handler.kind == kind)
+    }
+}
+
+fn run_erased<H: Handle>(context: JobContext) -> HandlerFuture {
+    Box::pin(async move {
+        match serde_json::from_value::<H>(context.job.args.clone()) {
+            Ok(args) => args.run(context).await,
+            Err(error) => Ok(Outcome::Discard(format!("its arguments can't be read: {error}"))),
+        }
+    })
+}
+
+/// Refuses to start when the two lists differ: a job without a handler would be retried for hours.
+///
+/// # Panics
+/// With the name of the kind that one of the lists lacks.
+#[expect(clippy::panic, reason = "a mistake in the program, found at its first start")]
+pub fn check_lists() {
+    for kind in KINDS {
+        if Handler::find(kind.name).is_none() {
+            panic!("job kind {} has no line in HANDLERS", kind.name);
+        }
+    }
+    for handler in HANDLERS {
+        if shared::jobs::KindInfo::find(handler.kind).is_none() {
+            panic!("handler {} has no line in KINDS", handler.kind);
+        }
+    }
+}
+
+/// Cancels a job whose handler has nothing to undo: its subject is marked, and that is all.
+///
+/// # Errors
+/// [`JobError::LostLease`].
+pub async fn undo_at_once(context: &JobContext) -> Result<Outcome, JobError> {
+    let mut tx = context.begin().await?;
+    shared::jobs::mark_subject_cancelled(&mut tx, &context.job).await?;
+    tx.commit().await?;
+    Ok(Outcome::Cancelled)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_kind_has_a_handler_and_every_handler_a_kind() {
+        super::check_lists();
+    }
+}

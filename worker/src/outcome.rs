@@ -1,0 +1,112 @@
+//! The protocol between a handler and the runner: what a handler returns decides what becomes of its
+//! job. Nobody else settles.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::blobs::BlobError;
+use shared::db::DbError;
+use shared::db::jobs::{FencedError, LostLease};
+use shared::domain::JobId;
+
+/// How a handler ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Done; the value is the job's result.
+    Done(Value),
+    /// No retry can help; the sentence is for whoever asks for the job.
+    Discard(String),
+    /// Not now: come back later, no attempt burnt.
+    Snooze(Duration),
+    /// Go on when all of these are final.
+    WaitFor(Vec<JobId>),
+    /// A job that it waited for failed for good: so did this one; its effects are held.
+    GiveUp(String),
+    /// Everything is undone.
+    Cancelled,
+}
+
+/// Something outside that a handler needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dependency {
+    /// The database.
+    Database,
+    /// The blob store.
+    Blobs,
+    /// The payment gateway.
+    Payments,
+    /// The mail server.
+    Mail,
+}
+
+impl Dependency {
+    /// The name in logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Blobs => "blobs",
+            Self::Payments => "payments",
+            Self::Mail => "mail",
+        }
+    }
+}
+
+/// Why a handler could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// The job is somebody else's by now: stop, write nothing.
+    #[error(transparent)]
+    LostLease(#[from] LostLease),
+    /// A dependency is away: the job is snoozed, no attempt burnt.
+    #[error("{} is unavailable: {message}", dependency.name())]
+    Unavailable {
+        /// Which.
+        dependency: Dependency,
+        /// What it said, or failed to say.
+        message: String,
+        /// When it asks to be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// Anything else: the job is tried again with backoff.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl JobError {
+    /// A dependency that does not say when to come back.
+    pub fn unavailable(dependency: Dependency, message: impl std::fmt::Display) -> Self {
+        Self::Unavailable { dependency, message: message.to_string(), retry_after: None }
+    }
+
+    /// A failure that a retry may mend.
+    pub fn failed(message: impl std::fmt::Display) -> Self {
+        Self::Failed(message.to_string())
+    }
+}
+
+impl From<DbError> for JobError {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(message) => Self::unavailable(Dependency::Database, message),
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<FencedError> for JobError {
+    fn from(error: FencedError) -> Self {
+        match error {
+            FencedError::LostLease(lost) => lost.into(),
+            FencedError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<BlobError> for JobError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Unavailable(_) => Self::unavailable(Dependency::Blobs, error),
+            other => Self::failed(other),
+        }
+    }
+}

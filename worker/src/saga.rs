@@ -1,0 +1,171 @@
+//! Sagas: a sequence of steps, each with its undo (Garcia-Molina and Salem, 1987).
+//!
+//! The sequence is data. Each step ends with a checkpoint in the transaction of its business rows, so a
+//! crash goes on after the last step that was committed. A refusal by the business, or a cancel, undoes
+//! backwards; undo begins with the step *after* the last checkpoint, because what it did outside may
+//! have happened before the crash that lost its checkpoint. Undo retries without limit.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::db::Tx;
+use shared::db::jobs::settle::Progress;
+use shared::domain::JobId;
+
+use crate::context::JobContext;
+use crate::outcome::{JobError, Outcome};
+
+/// A borrowed future, as a step in a table needs it.
+pub type StepFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
+
+/// How a step ended.
+pub enum StepEnd<R> {
+    /// Done: its rows are in the transaction, which becomes the checkpoint.
+    Next(Tx),
+    /// The business says no.
+    Refuse(R),
+    /// Come again when these are final.
+    Wait(Vec<JobId>),
+    /// What it waited for failed for good; the effects so far are held for a redrive.
+    GiveUp(String),
+}
+
+/// A step and its undo. `S` is the subject, `R` the reasons for which the business may refuse.
+pub struct Step<S, R> {
+    /// What the status resource shows while the step is done.
+    pub name: &'static str,
+    /// Does the step.
+    pub run: for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, StepEnd<R>>,
+    /// Undoes it, whether it happened or not. `None`: there is nothing to undo.
+    pub undo: Option<for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Tx>>,
+}
+
+/// A table of steps and what follows when all of them are undone.
+pub struct Saga<S: 'static, R: 'static> {
+    /// In order.
+    pub steps: &'static [Step<S, R>],
+    /// Marks the subject as refused (or cancelled, without a reason), in one transaction.
+    pub undone: for<'a> fn(&'a JobContext, &'a S, Option<R>) -> StepFuture<'a, Tx>,
+    /// The job's result when all steps are done.
+    pub done: fn(&S) -> Value,
+    /// The job's result after a refusal.
+    pub refused: fn(&S, R) -> Value,
+}
+
+/// Where a saga is; the job's checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "direction", rename_all = "snake_case")]
+enum Position<R> {
+    /// So many steps are done.
+    Forward { done: usize },
+    /// So many steps are still to be undone.
+    Undo { left: usize, reason: Option<R> },
+    /// Everything is undone and the subject is marked.
+    Undone { reason: Option<R> },
+}
+
+impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Saga<S, R> {
+    /// Goes on from the job's checkpoint to an end.
+    ///
+    /// # Errors
+    /// Whatever stopped a step: the job is tried again from the last checkpoint.
+    pub async fn run(&self, context: &JobContext, subject: &S) -> Result<Outcome, JobError> {
+        let mut position = self.position(context)?;
+        loop {
+            position = match position {
+                Position::Forward { done } if done >= self.steps.len() => {
+                    return Ok(Outcome::Done((self.done)(subject)));
+                }
+                Position::Forward { done } => match self.forward(context, subject, done).await? {
+                    Moved::To(position) => position,
+                    Moved::Stop(outcome) => return Ok(outcome),
+                },
+                Position::Undo { left: 0, reason } => {
+                    let tx = (self.undone)(context, subject, reason).await?;
+                    self.commit(context, tx, Position::Undone { reason }).await?.0
+                }
+                Position::Undo { left, reason } => {
+                    let tx = match self.steps[left - 1].undo {
+                        Some(undo) => undo(context, subject).await?,
+                        None => context.begin().await?,
+                    };
+                    self.commit(context, tx, Position::Undo { left: left - 1, reason }).await?.0
+                }
+                Position::Undone { reason: Some(reason) } => {
+                    return Ok(Outcome::Done((self.refused)(subject, reason)));
+                }
+                Position::Undone { reason: None } => return Ok(Outcome::Cancelled),
+            };
+        }
+    }
+
+    fn position(&self, context: &JobContext) -> Result<Position<R>, JobError> {
+        let position = match &context.job.checkpoint {
+            None => Position::Forward { done: 0 },
+            Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(JobError::failed)?,
+        };
+        Ok(match position {
+            // The claim turned the job to undo: somebody asked to cancel it while it did not run.
+            Position::Forward { done } if context.job.undoing => {
+                Position::Undo { left: (done + 1).min(self.steps.len()), reason: None }
+            }
+            other => other,
+        })
+    }
+
+    async fn forward(&self, context: &JobContext, subject: &S, done: usize) -> Result<Moved<R>, JobError> {
+        let step = &self.steps[done];
+        let undo_from_here = |reason| Position::Undo { left: done + 1, reason };
+        Ok(match (step.run)(context, subject).await? {
+            StepEnd::Next(tx) => {
+                let next = Position::Forward { done: done + 1 };
+                match self.commit(context, tx, next).await? {
+                    (_, true) if done + 1 < self.steps.len() => {
+                        let tx = context.begin().await?;
+                        let undo = Position::Undo { left: done + 1, reason: None };
+                        Moved::To(self.commit(context, tx, undo).await?.0)
+                    }
+                    (position, _) => Moved::To(position),
+                }
+            }
+            StepEnd::Refuse(reason) => {
+                let tx = context.begin().await?;
+                Moved::To(self.commit(context, tx, undo_from_here(Some(reason))).await?.0)
+            }
+            StepEnd::Wait(jobs) => Moved::Stop(Outcome::WaitFor(jobs)),
+            StepEnd::GiveUp(reason) => Moved::Stop(Outcome::GiveUp(reason)),
+        })
+    }
+
+    /// Commits a step with its checkpoint; tells whether a cancel was asked for meanwhile.
+    async fn commit(
+        &self,
+        context: &JobContext,
+        tx: Tx,
+        position: Position<R>,
+    ) -> Result<(Position<R>, bool), JobError> {
+        let undoing = !matches!(position, Position::Forward { .. });
+        let checkpoint = serde_json::to_value(position).map_err(JobError::failed)?;
+        let cancel = context.commit_step(tx, &checkpoint, undoing, &self.progress(position)).await?;
+        Ok((position, cancel))
+    }
+
+    fn progress(&self, position: Position<R>) -> Progress {
+        let percent = |part: usize| u8::try_from(part * 100 / self.steps.len().max(1)).unwrap_or(100);
+        match position {
+            Position::Forward { done } => Progress {
+                percent: percent(done),
+                step: self.steps.get(done).map_or("done", |step| step.name).to_owned(),
+            },
+            Position::Undo { left, .. } => Progress { percent: percent(left), step: "undoing".to_owned() },
+            Position::Undone { .. } => Progress { percent: 100, step: "undone".to_owned() },
+        }
+    }
+}
+
+enum Moved<R> {
+    To(Position<R>),
+    Stop(Outcome),
+}

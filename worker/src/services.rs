@@ -1,0 +1,40 @@
+//! Everything that handlers use of the outside world. Cheap to clone.
+
+use std::sync::Arc;
+
+use shared::blobs::Blobs;
+use shared::db::Db;
+use shared::mail::Mailer;
+use shared::messaging::Broker;
+use shared::payments::Gateway;
+use shared::signing::SecretKeys;
+use shared::telemetry::Metrics;
+use url::Url;
+
+use crate::breaker::Breakers;
+use crate::imaging::pool::ImagingPool;
+
+/// The outside world.
+#[derive(Clone)]
+pub struct Services {
+    /// The database.
+    pub db: Db,
+    /// The message broker.
+    pub broker: Broker,
+    /// The blob store.
+    pub blobs: Blobs,
+    /// Where mail goes.
+    pub mailer: Arc<Mailer>,
+    /// Who takes the money.
+    pub gateway: Arc<Gateway>,
+    /// Where pictures are decoded.
+    pub imaging: Arc<ImagingPool>,
+    /// One circuit breaker a dependency.
+    pub breakers: Breakers,
+    /// Signs the links in mail.
+    pub keys: Arc<SecretKeys>,
+    /// The site's address, for the links in mail.
+    pub base_url: Url,
+    /// What was measured.
+    pub metrics: Metrics,
+}
