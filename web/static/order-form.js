@@ -12,7 +12,7 @@ function total() {
   let cents = 0;
   for (const row of form.querySelectorAll(".row")) {
     if (!row.querySelector(".row-tick").checked) continue;
-    const quantity = Number(row.querySelector("input[type=number]").value);
+    const quantity = Number(row.querySelector("[inputmode=numeric]").value);
     const price = Number(row.querySelector("select").selectedOptions[0]?.dataset.cents);
     if (Number.isInteger(quantity) && quantity > 0) cents += quantity * price;
   }

@@ -8,11 +8,15 @@ export async function fetchPage(url = location.href) {
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
-/** Changes the page by `change`, and puts the focus back on the element with the same id. */
+/**
+ * Changes the page by `change`, and puts the focus back on the element with the same id, or, where
+ * that is gone, on the content: never back to the top of the page.
+ */
 export function keepingFocus(change) {
   const id = document.activeElement?.id;
   change();
-  if (id && document.activeElement?.id !== id) document.getElementById(id)?.focus({ preventScroll: true });
+  if (!id || document.activeElement?.id === id) return;
+  (document.getElementById(id) ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
 /** Makes `task` run soon after each call, never twice at once, and once for calls that come together. */

@@ -20,6 +20,9 @@ let done = 0;
 let total = 0;
 let session = null;
 
+/** An answer that another try would not change. */
+class Refusal extends Error {}
+
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /** The first upload of a visitor fetches the cookie; uploads beside it wait for the same one. */
@@ -64,8 +67,8 @@ async function sendUntilTaken(upload) {
     if (answer.status === 202) return;
     const busy = answer.status === 429 || answer.status === 503;
     if (!busy || attempt === TRIES) {
-      const problem = answer.response;
-      throw new Error(problem?.detail || problem?.title || `The shop answered ${answer.status}.`);
+      const words = answer.response?.detail || answer.response?.title || `The shop answered ${answer.status}.`;
+      throw busy || answer.status >= 500 ? new Error(words) : new Refusal(words);
     }
     const seconds = Math.min(Number(answer.getResponseHeader("Retry-After")) || 2, LONGEST_PAUSE_SECONDS);
     upload.note.textContent = `The shop is busy. Goes on in ${seconds} s.`;
@@ -78,7 +81,7 @@ async function run(upload) {
   upload.row.classList.remove("failed");
   upload.retry.hidden = true;
   try {
-    if (upload.file.size > maxBytes) throw new Error("This file is too large.");
+    if (upload.file.size > maxBytes) throw new Refusal("This file is too large.");
     await sendUntilTaken(upload);
     done += 1;
     await refreshGallery();
@@ -86,7 +89,7 @@ async function run(upload) {
   } catch (error) {
     upload.row.classList.add("failed");
     upload.note.textContent = error.message;
-    upload.retry.hidden = upload.file.size > maxBytes;
+    upload.retry.hidden = error instanceof Refusal;
   }
   running -= 1;
   announce();
@@ -111,6 +114,7 @@ function add(file) {
   const row = template.content.cloneNode(true).firstElementChild;
   const [picture, progress, retry] = ["img", "progress", "button"].map((name) => row.querySelector(name));
   const upload = { file, row, picture, progress, retry, note: row.querySelector(".upload-note"), key: randomKey() };
+  picture.addEventListener("error", () => picture.removeAttribute("src")); // no picture, or none that we can show
   picture.src = URL.createObjectURL(file);
   row.querySelector(".upload-name").textContent = file.name;
   progress.setAttribute("aria-label", `Upload of ${file.name}`);
@@ -132,4 +136,3 @@ input.addEventListener("change", () => {
 });
 for (const type of ["dragenter", "dragover"]) zone.addEventListener(type, () => zone.classList.add("is-over"));
 for (const type of ["dragleave", "drop"]) zone.addEventListener(type, () => zone.classList.remove("is-over"));
-form.classList.add("scripted");
