@@ -73,7 +73,7 @@ impl Topology {
         format!("{}events", self.prefix)
     }
 
-    /// Every durable queue; the dead-letter queue first, because the others refer to it.
+    /// Every durable queue.
     pub fn queues(&self) -> Vec<QueueSpec> {
         let jobs = Queue::ALL.iter().map(|queue| self.jobs(*queue));
         std::iter::once(self.dead_letters()).chain(jobs).collect()

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
@@ -21,27 +22,35 @@ const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
 };
 const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
 
-/// Declares everything, each thing on a channel of its own: an error closes the channel.
+/// Declares everything, each thing on a channel of its own (an error closes the channel) and all at
+/// once: one queue that has lost its majority must not keep the others waiting.
 ///
 /// What can't be declared is logged and left: a queue that an older version or an operator made with
-/// other arguments is as good, and one queue without a majority must not keep the others waiting.
+/// other arguments is as good.
 pub(super) async fn all(context: &Context, connection: &Connection) {
     let _one_at_a_time = context.declaring.lock().await;
+    let queues = context.topology.queues();
+    let queues = join_all(queues.iter().map(|spec| queue_or_warn(context, connection, spec)));
+    tokio::join!(exchange_or_warn(context, connection), queues);
+}
+
+async fn exchange_or_warn(context: &Context, connection: &Connection) {
     let events = context.topology.events();
     if let Err(error) = within(ANSWER_TIMEOUT, exchange(connection, &events)).await {
-        warn!(exchange = %events, %error, "can't declare the exchange");
+        warn!(exchange = %events, %error, "can't declare the exchange; using what is there");
     }
-    for spec in context.topology.queues() {
-        match within(ANSWER_TIMEOUT, queue(connection, &spec)).await {
-            Ok(Found::Existing) => {}
-            Ok(Found::Created) => {
-                info!(queue = %spec.name, "created the queue");
-                if let Some(jobs) = spec.holds {
-                    context.recreated.add(jobs);
-                }
+}
+
+async fn queue_or_warn(context: &Context, connection: &Connection, spec: &QueueSpec) {
+    match within(ANSWER_TIMEOUT, queue(connection, spec)).await {
+        Ok(Found::Existing) => {}
+        Ok(Found::Created) => {
+            info!(queue = %spec.name, "created the queue");
+            if let Some(jobs) = spec.holds {
+                context.recreated.add(jobs);
             }
-            Err(error) => warn!(queue = %spec.name, %error, "can't declare the queue; using what is there"),
         }
+        Err(error) => warn!(queue = %spec.name, %error, "can't declare the queue; using what is there"),
     }
 }
 

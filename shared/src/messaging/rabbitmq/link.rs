@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use lapin::{Connection, ConnectionProperties};
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::backoff::Backoff;
 use super::{Context, declare};
@@ -81,10 +81,12 @@ impl Link {
 
 async fn keep_up(context: &Context, role: Role, state: &watch::Sender<State>) {
     let mut backoff = Backoff::default();
+    let mut said = String::new();
     loop {
         match connect(context, role).await {
             Ok(connection) => {
                 backoff.reset();
+                said.clear();
                 declare::all(context, &connection).await;
                 let connection = Arc::new(connection);
                 state.send_replace(State::Up(connection.clone()));
@@ -93,7 +95,12 @@ async fn keep_up(context: &Context, role: Role, state: &watch::Sender<State>) {
                 state.send_replace(State::Down);
                 warn!(broker = %context.address, ?role, "lost the connection to the broker");
             }
-            Err(error) => warn!(broker = %context.address, ?role, %error, "can't connect to the broker"),
+            // A long outage is one line, not one every few seconds.
+            Err(error) if error.to_string() == said => debug!(?role, %error, "still can't connect"),
+            Err(error) => {
+                warn!(broker = %context.address, ?role, %error, "can't connect to the broker");
+                said = error.to_string();
+            }
         }
         tokio::time::sleep(backoff.next()).await;
     }
@@ -107,9 +114,7 @@ async fn connect(context: &Context, role: Role) -> lapin::Result<Connection> {
     let name = format!("{} ({role})", context.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = Connection::connect_uri(context.address.uri(), properties);
-    timeout(CONNECT_TIMEOUT, connecting)
-        .await
-        .unwrap_or_else(|elapsed| Err(std::io::Error::from(elapsed).into()))
+    declare::within(CONNECT_TIMEOUT, connecting).await
 }
 
 /// Returns when the connection is lost; meanwhile declares again what somebody missed.

@@ -1,8 +1,8 @@
 //! RabbitMQ, 3.10 and later.
 //!
-//! - [`address`]: the URL.
-//! - [`link`]: one connection that comes back by itself, and the declaring of what the broker must have.
-//! - [`publisher`], [`subscription`], [`hints`]: what is done over the links.
+//! - `address`: the URL.
+//! - `link`: one connection that comes back by itself, and the declaring of what the broker must have.
+//! - `publisher`, `subscription`, `hints`: what is done over the links.
 //!
 //! **Two connections** a process, one to publish and one to consume: when the broker's memory or disk
 //! alarm goes off, it stops reading from connections that publish, and acks on the same connection
@@ -14,6 +14,9 @@
 //! outage instead of failing, and a consumer that the broker cancelled stays cancelled. A loop that
 //! connects, declares and offers the connection through a `watch` knows all that, in fewer words than
 //! its exceptions would take.
+//!
+//! Failures are logged here, where they are dealt with. The client logs them too, as errors, and its
+//! trace level shows every frame, the login among them: keep the target `lapin` off.
 
 mod address;
 mod backoff;

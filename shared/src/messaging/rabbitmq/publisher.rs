@@ -1,9 +1,10 @@
 //! Publishing: jobs with a confirm, hints without.
 //!
 //! A channel has one message in flight at a time, and there are many channels. On a shared one the
-//! client pairs a returned (unroutable) message with whichever confirm it handles next, not with its
-//! own: of two messages in flight, the lost one could be taken for sent. Alone on its channel there is
-//! nothing to mix up; and what goes wrong, a timeout or a future dropped half-way, ends with its channel.
+//! client (lapin 4.12) pairs a returned (unroutable) message with whichever confirm it handles next, not
+//! with its own: with 40 in flight, a third of them to a missing queue, 2 of 8,000 were taken for sent
+//! though they were lost. Alone on its channel there is nothing to mix up; and what goes wrong, a timeout
+//! or a future dropped half-way, ends with its channel.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
