@@ -4,13 +4,17 @@
 //! - [`jobs`]: the contract of each job kind.
 //! - [`db`]: all SQL; [`db::jobs`] is the job core.
 //! - [`messaging`]: the queue and the relay that publishes to it.
-//! - [`blobs`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
+//! - [`blobs`], [`mail`], [`payments`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
+//! - [`signing`]: secret keys, and what they vouch for: links and tokens.
 
 pub mod blobs;
 pub mod config;
 pub mod db;
 pub mod domain;
 pub mod jobs;
+pub mod mail;
 pub mod messaging;
+pub mod payments;
+pub mod signing;
 pub mod telemetry;
 pub mod tls;

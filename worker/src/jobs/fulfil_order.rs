@@ -147,7 +147,7 @@ fn refund<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, T
 
 fn payment_error(error: PaymentError) -> JobError {
     match error {
-        PaymentError::Unavailable { message, retry_after } => {
+        PaymentError::Unavailable { reason: message, retry_after } => {
             JobError::Unavailable { dependency: Dependency::Payments, message, retry_after }
         }
         other => JobError::failed(other),

@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use serde_json::json;
+use shared::blobs::{BlobError, BlobPath};
+use shared::db::orders::{self, Order, OrderLine};
+use shared::db::{mails, photos};
+use shared::domain::photo::Variant;
+use shared::jobs::{EmailTemplate, SendEmail};
+use shared::mail::MailError;
+
+use super::Handle;
+use crate::context::JobContext;
+use crate::mail::{self, OrderMail, OrderMailLine, Thumb};
+use crate::outcome::{Dependency, JobError, Outcome};
+
+/// The most mails to one recipient …
+const RECIPIENT_LIMIT: i64 = 10;
+
+/// … within this time; more wait.
+const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
+
+/// How long the signed link in a mail works.
+const LINK_LIFETIME: chrono::TimeDelta = chrono::TimeDelta::days(30);
+
+impl Handle for SendEmail {
+    /// Compose → hand over → write down, in this order: a crash after the mail server said yes and
+    /// before that is written down sends the mail again, under the same `Message-ID`.
+    async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
+        let services = &context.services;
+        let mut conn = services.db.read().await?;
+        if mails::was_sent(&mut conn, context.job.id).await? {
+            return Ok(Outcome::Done(json!({"mail": "sent"})));
+        }
+        let Some(order) = orders::find(&mut conn, self.order_id).await? else {
+            return Ok(Outcome::Done(json!({"mail": "the order is gone"})));
+        };
+        let Ok(recipient) = order.email.parse() else {
+            return Ok(Outcome::Discard("the order's e-mail address is not one".into()));
+        };
+        if mails::sent_within(&mut conn, &recipient, RECIPIENT_WINDOW).await? >= RECIPIENT_LIMIT {
+            tracing::info!("the recipient got many mails just now; this one waits");
+            return Ok(Outcome::Snooze(RECIPIENT_WINDOW / 2));
+        }
+        let lines = orders::lines(&mut conn, &[order.id]).await?;
+        drop(conn);
+        let lines: Vec<OrderLine> = lines.into_iter().map(|(_, line)| line).collect();
+        let mut shown = Vec::with_capacity(lines.len());
+        for line in lines {
+            shown.push(mail_line(&context, line).await?);
+        }
+        let link_expires_at = chrono::Utc::now() + LINK_LIFETIME;
+        let path = services.keys.sign_path(&format!("/orders/{}", order.id), link_expires_at);
+        let composed = mail::compose(OrderMail {
+            job: context.job.id,
+            to: recipient.clone(),
+            order_number: order.id.to_string(),
+            outcome: outcome(self.template, &order),
+            lines: shown,
+            total_cents: order.total_cents,
+            link: format!("{}{path}", services.base_url.as_str().trim_end_matches('/')),
+            link_expires_at,
+        })
+        .map_err(JobError::failed)?;
+        let sent = services.breakers.call(Dependency::Mail, async {
+            match services.mailer.send(&composed).await {
+                Ok(()) => Ok(None),
+                Err(MailError::Rejected(why)) => Ok(Some(why)),
+                Err(MailError::Unavailable(why)) => Err(JobError::unavailable(Dependency::Mail, why)),
+                Err(error) => Err(JobError::failed(error)),
+            }
+        });
+        if let Some(why) = sent.await? {
+            return Ok(Outcome::Discard(why));
+        }
+        let mut conn = services.db.read().await?;
+        mails::record(&mut conn, context.job.id, &recipient).await?;
+        Ok(Outcome::Done(json!({"mail": "sent"})))
+    }
+}
+
+fn outcome(template: EmailTemplate, order: &Order) -> mail::Outcome {
+    match (template, order.reason) {
+        (EmailTemplate::OrderRejected, Some(reason)) => mail::Outcome::Rejected(reason),
+        (EmailTemplate::OrderCancelled, _) => mail::Outcome::Cancelled,
+        _ => mail::Outcome::Confirmed,
+    }
+}
+
+/// A line with its thumbnail, if the photo has one: a mail without a picture is better than none.
+async fn mail_line(context: &JobContext, line: OrderLine) -> Result<OrderMailLine, JobError> {
+    let services = &context.services;
+    let variants = {
+        let mut conn = services.db.read().await?;
+        photos::variants(&mut conn, &[line.photo_id]).await?
+    };
+    let mut thumb = None;
+    if let Some(variant) = variants.into_iter().find(|variant| variant.name == Variant::Thumb) {
+        match services.blobs.get(BlobPath::Sized(line.photo_id, Variant::Thumb)).await {
+            Ok(bytes) => thumb = Some(Thumb { kind: variant.content_type, bytes: bytes.to_vec() }),
+            Err(BlobError::Missing) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(OrderMailLine {
+        product: line.product_name,
+        quantity: line.quantity,
+        price_cents: line.price_cents,
+        thumb,
+    })
+}
