@@ -26,7 +26,7 @@ pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
         let Some((delivery, slot)) = next(&worker, queue, &mut subscription, &free).await else { break };
         let worker = worker.clone();
         runs.spawn(async move {
-            runner::handle(&worker, delivery).await;
+            runner::handle(&worker, queue, delivery).await;
             drop(slot);
         });
     }

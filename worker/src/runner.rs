@@ -11,7 +11,7 @@ use shared::db::jobs::settle::{self, Note};
 use shared::db::jobs::{Claim, FencedError, Job};
 use shared::db::{DbError, dead_messages};
 use shared::domain::job::{Ending, JobState, backoff};
-use shared::jobs::{Envelope, KindInfo};
+use shared::jobs::{Envelope, KindInfo, Queue};
 use shared::messaging::Delivery;
 use tracing::Instrument;
 
@@ -28,10 +28,10 @@ const UNKNOWN_DELAY: Duration = Duration::from_secs(30);
 const MAX_UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// Does everything that a message asks for.
-pub async fn handle(worker: &Worker, delivery: Delivery) {
+pub async fn handle(worker: &Worker, queue: Queue, delivery: Delivery) {
     let envelope = match Envelope::parse(&delivery.body) {
         Ok(envelope) => envelope,
-        Err(error) => return keep_aside(worker, delivery, &error.to_string()).await,
+        Err(error) => return keep_aside(worker, queue, delivery, &error.to_string()).await,
     };
     let span = tracing::info_span!(
         "job",
@@ -54,12 +54,12 @@ pub async fn handle(worker: &Worker, delivery: Delivery) {
 }
 
 /// Bytes that no program of ours wrote: kept for a person, then acked.
-async fn keep_aside(worker: &Worker, delivery: Delivery, error: &str) {
+async fn keep_aside(worker: &Worker, queue: Queue, delivery: Delivery, error: &str) {
     tracing::error!(error, bytes = delivery.body.len(), "a message that is no job was put aside");
     metrics::counter!("dead_messages_total").increment(1);
     let kept = patiently(worker, || async {
         let mut conn = worker.services.db.read().await?;
-        dead_messages::keep(&mut conn, delivery.queue.name(), &delivery.body, error).await
+        dead_messages::keep(&mut conn, queue.name(), &delivery.body, error).await
     });
     if kept.await.is_some() {
         delivery.ack().await;
