@@ -1,1 +1,5 @@
-//! placeholder
+//! Does the heavy work: thumbnails, orders, e-mail.
+//!
+//! - [`mail`]: what the shop's mails say.
+
+pub mod mail;
