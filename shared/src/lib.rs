@@ -5,12 +5,14 @@
 //! - [`db`]: all SQL; [`db::jobs`] is the job core.
 //! - [`messaging`]: the queue and the relay that publishes to it.
 //! - [`blobs`], [`mail`], [`payments`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
+//! - [`foundation`]: what every program opens first.
 //! - [`signing`]: secret keys, and what they vouch for: links and tokens.
 
 pub mod blobs;
 pub mod config;
 pub mod db;
 pub mod domain;
+pub mod foundation;
 pub mod jobs;
 pub mod mail;
 pub mod messaging;

@@ -1,2 +1,75 @@
-//! all-in-one
-fn main() {}
+//! The worker alone: as many as needed, on RabbitMQ and PostgreSQL.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shared::config::{Common, CommonSettings, ConfigError, Migrate, Program, WorkerSettings};
+use shared::foundation::{Foundation, stop_on_signal};
+use tokio_util::sync::CancellationToken;
+
+/// Does the heavy work of the print shop.
+#[derive(Parser)]
+#[command(name = "worker", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: CommonSettings,
+    #[command(flatten)]
+    worker: WorkerSettings,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Bring the database's schema up to date, then exit
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = worker::imaging::child::dispatch() {
+        return code;
+    }
+    let cli = Cli::parse();
+    web_queue_worker::main(cli.common.log_format, async move {
+        let common = cli.common.check(Program::Worker)?;
+        match cli.command {
+            Some(Command::Migrate) => migrate(common).await,
+            None => work(&common, &cli.worker).await,
+        }
+    })
+}
+
+async fn migrate(mut common: Common) -> Result<(), web_queue_worker::Error> {
+    common.migrate = Migrate::Auto;
+    Foundation::lay(&common).await?;
+    web_queue_worker::say("the database is up to date");
+    Ok(())
+}
+
+async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), web_queue_worker::Error> {
+    let listener = worker::start::health_listener(settings)?;
+    let address = listener.local_addr()?;
+    let mut foundation = Foundation::lay(common).await?;
+    let base_url = match &common.base_url {
+        Some(url) => url.clone(),
+        None => {
+            tracing::warn!("BASE_URL is not set: links in mail lead to http://127.0.0.1:8080");
+            "http://127.0.0.1:8080".parse().map_err(|error| ConfigError::new("BASE_URL", error))?
+        }
+    };
+    let stop = CancellationToken::new();
+    let worker = worker::start::worker(&foundation, common, settings, base_url, stop.clone())?;
+    let relay_stop = CancellationToken::new();
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
+    tokio::spawn(stop_on_signal(stop.clone()));
+    web_queue_worker::say(&format!("listening on http://{address}"));
+    let ended = tokio::select! {
+        ended = worker::run(worker) => ended.map_err(web_queue_worker::Error::from),
+        _ = relay => Err("the relay ended by itself".into()),
+        served = health => Err(format!("the health page ended by itself: {served:?}").into()),
+    };
+    relay_stop.cancel();
+    foundation.broker.close().await;
+    ended
+}

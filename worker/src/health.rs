@@ -45,7 +45,11 @@ impl Pulse {
 ///
 /// # Errors
 /// When the socket fails.
-pub async fn serve(listener: TcpListener, worker: Arc<Worker>, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    worker: Arc<Worker>,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let server = HttpServer::new(move || {
         let worker = worker.clone();
         App::new().configure(move |config| routes(config, worker))

@@ -66,7 +66,8 @@ impl Running {
 
     /// What runs now, the longest first.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let mut runs: Vec<(Claim, Run)> = self.lock().iter().map(|(claim, run)| (*claim, run.clone())).collect();
+        let mut runs: Vec<(Claim, Run)> =
+            self.lock().iter().map(|(claim, run)| (*claim, run.clone())).collect();
         runs.sort_by_key(|(_, run)| run.since);
         runs.into_iter()
             .map(|(claim, run)| TaskView {

@@ -1,6 +1,6 @@
 //! The worker: does the heavy work of the shop, as many copies as needed.
 //!
-//! Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
+//! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
 //! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
 //! [`supervisor`] ends those of the dead, [`health`] tells how it all is. [`imaging`] is pure.
 
@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod runner;
 pub mod saga;
 pub mod services;
+pub mod start;
 pub mod supervisor;
 
 use std::sync::Arc;

@@ -194,13 +194,7 @@ async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<
     }
 }
 
-async fn settle(
-    worker: &Worker,
-    job: &Job,
-    claim: Claim,
-    result: Result<Outcome, JobError>,
-    took: Duration,
-) {
+async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome, JobError>, took: Duration) {
     let (ending, note) = match result {
         Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, claim, &on).await,
         Ok(outcome) => translate(outcome),
@@ -278,9 +272,8 @@ fn judge(job: &Job, error: &JobError) -> (Ending, Note) {
     };
     let log = job.error_log();
     let away_since = log.last().filter(|entry| entry.message == message).map(|entry| entry.since);
-    let away_for = away_since.map_or(Duration::ZERO, |since| {
-        (chrono::Utc::now() - since).to_std().unwrap_or_default()
-    });
+    let away_for =
+        away_since.map_or(Duration::ZERO, |since| (chrono::Utc::now() - since).to_std().unwrap_or_default());
     if away_for > MAX_UNAVAILABLE {
         return (Ending::Retry(None), Note::Failure(message));
     }

@@ -106,7 +106,11 @@ impl ImagingPool {
     ///
     /// # Errors
     /// See [`ImagingError`].
-    pub async fn make_variants(&self, original: Bytes, timeout: Duration) -> Result<Vec<Picture>, ImagingError> {
+    pub async fn make_variants(
+        &self,
+        original: Bytes,
+        timeout: Duration,
+    ) -> Result<Vec<Picture>, ImagingError> {
         // An error would mean a closed semaphore, and this one never is.
         let _slot = self.slots.acquire().await.ok();
         tokio::time::timeout(timeout, self.ask(&original)).await.unwrap_or(Err(ImagingError::TimedOut))
@@ -126,7 +130,11 @@ impl ImagingPool {
         self.ask_process(fresh, original).await.map_err(ImagingError::from)
     }
 
-    async fn ask_process(&self, mut process: ImagingProcess, original: &[u8]) -> Result<Vec<Picture>, Failure> {
+    async fn ask_process(
+        &self,
+        mut process: ImagingProcess,
+        original: &[u8],
+    ) -> Result<Vec<Picture>, Failure> {
         // From here until it has answered the process belongs to this future, and dies with it.
         let answer = process.ask(&self.settings.limits, original).await?;
         if process.pictures < self.settings.pictures_per_process {

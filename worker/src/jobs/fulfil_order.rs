@@ -26,9 +26,7 @@ const FULFILMENT: Saga<Subject, RejectReason> = Saga {
     ],
     undone,
     done: |subject| json!({"order_id": subject.order.id, "order_status": "confirmed"}),
-    refused: |subject, reason| {
-        json!({"order_id": subject.order.id, "order_status": "rejected", "reason": reason})
-    },
+    refused: |subject, reason| json!({"order_id": subject.order.id, "order_status": "rejected", "reason": reason}),
 };
 
 /// What the steps work on.

@@ -33,12 +33,16 @@ impl Handle for MakeThumbnails {
             PhotoStatus::Rejected => return Ok(Outcome::Discard(photo.reason.unwrap_or_default())),
         }
         let original = BlobPath::Original(photo.id);
-        let original = match services.breakers.call(Dependency::Blobs, async {
-            Ok::<_, JobError>(match services.blobs.get(original).await {
-                Err(BlobError::Missing) => None,
-                other => Some(other?),
+        let original = match services
+            .breakers
+            .call(Dependency::Blobs, async {
+                Ok::<_, JobError>(match services.blobs.get(original).await {
+                    Err(BlobError::Missing) => None,
+                    other => Some(other?),
+                })
             })
-        }).await? {
+            .await?
+        {
             Some(original) => original,
             None => return reject(&context, &photo, "the uploaded file is gone".into()).await,
         };
@@ -107,7 +111,11 @@ fn shown_size(photo: &Photo, made: &[PhotoVariant]) -> (i32, i32) {
     match (photo.width.zip(photo.height), large) {
         (Some((width, height)), Some(large)) => {
             let lies = |w: i32, h: i32| w > h;
-            if lies(width, height) == lies(large.width, large.height) { (width, height) } else { (height, width) }
+            if lies(width, height) == lies(large.width, large.height) {
+                (width, height)
+            } else {
+                (height, width)
+            }
         }
         (Some(size), None) => size,
         (None, Some(large)) => (large.width, large.height),

@@ -65,7 +65,8 @@ fn decode_scaled(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Resu
     let samples = decoder.decode()?;
     let info = decoder.info().ok_or(Rejection::Damaged)?;
     let profile = decoder.icc_profile();
-    let (pixels, profile) = assemble(samples, info, profile, has_adobe_marker(file)).ok_or(Rejection::Damaged)?;
+    let (pixels, profile) =
+        assemble(samples, info, profile, has_adobe_marker(file)).ok_or(Rejection::Damaged)?;
     Ok(Raster { pixels, full, orientation, profile })
 }
 

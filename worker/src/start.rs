@@ -1,0 +1,102 @@
+//! From settings to a worker.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, WorkerSettings};
+use shared::foundation::Foundation;
+use shared::mail::smtp::SmtpUrl;
+use shared::mail::{FileMailer, Mailer, Sender, SmtpMailer};
+use shared::payments::{Gateway, HttpGateway, SandboxGateway};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::imaging::pool::{ImagingPool, ImagingSettings};
+use crate::{Services, Worker};
+
+/// The folder in `DATA_DIR` where mail goes that no server takes.
+pub const MAIL_FOLDER: &str = "mail";
+
+/// Makes a worker from its settings. `base_url` is the site's address, for the links in mail.
+///
+/// # Errors
+/// The first setting that is wrong.
+pub fn worker(
+    foundation: &Foundation,
+    common: &Common,
+    settings: &WorkerSettings,
+    base_url: Url,
+    stop: CancellationToken,
+) -> Result<Arc<Worker>, ConfigError> {
+    let slots = settings.slots()?;
+    let services = Services {
+        db: foundation.db.clone(),
+        broker: foundation.broker.clone(),
+        blobs: foundation.blobs.clone(),
+        mailer: Arc::new(mailer(common, settings)?),
+        gateway: Arc::new(gateway(foundation, settings)?),
+        imaging: Arc::new(imaging(common, settings)?),
+        breakers: crate::breaker::Breakers::default(),
+        keys: foundation.keys.clone(),
+        base_url,
+        metrics: foundation.metrics.clone(),
+    };
+    Ok(Worker::new(services, slots, settings.lease()?, common.shutdown, stop))
+}
+
+fn mailer(common: &Common, settings: &WorkerSettings) -> Result<Mailer, ConfigError> {
+    let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
+    match &settings.smtp_url {
+        Some(url) => {
+            let server: SmtpUrl = url.parse().map_err(|error| ConfigError::new("SMTP_URL", error))?;
+            let smtp =
+                SmtpMailer::new(server, sender).map_err(|error| ConfigError::new("SMTP_URL", error))?;
+            Ok(Mailer::Smtp(smtp))
+        }
+        None => {
+            let folder = common.data_dir.join(MAIL_FOLDER);
+            FileMailer::open(&folder, sender)
+                .map(Mailer::Files)
+                .map_err(|error| ConfigError::new("DATA_DIR", format!("{}: {error}", folder.display())))
+        }
+    }
+}
+
+fn gateway(foundation: &Foundation, settings: &WorkerSettings) -> Result<Gateway, ConfigError> {
+    let wrong = |error: &dyn std::fmt::Display| ConfigError::new("PAYMENT_URL", error);
+    match &settings.payment_url {
+        None => Ok(Gateway::Sandbox(SandboxGateway::new(foundation.db.clone()))),
+        Some(url) => {
+            let base = Url::parse(url).map_err(|error| wrong(&error))?;
+            HttpGateway::new(base).map(Gateway::Http).map_err(|error| wrong(&error))
+        }
+    }
+}
+
+fn imaging(common: &Common, settings: &WorkerSettings) -> Result<ImagingPool, ConfigError> {
+    let problem = |error| ConfigError::new("IMAGING_MEMORY_BYTES", error);
+    let mut imaging =
+        ImagingSettings::new(common.picture_limits).map_err(|error| problem(error.to_string()))?;
+    if settings.imaging_memory_bytes < 64 * 1024 * 1024 {
+        return Err(problem("must be at least 67108864".to_owned()));
+    }
+    imaging.memory_bytes = settings.imaging_memory_bytes;
+    Ok(ImagingPool::new(imaging))
+}
+
+/// Binds the port of the worker's health page: a default that is taken is replaced by any free one, a
+/// port that was set explicitly is not.
+///
+/// # Errors
+/// When the port can't be had.
+pub fn health_listener(settings: &WorkerSettings) -> Result<TcpListener, ConfigError> {
+    let wrong = |address: &dyn std::fmt::Display, error: std::io::Error| {
+        ConfigError::new("WORKER_HTTP_ADDR", format!("{address}: {error}"))
+    };
+    match settings.worker_http_addr {
+        Some(address) => TcpListener::bind(address).map_err(|error| wrong(&address, error)),
+        None => TcpListener::bind(DEFAULT_WORKER_HTTP_ADDR)
+            .or_else(|_| TcpListener::bind("127.0.0.1:0"))
+            .map_err(|error| wrong(&"127.0.0.1", error)),
+    }
+}
