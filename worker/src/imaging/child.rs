@@ -32,7 +32,8 @@ pub fn dispatch() -> Option<ExitCode> {
 ///
 /// The arguments are those after [`SUBCOMMAND`].
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let served = limit_self(arguments).and_then(|()| serve(&mut io::stdin().lock(), &mut io::stdout().lock()));
+    let served =
+        limit_self(arguments).and_then(|()| serve(&mut io::stdin().lock(), &mut io::stdout().lock()));
     match served {
         Ok(()) => ExitCode::SUCCESS,
         // The parent is gone: nobody is left to tell.

@@ -67,7 +67,8 @@ fn convert(pixels: DynamicImage, profile: &[u8]) -> DynamicImage {
 /// Converts pixels of one layout to sRGB in the same layout; leaves them alone if the profile can't be used.
 fn convert_in_place(samples: &mut [u8], channels: usize, profile: &ColorProfile, layout: Layout) {
     let srgb = ColorProfile::new_srgb();
-    let Ok(transform) = profile.create_transform_8bit(layout, &srgb, layout, TransformOptions::default()) else {
+    let Ok(transform) = profile.create_transform_8bit(layout, &srgb, layout, TransformOptions::default())
+    else {
         return;
     };
     let mut source = Vec::with_capacity(PIXELS_AT_A_TIME * channels);
@@ -80,7 +81,13 @@ fn convert_in_place(samples: &mut [u8], channels: usize, profile: &ColorProfile,
 }
 
 /// Converts pixels to sRGB in another layout; `None` if the profile can't be used.
-fn convert_into(source: &[u8], target: &mut [u8], profile: &ColorProfile, from: Layout, to: Layout) -> Option<()> {
+fn convert_into(
+    source: &[u8],
+    target: &mut [u8],
+    profile: &ColorProfile,
+    from: Layout,
+    to: Layout,
+) -> Option<()> {
     let srgb = ColorProfile::new_srgb();
     let transform = profile.create_transform_8bit(from, &srgb, to, TransformOptions::default()).ok()?;
     transform.transform(source, target).ok()
@@ -128,9 +135,12 @@ pub fn drop_opaque_alpha(mut raster: Raster) -> Raster {
         DynamicImage::ImageRgba8(rgba) if rgba.as_chunks::<4>().0.iter().all(|pixel| pixel[3] == u8::MAX) => {
             let (width, height) = rgba.dimensions();
             let rgb = without_fourth(rgba.into_raw());
-            image::RgbImage::from_raw(width, height, rgb).map_or_else(DynamicImage::default, DynamicImage::from)
+            image::RgbImage::from_raw(width, height, rgb)
+                .map_or_else(DynamicImage::default, DynamicImage::from)
         }
-        DynamicImage::ImageLumaA8(grey) if grey.as_chunks::<2>().0.iter().all(|pixel| pixel[1] == u8::MAX) => {
+        DynamicImage::ImageLumaA8(grey)
+            if grey.as_chunks::<2>().0.iter().all(|pixel| pixel[1] == u8::MAX) =>
+        {
             DynamicImage::ImageLuma8(DynamicImage::ImageLumaA8(grey).into_luma8())
         }
         other => other,

@@ -45,7 +45,9 @@ pub async fn send_request(
 ///
 /// # Errors
 /// The pipe's own; `UnexpectedEof` when the child is gone; `InvalidData` for anything but an answer.
-pub async fn receive_answer(pipe: &mut (impl AsyncRead + Unpin)) -> io::Result<Result<Vec<Picture>, Rejection>> {
+pub async fn receive_answer(
+    pipe: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Result<Vec<Picture>, Rejection>> {
     let heads: Result<Vec<Head>, Rejection> = serde_json::from_slice(&receive_frame(pipe).await?)?;
     let heads = match heads {
         Ok(heads) => heads,
@@ -88,7 +90,12 @@ pub fn write_answer(pipe: &mut impl Write, answer: Result<Vec<Picture>, Rejectio
     };
     let heads: Vec<Head> = pictures
         .iter()
-        .map(|&Picture { variant, width, height, content_type, .. }| Head { variant, width, height, content_type })
+        .map(|&Picture { variant, width, height, content_type, .. }| Head {
+            variant,
+            width,
+            height,
+            content_type,
+        })
         .collect();
     write_frame(pipe, &serde_json::to_vec(&rejection.map_or(Ok(heads), Err))?)?;
     for picture in &pictures {

@@ -22,7 +22,11 @@ pub(super) fn decode(file: &[u8], allowed: &PictureLimits, least_width: u32) -> 
         Err(Failure::Decoder(Error::Io(_))) => Err(Rejection::Damaged),
         Err(Failure::Decoder(error)) => {
             tracing::debug!(%error, "trying the other JPEG decoder");
-            jpeg_strict::decode(file, allowed)
+            let unsupported = matches!(error, Error::Unsupported(_));
+            jpeg_strict::decode(file, allowed).map_err(|rejection| match rejection {
+                Rejection::Damaged if unsupported => Rejection::Unsupported,
+                other => other,
+            })
         }
     }
 }
@@ -65,7 +69,8 @@ fn decode_scaled(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Resu
     let samples = decoder.decode()?;
     let info = decoder.info().ok_or(Rejection::Damaged)?;
     let profile = decoder.icc_profile();
-    let (pixels, profile) = assemble(samples, info, profile, has_adobe_marker(file)).ok_or(Rejection::Damaged)?;
+    let (pixels, profile) =
+        assemble(samples, info, profile, has_adobe_marker(file)).ok_or(Rejection::Damaged)?;
     Ok(Raster { pixels, full, orientation, profile })
 }
 
