@@ -5,9 +5,9 @@ use image::{DynamicImage, ImageBuffer};
 use jpeg_decoder::{CodingProcess, Decoder, Error, ImageInfo, PixelFormat};
 use shared::domain::photo::PictureLimits;
 
-use super::super::raster::Raster;
-use super::super::{Rejection, colour, limits, orient};
 use super::jpeg_strict;
+use crate::imaging::raster::Raster;
+use crate::imaging::{Rejection, colour, limits, orient};
 
 /// Decodes a JPEG to no fewer than `least_width` pixels across (when upright), if it has as many.
 pub(super) fn decode(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Result<Raster, Rejection> {

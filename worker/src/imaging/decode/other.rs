@@ -10,8 +10,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};
 use shared::domain::photo::PictureLimits;
 
-use super::super::raster::Raster;
-use super::super::{Rejection, limits};
+use crate::imaging::raster::Raster;
+use crate::imaging::{Rejection, limits};
 
 /// Decodes a PNG; of an animated one the default image.
 pub(super) fn png(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rejection> {
