@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::foundation::{Foundation, stop_on_signal};
+use shared::mail::Mailer;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -43,8 +44,10 @@ async fn run(cli: Cli) -> Result<(), web_queue_worker::Error> {
     let stop = CancellationToken::new();
     let worker = worker::start::worker(&foundation, &common, &cli.worker, base_url, stop.clone())?;
     let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());
-    if cli.worker.smtp_url.is_none() && address.ip().is_loopback() {
-        config.mailbox = Some(common.data_dir.join(worker::start::MAIL_FOLDER));
+    if let Mailer::Files(files) = &*worker.services.mailer
+        && address.ip().is_loopback()
+    {
+        config.mailbox = Some(files.clone());
     }
     let has_mailbox = config.mailbox.is_some();
     let mut app = web::App::new(&foundation, config);
