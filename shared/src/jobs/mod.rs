@@ -4,6 +4,7 @@
 //! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
 //! them refuses to start.
 
+mod cancel;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use cancel::cancel_job;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;

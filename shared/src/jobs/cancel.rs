@@ -1,0 +1,42 @@
+//! Cancelling a job, and what that means for its subject.
+
+use crate::db::jobs::Job;
+use crate::db::jobs::cancel::{CancelOutcome, cancel};
+use crate::db::{DbError, Tx, orders, photos};
+use crate::domain::JobId;
+use crate::domain::order::OrderStatus;
+
+use super::{FulfilOrder, Kind, MakeThumbnails};
+
+/// Cancels a job. If that takes effect at once, its subject is marked in the same transaction.
+///
+/// # Errors
+/// Those of the database.
+pub async fn cancel_job(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
+    let outcome = cancel(tx, id).await?;
+    if let CancelOutcome::Cancelled(job) = &outcome {
+        mark_subject_cancelled(tx, job).await?;
+    }
+    Ok(outcome)
+}
+
+/// Marks what a job was about, when it ends `cancelled` with nothing to undo.
+///
+/// # Errors
+/// Those of the database.
+pub async fn mark_subject_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbError> {
+    match job.kind.as_str() {
+        MakeThumbnails::NAME => {
+            if let Ok(args) = serde_json::from_value::<MakeThumbnails>(job.args.clone()) {
+                photos::set_rejected(tx, args.photo_id, "cancelled").await?;
+            }
+        }
+        FulfilOrder::NAME => {
+            if let Ok(args) = serde_json::from_value::<FulfilOrder>(job.args.clone()) {
+                orders::set_status(tx, args.order_id, OrderStatus::Cancelled, None).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
