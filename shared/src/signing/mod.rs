@@ -1,0 +1,13 @@
+//! Keys, and what is made with them: signed links for those without a session, tokens for customers.
+//!
+//! - [`SecretKeys`]: the `SECRET_KEYS` setting, or the file that stands in for it.
+//! - [`SecretKeys::sign_path`], [`SecretKeys::verify_path`]: links that open one page until they expire.
+//! - [`Token`], [`TokenHash`]: a customer's secret, and the form in which the database knows it.
+
+mod keys;
+mod links;
+mod tokens;
+
+pub use keys::{SecretKeys, SecretKeysError};
+pub use links::LinkError;
+pub use tokens::{InvalidToken, Token, TokenHash};
