@@ -1,1 +1,120 @@
-//! placeholder
+//! The HTTP front end: answers browsers and API clients at once and leaves all heavy work to jobs.
+//!
+//! - [`routes`]: the whole URL table on one screen; start reading here.
+//! - [`api`]: the JSON handlers, one file a noun: parse → decide → commit → respond.
+//! - [`photos`], [`orders`]: what both the API and the pages do with them.
+//! - [`error`], [`problem`]: every refusal, and how it is shown.
+//! - [`status`]: who waits for which job.
+//!
+//! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
+//! then ends properly whatever becomes of the request.
+
+pub mod api;
+pub mod conditional;
+pub mod config;
+pub mod error;
+pub mod extract;
+pub mod headers;
+pub mod health;
+pub mod openapi;
+pub mod orders;
+pub mod photos;
+pub mod problem;
+pub mod rate;
+pub mod routes;
+pub mod session;
+pub mod status;
+pub mod trace;
+pub mod upload;
+pub mod validate;
+pub mod views;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App as ActixApp, HttpServer};
+use shared::blobs::Blobs;
+use shared::db::Db;
+use shared::messaging::Broker;
+use shared::signing::SecretKeys;
+use shared::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+
+pub use config::Config;
+
+use rate::RateLimits;
+use status::StatusHub;
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// The blob store.
+    pub blobs: Blobs,
+    /// The message broker: for readiness and for hints; only the relay publishes jobs.
+    pub broker: Broker,
+    /// What links are signed with.
+    pub keys: SecretKeys,
+    /// What was measured.
+    pub metrics: Metrics,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Who waits for which job.
+    pub statuses: StatusHub,
+    /// How much each may ask for.
+    pub rates: Arc<RateLimits>,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(
+        db: Db,
+        blobs: Blobs,
+        broker: Broker,
+        keys: SecretKeys,
+        metrics: Metrics,
+        config: Config,
+    ) -> Self {
+        let statuses = StatusHub::new(db.clone());
+        let rates = Arc::new(RateLimits::new(config.rate_limits_on));
+        Self { db, blobs, broker, keys, metrics, config: Arc::new(config), statuses, rates }
+    }
+}
+
+/// Kept back from the time that the whole program may take to stop.
+const STOP_RESERVE: Duration = Duration::from_secs(5);
+
+/// Serves on `listener` until `stop`, then ends long polls and event streams, finishes the other
+/// requests within the time that the settings allow, and returns. Call it on the main,
+/// multi-threaded runtime; the caller handles signals.
+///
+/// # Errors
+/// When the socket can't be used.
+pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
+    let patience = app.config.shutdown.saturating_sub(STOP_RESERVE).as_secs().max(1);
+    let hub = tokio::spawn(app.statuses.clone().follow(app.broker.clone(), stop.clone()));
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(Data::new(app.clone()))
+            .configure(extract::configure)
+            .configure(routes::configure)
+            .wrap(from_fn(session::refuse_cross_site))
+            .wrap(from_fn(headers::finish))
+            .wrap(TracingLogger::<trace::RootSpan>::new())
+    });
+    let server = server.disable_signals().shutdown_timeout(patience).listen(listener)?.run();
+    let handle = server.handle();
+    let stopper = tokio::spawn(async move {
+        stop.cancelled().await;
+        handle.stop(true).await;
+    });
+    let outcome = server.await;
+    stopper.abort();
+    hub.abort();
+    outcome
+}

@@ -116,7 +116,12 @@ impl Pool {
             Self::Postgres(pool) => pool.status(),
             Self::Sqlite(pool) => pool.status(),
         };
-        PoolUsage { open: status.size, idle: status.available, limit: status.max_size, waiting: status.waiting }
+        PoolUsage {
+            open: status.size,
+            idle: status.available,
+            limit: status.max_size,
+            waiting: status.waiting,
+        }
     }
 }
 
