@@ -85,7 +85,7 @@ fn log_fault<B>(response: &ServiceResponse<B>) {
 
 /// Whoever refused, the framework included: it is one kind of answer.
 fn with_body<B: MessageBody>(
-    response: ServiceResponse<B>,
+    mut response: ServiceResponse<B>,
     asked: &Asked,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
     let has_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
@@ -95,7 +95,7 @@ fn with_body<B: MessageBody>(
     if has_page {
         return response.map_into_left_body();
     }
-    let known = response.response().extensions_mut().remove::<Problem>();
+    let known = response.response_mut().extensions_mut().remove::<Problem>();
     let mut problem = known.unwrap_or_else(|| of_framework(&response));
     problem.instance = Some(asked.path.clone());
     problem.request_id = Some(asked.request_id.clone());

@@ -3,8 +3,8 @@
 
 use actix_web::dev::HttpServiceFactory;
 use actix_web::http::{Method, header};
-use actix_web::web::{self, Route, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
 use crate::api::{events, images, jobs, orders, photos, products, tokens};
 use crate::error::ApiError;

@@ -6,10 +6,10 @@ use actix_web::cookie::time::Duration as CookieAge;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{Error, HttpRequest, HttpResponse};
 use shared::db::{DbError, customers};
 use shared::signing::Token;
 use url::Url;
@@ -118,11 +118,11 @@ pub async fn refuse_cross_site<B: MessageBody + 'static>(
 /// A Bearer token is never added by a browser on its own. A request without any of these comes from
 /// a program without a session, which has nothing that another site could abuse.
 pub fn may_change(method: &Method, headers: &HeaderMap, has_cookie: bool, base: Option<&Url>) -> bool {
-    let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if method.is_safe() || headers.contains_key(header::AUTHORIZATION) {
         return true;
     }
-    if let Some(site) = text(header::SEC_FETCH_SITE) {
+    if let Some(site) = text(HeaderName::from_static("sec-fetch-site")) {
         return matches!(site, "same-origin" | "none");
     }
     match text(header::ORIGIN) {
