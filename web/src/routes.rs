@@ -28,7 +28,7 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(At::new("/api/orders/{id}/cancel").post(orders::cancel))
         // Jobs
         .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
-        .service(At::new("/api/jobs/{id}/events").get(events::stream))
+        .service(At::new("/api/jobs/{id}/events").stream(events::stream))
         // Pages are added here.
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
@@ -63,6 +63,16 @@ impl At {
     {
         let either = guard::Any(guard::Get()).or(guard::Head());
         self.add(&[Method::GET, Method::HEAD], web::route().guard(either).to(handler))
+    }
+
+    /// Takes GET and not HEAD: of a stream that follows events there is nothing to tell beforehand.
+    pub fn stream<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(&[Method::GET], web::get().to(handler))
     }
 
     /// Takes POST.
