@@ -1,2 +1,74 @@
-//! all-in-one
-fn main() {}
+//! The all-in-one: web and worker in one process, on embedded defaults. `cargo run` is all it needs.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use clap::Parser;
+use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
+use shared::foundation::{Foundation, stop_on_signal};
+use shared::mail::Mailer;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// A print shop: upload photos, order prints of them. Without any setting it runs on an embedded
+/// database, an embedded queue and plain files; environment variables put it on servers.
+#[derive(Parser)]
+#[command(name = "web-queue-worker", version)]
+struct Cli {
+    #[command(flatten)]
+    common: CommonSettings,
+    #[command(flatten)]
+    web: WebSettings,
+    #[command(flatten)]
+    worker: WorkerSettings,
+}
+
+fn main() -> ExitCode {
+    if let Some(code) = worker::imaging::child::dispatch() {
+        return code;
+    }
+    let cli = Cli::parse();
+    web_queue_worker::main(cli.common.log_format, run(cli))
+}
+
+async fn run(cli: Cli) -> Result<(), web_queue_worker::Error> {
+    let common = cli.common.check(Program::AllInOne)?;
+    let listener = TcpListener::bind(cli.web.http_addr)
+        .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
+    let address = listener.local_addr()?;
+    let mut foundation = Foundation::lay(&common).await?;
+    let base_url = match &common.base_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("http://{address}"))?,
+    };
+    let stop = CancellationToken::new();
+    let worker = worker::start::worker(&foundation, &common, &cli.worker, base_url, stop.clone())?;
+    let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());
+    if let Mailer::Files(files) = &*worker.services.mailer
+        && address.ip().is_loopback()
+    {
+        config.mailbox = Some(files.clone());
+    }
+    let has_mailbox = config.mailbox.is_some();
+    let mut app = web::App::new(&foundation, config);
+    app.extra_routes = Some(worker::health::beside_web(worker.clone()));
+    let relay_stop = CancellationToken::new();
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    tokio::spawn(stop_on_signal(stop.clone()));
+    web_queue_worker::say(&format!("listening on http://{address}"));
+    if has_mailbox {
+        web_queue_worker::say(&format!("its mailbox is at http://{address}/mailbox"));
+    }
+    let both = async {
+        let worked = async { worker::run(worker).await.map_err(web_queue_worker::Error::from) };
+        let served = async { web::run(listener, app, stop).await.map_err(web_queue_worker::Error::from) };
+        tokio::try_join!(worked, served)
+    };
+    let ended = tokio::select! {
+        ended = both => ended.map(|_| ()),
+        _ = relay => Err("the relay ended by itself".into()),
+    };
+    relay_stop.cancel();
+    foundation.broker.close().await;
+    ended
+}

@@ -1,2 +1,49 @@
-//! all-in-one
-fn main() {}
+//! The web front end alone: as many as needed, on RabbitMQ and PostgreSQL.
+
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use clap::Parser;
+use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
+use shared::foundation::{Foundation, stop_on_signal};
+use tokio_util::sync::CancellationToken;
+
+/// The print shop's web front end.
+#[derive(Parser)]
+#[command(name = "web", version)]
+struct Cli {
+    #[command(flatten)]
+    common: CommonSettings,
+    #[command(flatten)]
+    web: WebSettings,
+    /// Payment gateway of the workers. Set: any payment token is taken. Unset: those of the sandbox
+    #[arg(long, env, hide_env_values = true, value_name = "URL")]
+    payment_url: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    web_queue_worker::main(cli.common.log_format, serve(cli))
+}
+
+async fn serve(cli: Cli) -> Result<(), web_queue_worker::Error> {
+    let common = cli.common.check(Program::Web)?;
+    let listener = TcpListener::bind(cli.web.http_addr)
+        .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
+    let address = listener.local_addr()?;
+    let mut foundation = Foundation::lay(&common).await?;
+    let config = web::Config::new(&common, &cli.web, cli.payment_url.is_none());
+    let app = web::App::new(&foundation, config);
+    let stop = CancellationToken::new();
+    let relay_stop = CancellationToken::new();
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    tokio::spawn(stop_on_signal(stop.clone()));
+    web_queue_worker::say(&format!("listening on http://{address}"));
+    let ended = tokio::select! {
+        served = web::run(listener, app, stop) => served.map_err(web_queue_worker::Error::from),
+        _ = relay => Err("the relay ended by itself".into()),
+    };
+    relay_stop.cancel();
+    foundation.broker.close().await;
+    ended
+}

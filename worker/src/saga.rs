@@ -21,6 +21,7 @@ use crate::outcome::{JobError, Outcome};
 pub type StepFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
 
 /// How a step ended.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum StepEnd<R> {
     /// Done: its rows are in the transaction, which becomes the checkpoint.
     Next(Tx),

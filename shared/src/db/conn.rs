@@ -17,6 +17,7 @@ use super::signals::{AfterCommit, Signals};
 pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
 
 /// A pooled connection.
+#[expect(clippy::large_enum_variant, reason = "there are as many as there are connections")]
 pub enum Conn {
     /// PostgreSQL, in production.
     Postgres(Object<AsyncPgConnection>),

@@ -12,6 +12,8 @@ use crate::domain::JobId;
 pub struct MailSummary {
     /// The job that sent it.
     pub id: JobId,
+    /// The sender, as the recipient sees them.
+    pub from: String,
     /// The recipient's address.
     pub to: String,
     /// The subject.
@@ -47,9 +49,12 @@ pub(super) fn mail(id: JobId, raw: &[u8]) -> Option<StoredMail> {
 
 fn summary_of(id: JobId, message: &Message<'_>) -> MailSummary {
     let to = message.to().and_then(|to| to.first()).and_then(|first| first.address()).unwrap_or_default();
+    let sender = message.from().and_then(|from| from.first());
+    let from = sender.and_then(|first| first.name().or(first.address())).unwrap_or_default();
     let date = message.date().and_then(|date| DateTime::from_timestamp(date.to_timestamp(), 0));
     MailSummary {
         id,
+        from: from.to_owned(),
         to: to.to_owned(),
         subject: message.subject().unwrap_or_default().to_owned(),
         date: date.unwrap_or(DateTime::UNIX_EPOCH),

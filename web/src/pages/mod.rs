@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod order_form;
 pub mod orders;
 pub mod photos;
+pub mod serve;
 
 #[cfg(test)]
 mod samples;

@@ -7,8 +7,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,9 +15,8 @@ use shared::domain::photo::PictureLimits;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use super::child;
-use super::{Picture, Rejection};
-use process::{Failure, ImagingProcess};
+use super::{Picture, Rejection, child};
+use process::ImagingProcess;
 
 mod process;
 
@@ -116,31 +114,37 @@ impl ImagingPool {
         tokio::time::timeout(timeout, self.ask(&original)).await.unwrap_or(Err(ImagingError::TimedOut))
     }
 
-    /// Asks a process that is already there, or a new one if the old one turns out to have died in its sleep.
+    /// Asks a process that is already there or, if that is no more, a new one.
+    ///
+    /// A reused process that crashes may have died in its sleep, or of what earlier pictures left in its
+    /// memory: only the crash of a fresh one says something about the picture.
     async fn ask(&self, original: &[u8]) -> Result<Vec<Picture>, ImagingError> {
         if let Some(reused) = self.take_idle() {
             match self.ask_process(reused, original).await {
-                Err(Failure::NotTaken(error)) => {
-                    tracing::debug!(%error, "an idle imaging process was gone; starting another");
+                Err(ImagingError::Crashed { detail }) => {
+                    tracing::info!(
+                        detail,
+                        "an imaging process that had worked before crashed; asking a fresh one"
+                    );
                 }
-                answered => return answered.map_err(ImagingError::from),
+                answered => return answered,
             }
         }
         let fresh = ImagingProcess::spawn(&self.settings).map_err(ImagingError::Spawn)?;
-        self.ask_process(fresh, original).await.map_err(ImagingError::from)
+        self.ask_process(fresh, original).await
     }
 
     async fn ask_process(
         &self,
         mut process: ImagingProcess,
         original: &[u8],
-    ) -> Result<Vec<Picture>, Failure> {
+    ) -> Result<Vec<Picture>, ImagingError> {
         // From here until it has answered the process belongs to this future, and dies with it.
         let answer = process.ask(&self.settings.limits, original).await?;
         if process.pictures < self.settings.pictures_per_process {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
         }
-        answer.map_err(Failure::Rejected)
+        Ok(answer?)
     }
 
     fn take_idle(&self) -> Option<ImagingProcess> {

@@ -5,9 +5,9 @@ use image::{DynamicImage, ImageBuffer};
 use jpeg_decoder::{CodingProcess, Decoder, Error, ImageInfo, PixelFormat};
 use shared::domain::photo::PictureLimits;
 
-use super::super::raster::Raster;
-use super::super::{Rejection, colour, limits, orient};
 use super::jpeg_strict;
+use crate::imaging::raster::Raster;
+use crate::imaging::{Rejection, colour, limits, orient};
 
 /// Decodes a JPEG to no fewer than `least_width` pixels across (when upright), if it has as many.
 pub(super) fn decode(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Result<Raster, Rejection> {
@@ -22,7 +22,11 @@ pub(super) fn decode(file: &[u8], allowed: &PictureLimits, least_width: u32) -> 
         Err(Failure::Decoder(Error::Io(_))) => Err(Rejection::Damaged),
         Err(Failure::Decoder(error)) => {
             tracing::debug!(%error, "trying the other JPEG decoder");
-            jpeg_strict::decode(file, allowed)
+            let unsupported = matches!(error, Error::Unsupported(_));
+            jpeg_strict::decode(file, allowed).map_err(|rejection| match rejection {
+                Rejection::Damaged if unsupported => Rejection::Unsupported,
+                other => other,
+            })
         }
     }
 }

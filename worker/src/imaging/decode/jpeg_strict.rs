@@ -11,8 +11,8 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::super::raster::Raster;
-use super::super::{Rejection, limits, orient};
+use crate::imaging::raster::Raster;
+use crate::imaging::{Rejection, limits, orient};
 
 /// Decodes a JPEG at its full size.
 pub(super) fn decode(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rejection> {
@@ -28,12 +28,10 @@ pub(super) fn decode(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rej
     let full = (u32::from(info.width), u32::from(info.height));
     limits::check(allowed, full.0, full.1)?;
 
-    let grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
-    let (colours, printed) = match decoder.input_colorspace() {
-        Some(ColorSpace::Luma) => (ColorSpace::Luma, false),
-        Some(ColorSpace::CMYK | ColorSpace::YCCK) => (ColorSpace::RGB, true),
-        _ => (ColorSpace::RGB, false),
-    };
+    let stored = decoder.input_colorspace();
+    let grey = stored == Some(ColorSpace::Luma);
+    let inks = matches!(stored, Some(ColorSpace::CMYK | ColorSpace::YCCK));
+    let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let samples = decoder.decode().map_err(rejection)?;
 
@@ -47,7 +45,7 @@ pub(super) fn decode(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rej
         full,
         orientation: orient::from_exif(decoder.exif().map(Vec::as_slice)),
         // The decoder made RGB of the inks by itself; their profile fits no more.
-        profile: decoder.icc_profile().filter(|_| !printed),
+        profile: decoder.icc_profile().filter(|_| !inks),
     })
 }
 

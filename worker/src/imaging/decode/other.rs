@@ -10,8 +10,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder};
 use shared::domain::photo::PictureLimits;
 
-use super::super::raster::Raster;
-use super::super::{Rejection, limits};
+use crate::imaging::raster::Raster;
+use crate::imaging::{Rejection, limits};
 
 /// Decodes a PNG; of an animated one the default image.
 pub(super) fn png(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rejection> {
@@ -34,7 +34,20 @@ pub(super) fn gif(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Reject
 
 /// Decodes a WebP; of an animated one the first frame.
 pub(super) fn webp(file: &[u8], allowed: &PictureLimits) -> Result<Raster, Rejection> {
+    if is_shorter_than_it_says(file) {
+        return Err(Rejection::Damaged);
+    }
     read(WebPDecoder::new(Cursor::new(file))?, allowed)
+}
+
+/// Whether a RIFF file ends before the size that its header names.
+///
+/// The decoder doesn't mind: it paints what is missing as if zeros stood there.
+fn is_shorter_than_it_says(file: &[u8]) -> bool {
+    let Some(field) = file[4..].first_chunk::<4>() else { return true };
+    let size = u32::from_le_bytes(*field);
+    // The size counts from behind its own field, and the byte that pads an odd length is often left out.
+    (file.len() as u64) + 1 < u64::from(size) + 8
 }
 
 fn read(mut decoder: impl ImageDecoder, allowed: &PictureLimits) -> Result<Raster, Rejection> {

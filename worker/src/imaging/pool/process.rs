@@ -23,27 +23,6 @@ pub(super) struct ImagingProcess {
     pub(super) pictures: u32,
 }
 
-/// Why a process gave no pictures.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It answered: the file is to blame.
-    Rejected(Rejection),
-    /// It was gone before it had taken the request.
-    NotTaken(io::Error),
-    /// It took the request and gave no answer.
-    Crashed(String),
-}
-
-impl From<Failure> for ImagingError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Rejected(rejection) => Self::Rejected(rejection),
-            Failure::NotTaken(error) => Self::Crashed { detail: format!("it took no request: {error}") },
-            Failure::Crashed(detail) => Self::Crashed { detail },
-        }
-    }
-}
-
 impl ImagingProcess {
     /// Starts a process.
     ///
@@ -78,20 +57,29 @@ impl ImagingProcess {
 
     /// Sends a request and waits for the answer.
     ///
-    /// After an error, or when the future was dropped, the process is in an unknown state: drop it.
+    /// After an error ([`ImagingError::Crashed`]), or when the future was dropped, the process is in an unknown
+    /// state: drop it.
     pub(super) async fn ask(
         &mut self,
         limits: &PictureLimits,
         original: &[u8],
-    ) -> Result<Result<Vec<Picture>, Rejection>, Failure> {
-        protocol::send_request(&mut self.requests, limits, original).await.map_err(Failure::NotTaken)?;
-        match protocol::receive_answer(&mut self.answers).await {
+    ) -> Result<Result<Vec<Picture>, Rejection>, ImagingError> {
+        match self.converse(limits, original).await {
             Ok(answer) => {
                 self.pictures += 1;
                 Ok(answer)
             }
-            Err(error) => Err(Failure::Crashed(self.how_it_ended(&error).await)),
+            Err(error) => Err(ImagingError::Crashed { detail: self.how_it_ended(&error).await }),
         }
+    }
+
+    async fn converse(
+        &mut self,
+        limits: &PictureLimits,
+        original: &[u8],
+    ) -> io::Result<Result<Vec<Picture>, Rejection>> {
+        protocol::send_request(&mut self.requests, limits, original).await?;
+        protocol::receive_answer(&mut self.answers).await
     }
 
     async fn how_it_ended(&mut self, error: &io::Error) -> String {
