@@ -10,4 +10,11 @@
     reason = "the panic of a test is its report"
 )]
 
+mod bad_input;
+mod crashes;
+mod deletion;
+mod gateway;
 mod harness;
+mod orders;
+mod status;
+mod story;
