@@ -136,11 +136,6 @@ impl App {
         self.base.lock().unwrap().clone()
     }
 
-    /// Whether web and worker are programs of their own.
-    pub fn is_production(&self) -> bool {
-        self.setup.production
-    }
-
     /// The settings that its programs got.
     pub fn settings(&self) -> &[(String, String)] {
         &self.settings
@@ -148,7 +143,7 @@ impl App {
 
     /// The servers to stop, if the test asked for them.
     pub fn faults(&self) -> &FaultServers {
-        self.setup.faults.as_ref().unwrap()
+        self.setup.fault_servers()
     }
 
     /// Its share of the servers.
@@ -159,6 +154,12 @@ impl App {
     /// The number that a query gives.
     pub async fn number(&self, query: &str) -> i64 {
         self.database.number(query).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    /// Changes rows, as an operator with a console could. PostgreSQL only.
+    pub async fn execute(&self, statement: &str) {
+        let client = super::database::connect(&self.production().database_url).await.unwrap();
+        client.batch_execute(statement).await.unwrap();
     }
 
     /// Waits until no job is unfinished.

@@ -44,6 +44,14 @@ impl Production {
         with_database(url, &self.database)
     }
 
+    /// Another, empty database for the same test. It is left to the end of the servers.
+    pub async fn another_database(&self) -> String {
+        let name = format!("{}_more", self.database);
+        let admin = connect(&self.admin_url).await.unwrap();
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
+        with_database(&self.admin_url, &name)
+    }
+
     /// Brings the schema up to date, as an operator does before a deployment.
     pub async fn migrate(&self, settings: &[(String, String)]) {
         let output = run_to_end("worker", &["migrate"], settings).await;

@@ -58,6 +58,11 @@ impl Setup {
         self
     }
 
+    /// Those servers.
+    pub fn fault_servers(&self) -> &FaultServers {
+        self.faults.as_ref().unwrap()
+    }
+
     /// Speaks TLS to the database and the broker, and trusts the tests' own authority.
     pub fn over_tls(mut self) -> Self {
         self.tls = true;
@@ -71,11 +76,6 @@ impl Setup {
         self.with("BLOB_URL", format!("s3://{bucket}?endpoint={endpoint}&region={region}"))
             .with("AWS_ACCESS_KEY_ID", test_variable("TEST_S3_ACCESS_KEY"))
             .with("AWS_SECRET_ACCESS_KEY", test_variable("TEST_S3_SECRET_KEY"))
-    }
-
-    /// Whether web and worker are programs of their own.
-    pub fn is_production(&self) -> bool {
-        self.production
     }
 
     /// Starts the programs and waits until they are ready.
