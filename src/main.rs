@@ -51,7 +51,7 @@ async fn run(cli: Cli) -> Result<(), web_queue_worker::Error> {
     }
     let has_mailbox = config.mailbox.is_some();
     let mut app = web::App::new(&foundation, config);
-    app.extra_routes = Some(worker::health::beside_web(worker.clone()));
+    app.beside = Some(worker::health::beside_web(worker.clone()));
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));

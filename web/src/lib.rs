@@ -1,7 +1,131 @@
-//! The HTTP front end of the print shop: it answers at once and never does heavy work.
+//! The HTTP front end: answers browsers and API clients at once and leaves all heavy work to jobs.
 //!
-//! - [`pages`]: what people see: view structs and their templates;
-//! - [`assets`]: style sheets, scripts and pictures of the pages, embedded in the program.
+//! - [`routes`]: the whole URL table on one screen; start reading here.
+//! - [`api`]: the JSON handlers, one file a noun: parse → decide → commit → respond.
+//! - [`pages`]: what people see; [`assets`]: the styles and scripts of it, embedded in the program.
+//! - [`photos`], [`orders`]: what both the API and the pages do with them.
+//! - [`error`], [`problem`]: every refusal, and how it is shown.
+//! - [`status`]: who waits for which job.
+//!
+//! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
+//! then ends properly whatever becomes of the request.
 
+pub mod api;
 pub mod assets;
+pub mod conditional;
+pub mod config;
+pub mod error;
+pub mod extract;
+pub mod headers;
+pub mod health;
+pub mod openapi;
+pub mod orders;
 pub mod pages;
+pub mod photos;
+pub mod problem;
+pub mod rate;
+pub mod routes;
+pub mod session;
+pub mod status;
+pub mod trace;
+pub mod upload;
+pub mod validate;
+pub mod views;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{Data, ServiceConfig};
+use actix_web::{App as ActixApp, HttpServer};
+use shared::blobs::Blobs;
+use shared::db::Db;
+use shared::foundation::Foundation;
+use shared::messaging::Broker;
+use shared::signing::SecretKeys;
+use shared::telemetry::Metrics;
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+
+pub use config::Config;
+
+use rate::RateLimits;
+use status::StatusHub;
+
+/// Adds routes that are not of this crate.
+pub type Beside = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// The blob store.
+    pub blobs: Blobs,
+    /// The message broker: for readiness and for hints; only the relay publishes jobs.
+    pub broker: Broker,
+    /// What links are signed with.
+    pub keys: Arc<SecretKeys>,
+    /// What was measured.
+    pub metrics: Metrics,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Who waits for which job.
+    pub statuses: StatusHub,
+    /// How much each may ask for.
+    pub rates: Arc<RateLimits>,
+    /// Routes of something else that runs in this process: in the all-in-one, the worker.
+    pub beside: Option<Beside>,
+}
+
+impl App {
+    /// On what every program stands.
+    pub fn new(foundation: &Foundation, config: Config) -> Self {
+        Self {
+            db: foundation.db.clone(),
+            blobs: foundation.blobs.clone(),
+            broker: foundation.broker.clone(),
+            keys: foundation.keys.clone(),
+            metrics: foundation.metrics.clone(),
+            statuses: StatusHub::new(foundation.db.clone()),
+            rates: Arc::new(RateLimits::new(config.rate_limits_on)),
+            config: Arc::new(config),
+            beside: None,
+        }
+    }
+}
+
+/// Kept back from the time that the whole program may take to stop.
+const STOP_RESERVE: Duration = Duration::from_secs(5);
+
+/// Serves on `listener` until `stop`, then ends long polls and event streams, finishes the other
+/// requests within the time that the settings allow, and returns. Call it on the main,
+/// multi-threaded runtime; the caller handles signals.
+///
+/// # Errors
+/// When the socket can't be used.
+pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
+    let patience = app.config.shutdown.saturating_sub(STOP_RESERVE).as_secs().max(1);
+    let hub = tokio::spawn(app.statuses.clone().follow(app.broker.clone(), stop.clone()));
+    let server = HttpServer::new(move || {
+        ActixApp::new()
+            .app_data(Data::new(app.clone()))
+            .configure(extract::configure)
+            .configure(|config| app.beside.iter().for_each(|beside| beside(config)))
+            .configure(|config| routes::configure(config, &app))
+            .wrap(from_fn(session::refuse_cross_site))
+            .wrap(from_fn(headers::finish))
+            .wrap(TracingLogger::<trace::RootSpan>::new())
+    });
+    let server = server.disable_signals().shutdown_timeout(patience).listen(listener)?.run();
+    let handle = server.handle();
+    let stopper = tokio::spawn(async move {
+        stop.cancelled().await;
+        handle.stop(true).await;
+    });
+    let outcome = server.await;
+    stopper.abort();
+    hub.abort();
+    outcome
+}

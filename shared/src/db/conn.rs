@@ -71,6 +71,10 @@ async fn commit<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
     Ok(C::TransactionManager::commit_transaction(conn).await?)
 }
 
+async fn rollback<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
+    Ok(C::TransactionManager::rollback_transaction(conn).await?)
+}
+
 /// An open transaction, made by [`super::Db::begin`] only.
 ///
 /// [`Tx::commit`] ends it; one that is dropped before is rolled back, and its connection closed.
@@ -95,6 +99,14 @@ impl Tx {
         self.conn.commit().await?;
         self.signals.send(self.after_commit);
         Ok(())
+    }
+
+    /// Undoes everything done in this transaction and gives its connection back, which dropping does not.
+    ///
+    /// # Errors
+    /// The connection broke; the database undoes it by itself then.
+    pub async fn rollback(mut self) -> Result<(), DbError> {
+        with!(&mut self.conn, |c| rollback(c).await)
     }
 
     /// The connection, for `with!`.

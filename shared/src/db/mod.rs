@@ -33,7 +33,7 @@ use tokio::runtime::Handle;
 pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
-pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl};
+pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, PoolUsage};
 pub use signals::{Publication, SignalReceivers, StatusChange};
 
 use pool::Pool;
@@ -121,6 +121,11 @@ impl Db {
             Ok(outcome) => outcome,
             Err(broken) => Err(DbError::Unavailable(format!("database work died: {broken}")).into()),
         }
+    }
+
+    /// How busy the connections are.
+    pub fn pool_usage(&self) -> PoolUsage {
+        self.inner.pool.usage()
     }
 
     /// Whether the database answers.

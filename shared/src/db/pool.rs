@@ -110,6 +110,32 @@ impl Pool {
             Self::Sqlite(pool) => pool.get().await.map(Conn::Sqlite).map_err(|e| unavailable(&e)),
         }
     }
+
+    pub(super) fn usage(&self) -> PoolUsage {
+        let status = match self {
+            Self::Postgres(pool) => pool.status(),
+            Self::Sqlite(pool) => pool.status(),
+        };
+        PoolUsage {
+            open: status.size,
+            idle: status.available,
+            limit: status.max_size,
+            waiting: status.waiting,
+        }
+    }
+}
+
+/// How busy the pool is, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUsage {
+    /// Connections that are open.
+    pub open: usize,
+    /// Of these, the ones that nobody uses.
+    pub idle: usize,
+    /// The most that there may be.
+    pub limit: usize,
+    /// Callers that wait for one.
+    pub waiting: usize,
 }
 
 /// WAL lets readers of other processes (backups, a person with `sqlite3`) in; `FULL` makes a commit

@@ -17,6 +17,13 @@ pub struct Token(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
+/// In hexadecimal, as it is stored.
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// The text is no token of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a token")]
@@ -72,6 +79,7 @@ mod tests {
         let again: Token = one.as_str().parse().unwrap();
         assert_eq!(again.hash(), one.hash());
         assert_eq!(one.as_str().len(), 43);
+        assert_eq!(one.hash().to_string().len(), 64);
         assert!(!format!("{one:?}").contains(one.as_str()));
     }
 

@@ -2,13 +2,13 @@
 //!
 //! A form answers with 303, so that reloading does not send it again (Post/Redirect/Get).
 
-mod mailbox;
-mod order_form;
-mod orders;
-mod photos;
+pub mod mailbox;
+pub mod order_form;
+pub mod orders;
+pub mod photos;
 
 use actix_web::http::header;
-use actix_web::web::{Data, Path, Query, ServiceConfig, get, post, resource};
+use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
@@ -19,27 +19,6 @@ use crate::assets;
 use crate::error::ApiError;
 use crate::extract::Customer;
 use crate::views::{PhotoView, VariantView};
-
-/// Every page's address.
-pub fn routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/").route(get().to(photos::gallery)))
-        .service(resource("/photos").route(post().to(photos::upload)))
-        .service(resource("/photos/{id}").route(get().to(photos::photo)))
-        .service(resource("/photos/{id}/delete").route(post().to(photos::delete)))
-        .service(resource("/orders/new").route(get().to(order_form::form)))
-        .service(resource("/orders").route(get().to(orders::list)).route(post().to(order_form::place)))
-        .service(resource("/orders/{id}").route(get().to(orders::order)))
-        .service(resource("/orders/{id}/cancel").route(post().to(orders::cancel)))
-        .service(resource("/static/{path:.*}").route(get().to(asset)));
-}
-
-/// The addresses that only a set-up with file mail has.
-pub fn mailbox_routes(config: &mut ServiceConfig) {
-    config
-        .service(resource("/mailbox").route(get().to(mailbox::list)))
-        .service(resource("/mailbox/{id}").route(get().to(mailbox::mail)));
-}
 
 fn html(page: &impl Template) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(render(page)?))
@@ -89,12 +68,12 @@ fn unsigned(number: i32) -> u32 {
 
 /// `?v=` of an asset.
 #[derive(Deserialize)]
-struct Version {
+pub struct Version {
     v: Option<String>,
 }
 
 /// Styles, scripts and the logo, from the binary.
-async fn asset(
+pub async fn asset(
     request: HttpRequest,
     path: Path<String>,
     version: Query<Version>,

@@ -1,0 +1,130 @@
+//! `/api/jobs`: how work goes on, and calling it off.
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use shared::db::Db;
+use shared::db::jobs::cancel::CancelOutcome;
+use shared::db::jobs::{Job, status};
+use shared::domain::job::JobState;
+use shared::domain::{CustomerId, JobId};
+use shared::jobs::cancel_job;
+use tokio::time::timeout;
+
+use super::accepted::RETRY_AFTER;
+use crate::App;
+use crate::conditional::{has_it, preferred_wait};
+use crate::error::ApiError;
+use crate::extract::{Customer, PathId};
+use crate::problem::Problem;
+use crate::status::Subscription;
+use crate::views::{JobView, job_etag};
+
+/// A job's status, now or (with `Prefer: wait=N`) as soon as there is news.
+///
+/// # Errors
+/// 401, 404.
+#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs",
+    params(
+        ("id" = Uuid, Path, description = "The job"),
+        ("Prefer" = Option<String>, Header, description = "wait=N: wait up to N seconds (at most 30) for a change, if If-None-Match says what is known, else for the end", example = "wait=10"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of what is known"),
+    ),
+    responses(
+        (status = 200, description = "The status. A failed job is not a failed request", body = JobView,
+            headers(("ETag" = String, description = "Weak"), ("Retry-After" = i64, description = "Seconds, until it is final"), ("Preference-Applied" = String, description = "The wait that was granted"))),
+        (status = 304, description = "Nothing new"),
+        (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub async fn show(
+    app: Data<App>,
+    request: HttpRequest,
+    customer: Customer,
+    id: PathId<JobId>,
+) -> Result<HttpResponse, ApiError> {
+    let wait = preferred_wait(request.headers());
+    let conditional = request.headers().contains_key(header::IF_NONE_MATCH);
+    // Subscribed before the row is read: no change falls between.
+    let mut news = wait.map(|_| app.statuses.subscribe(id.0));
+    let mut job = Arc::new(find_own(&app.db, customer.id, id.0).await?);
+    if let (Some(wait), Some(news)) = (wait, &mut news) {
+        let enough =
+            |job: &Job| job.state.is_final() || (conditional && !has_it(request.headers(), &job_etag(job)));
+        let _ = timeout(wait, wait_until(news, &mut job, enough)).await;
+    }
+    let etag = job_etag(&job);
+    let known = has_it(request.headers(), &etag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header((header::VARY, "Authorization, Cookie, Prefer"));
+    if let Some(wait) = wait {
+        response.insert_header(("Preference-Applied", format!("wait={}", wait.as_secs())));
+    }
+    if !job.state.is_final() {
+        response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
+    }
+    Ok(if known { response.finish() } else { response.json(JobView::from(&*job)) })
+}
+
+async fn wait_until(news: &mut Subscription, job: &mut Arc<Job>, enough: impl Fn(&Job) -> bool) {
+    while !enough(job) {
+        match news.changed_from(job).await {
+            Some(newer) => *job = newer,
+            None => return,
+        }
+    }
+}
+
+/// Asks for a job's cancellation.
+///
+/// # Errors
+/// 401, 404, 409.
+#[utoipa::path(delete, path = "/api/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "The job")), responses(
+    (status = 202, description = "Asked; what was done is undone. It may still succeed before", body = JobView),
+    (status = 200, description = "It is cancelled already", body = JobView),
+    (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "It is finished", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn cancel(app: Data<App>, customer: Customer, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
+    let known = find_own(&app.db, customer.id, id.0).await?;
+    let outcome = app
+        .db
+        .run(move |db| async move {
+            let mut tx = db.begin().await?;
+            let outcome = cancel_job(&mut tx, id.0).await?;
+            tx.commit().await?;
+            Ok::<_, ApiError>(outcome)
+        })
+        .await?;
+    match outcome {
+        CancelOutcome::Cancelled(job) | CancelOutcome::Requested(job) => Ok(HttpResponse::Accepted()
+            .insert_header((header::RETRY_AFTER, RETRY_AFTER))
+            .json(JobView::from(&*job))),
+        CancelOutcome::Over(JobState::Cancelled) => {
+            let job =
+                if known.state.is_final() { known } else { find_own(&app.db, customer.id, id.0).await? };
+            Ok(HttpResponse::Ok().json(JobView::from(&job)))
+        }
+        CancelOutcome::Over(_) => {
+            Err(ApiError::Conflict("The job is finished: it can't be cancelled any more."))
+        }
+        CancelOutcome::Unknown => Err(ApiError::NotFound("job")),
+    }
+}
+
+/// A customer's job.
+///
+/// # Errors
+/// [`ApiError::NotFound`], also when it is somebody else's or nobody's.
+pub async fn find_own(db: &Db, customer: CustomerId, id: JobId) -> Result<Job, ApiError> {
+    db.run(move |db| async move {
+        let job = status::find(&mut db.read().await?, id).await?;
+        job.filter(|job| job.owner == Some(customer)).ok_or(ApiError::NotFound("job"))
+    })
+    .await
+}

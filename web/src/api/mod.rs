@@ -1,0 +1,11 @@
+//! The JSON API: one file a noun, each handler in four paragraphs: parse → decide → commit → respond.
+
+pub mod accepted;
+pub mod events;
+pub mod images;
+pub mod jobs;
+pub mod orders;
+pub mod pages;
+pub mod photos;
+pub mod products;
+pub mod tokens;

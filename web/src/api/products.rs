@@ -1,0 +1,32 @@
+//! `/api/products`: the catalogue, for everybody.
+
+use actix_web::web::{Data, Json};
+use serde::Serialize;
+use shared::db::products;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::error::ApiError;
+use crate::views::ProductView;
+
+/// The catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductList {
+    /// Everything that can be ordered, the cheapest first.
+    pub products: Vec<ProductView>,
+}
+
+/// What can be ordered.
+///
+/// # Errors
+/// Those of the database.
+#[utoipa::path(get, path = "/api/products", tag = "orders", security(()), responses(
+    (status = 200, description = "The catalogue", body = ProductList),
+))]
+pub async fn list(app: Data<App>) -> Result<Json<ProductList>, ApiError> {
+    let products = app
+        .db
+        .run(|db| async move { Ok::<_, ApiError>(products::all(&mut db.read().await?).await?) })
+        .await?;
+    Ok(Json(ProductList { products: products.into_iter().map(ProductView::from).collect() }))
+}

@@ -1,0 +1,50 @@
+//! The settings that `web` works by, checked and in the units that it needs.
+
+use std::time::Duration;
+
+use shared::config::{Common, Program, RateLimit, WebSettings};
+use shared::domain::photo::PictureLimits;
+use shared::mail::FileMailer;
+use url::Url;
+
+/// See the [module's](self) words.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which program this is: some pages are only for the all-in-one.
+    pub program: Program,
+    /// The site's address as its visitors know it. With https, cookies are `Secure`.
+    pub base_url: Option<Url>,
+    /// The largest upload, in bytes.
+    pub max_upload_bytes: u64,
+    /// Whether requests are rate-limited.
+    pub rate_limits_on: bool,
+    /// What a picture may measure.
+    pub picture_limits: PictureLimits,
+    /// How long the whole program may take to stop.
+    pub shutdown: Duration,
+    /// The mail that was written to files, where visitors may look at it.
+    pub mailbox: Option<FileMailer>,
+    /// Whether payments go to the sandbox, which knows four tokens only.
+    pub sandbox_payments: bool,
+}
+
+impl Config {
+    /// From the settings of the program.
+    pub fn new(common: &Common, web: &WebSettings, sandbox_payments: bool) -> Self {
+        Self {
+            program: common.program,
+            base_url: common.base_url.clone(),
+            max_upload_bytes: web.max_upload_bytes,
+            rate_limits_on: web.rate_limit == RateLimit::On,
+            picture_limits: common.picture_limits,
+            shutdown: common.shutdown,
+            mailbox: None,
+            sandbox_payments,
+        }
+    }
+
+    /// Whether visitors come by https.
+    pub fn https(&self) -> bool {
+        self.base_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+}

@@ -1,0 +1,96 @@
+//! What operators ask: alive, ready, and how much of what.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::Serialize;
+use shared::db::DbError;
+use shared::db::jobs::status::unfinished_by_queue;
+use shared::domain::job::JobState;
+use shared::jobs::Queue;
+use tokio::time::timeout;
+use utoipa::ToSchema;
+
+use crate::App;
+use crate::error::ApiError;
+use crate::problem::Problem;
+
+/// A database that takes longer does not count as there.
+const PING_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Health, in a word.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `ok` or `degraded`.
+    pub status: &'static str,
+    /// `connected` or `disconnected`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<&'static str>,
+}
+
+/// Whether the process is alive: it answers.
+#[utoipa::path(get, path = "/livez", tag = "operation", security(()), responses((status = 200, description = "Alive", body = Health)))]
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "ok", broker: None })
+}
+
+/// Whether to send requests here. Without the broker we are ready nevertheless: the table takes the jobs,
+/// and they are published when it is back.
+///
+/// # Errors
+/// 503 without the database, or when stopping.
+#[utoipa::path(get, path = "/readyz", tag = "operation", security(()), responses(
+    (status = 200, description = "Ready; degraded while the broker is away", body = Health),
+    (status = 503, description = "Not ready", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    if app.statuses.is_closed() {
+        return Err(ApiError::NotReady("The server is stopping."));
+    }
+    let ping = app.db.run(|db| async move { db.ping().await });
+    match timeout(PING_PATIENCE, ping).await {
+        Ok(Ok(())) => {}
+        Ok(Err(DbError::Unavailable(_))) | Err(_) => {
+            return Err(ApiError::NotReady("The database does not answer."));
+        }
+        Ok(Err(error)) => return Err(error.into()),
+    }
+    let health = if app.broker.connected() {
+        Health { status: "ok", broker: Some("connected") }
+    } else {
+        Health { status: "degraded", broker: Some("disconnected") }
+    };
+    Ok(HttpResponse::Ok().json(health))
+}
+
+/// Everything that was measured, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operation", security(()), responses(
+    (status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain"),
+))]
+pub async fn metrics(app: Data<App>) -> HttpResponse {
+    let pool = app.db.pool_usage();
+    for (state, count) in [("idle", pool.idle), ("used", pool.open - pool.idle), ("waiting", pool.waiting)] {
+        metrics::gauge!("database_connections", "state" => state).set(count as f64);
+    }
+    metrics::gauge!("database_connections_limit").set(pool.limit as f64);
+    metrics::gauge!("awaited_jobs").set(app.statuses.awaited() as f64);
+    let counts = app.db.run(|db| async move { unfinished_by_queue(&mut db.read().await?).await });
+    // Without the database the other metrics are wanted all the more.
+    if let Ok(Ok(counts)) = timeout(PING_PATIENCE, counts).await {
+        show_unfinished(&counts);
+    }
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(app.metrics.render())
+}
+
+/// A queue without jobs shows 0: a gauge that is not set would keep its last value.
+fn show_unfinished(counts: &[(String, JobState, i64)]) {
+    for queue in Queue::ALL {
+        for state in JobState::ALL.into_iter().filter(|state| !state.is_final()) {
+            let found = counts.iter().find(|(name, found, _)| name == queue.name() && *found == state);
+            let count = found.map_or(0, |(_, _, count)| *count);
+            metrics::gauge!("jobs_unfinished", "queue" => queue.name(), "state" => state.name())
+                .set(count as f64);
+        }
+    }
+}

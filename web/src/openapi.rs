@@ -1,0 +1,96 @@
+//! The API's description, made from the handlers: OpenAPI 3.1.
+
+use std::sync::LazyLock;
+
+use actix_web::HttpResponse;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::api::{events, images, jobs, orders, photos, products, tokens};
+use crate::{health, problem, session};
+
+/// The description.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Print shop",
+        description = "Upload photos, order prints, follow the work. Whatever takes longer than an answer \
+                       is a job: accepted with 202, followed at its Location.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    paths(
+        tokens::create, session::open,
+        photos::create, photos::list, photos::show, photos::delete, images::show,
+        products::list, orders::create, orders::list, orders::show, orders::cancel,
+        jobs::show, jobs::cancel, events::stream,
+        health::live, health::ready, health::metrics, show,
+    ),
+    components(schemas(problem::Problem, problem::FieldError)),
+    modifiers(&Credentials),
+    security(("bearer" = []), ("session" = [])),
+    tags(
+        (name = "customers", description = "Who is asking"),
+        (name = "photos", description = "Pictures, and their sizes"),
+        (name = "orders", description = "Prints"),
+        (name = "jobs", description = "Work that goes on"),
+        (name = "operation", description = "For operators"),
+    ),
+)]
+pub struct Description;
+
+/// How customers say who they are.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("From POST /api/tokens"));
+        let cookie = ApiKeyValue::with_description(session::COOKIE, "From POST /session, for browsers");
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    }
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "operation", security(()), responses(
+    (status = 200, description = "OpenAPI 3.1", body = Object),
+))]
+pub async fn show() -> HttpResponse {
+    static JSON: LazyLock<String> = LazyLock::new(|| Description::openapi().to_json().unwrap_or_default());
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .insert_header(("Cache-Control", "no-cache"))
+        .body(JSON.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_is_openapi_3_1_and_knows_the_routes() {
+        let json: serde_json::Value =
+            serde_json::from_str(&Description::openapi().to_json().unwrap()).unwrap();
+        assert!(json["openapi"].as_str().unwrap().starts_with("3.1"));
+        let table = [
+            ("/api/tokens", "post"),
+            ("/session", "post"),
+            ("/api/photos", "get"),
+            ("/api/photos", "post"),
+            ("/api/photos/{id}", "delete"),
+            ("/photos/{id}/{variant}", "get"),
+            ("/api/products", "get"),
+            ("/api/orders", "post"),
+            ("/api/orders/{id}/cancel", "post"),
+            ("/api/jobs/{id}", "delete"),
+            ("/api/jobs/{id}/events", "get"),
+            ("/readyz", "get"),
+        ];
+        for (path, method) in table {
+            assert!(json["paths"][path][method].is_object(), "{method} {path}");
+        }
+        assert!(json["components"]["securitySchemes"]["bearer"].is_object());
+        assert!(json["components"]["schemas"]["Problem"]["properties"]["type"].is_object());
+    }
+}

@@ -1,0 +1,307 @@
+//! Orders, as the API and the pages place and cancel them.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+use shared::db::idempotency::{self, Key, KeyedRequest};
+use shared::db::jobs::Job;
+use shared::db::jobs::cancel::CancelOutcome;
+use shared::db::jobs::enqueue::{Options, enqueue};
+use shared::db::jobs::status;
+use shared::db::orders::{self, NewLine, NewOrder, Order};
+use shared::db::products::{self, Product};
+use shared::db::{Conn, Db, photos};
+use shared::domain::order::Quantity;
+use shared::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
+use shared::jobs::{FulfilOrder, cancel_job};
+use shared::payments::PaymentToken;
+
+use crate::App;
+use crate::api::accepted::{Accepted, accepted_json};
+use crate::error::ApiError;
+use crate::validate::{Mistakes, Object};
+use crate::views::OrderView;
+
+/// The most lines of an order.
+pub const MAX_LINES: usize = 50;
+
+const FIELDS: [&str; 5] = ["email", "lines", "payment_token", "express", "callback_url"];
+const LINE_FIELDS: [&str; 3] = ["photo_id", "product", "quantity"];
+
+/// An order as it was sent: what could be read of it.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    /// Where the confirmation goes.
+    pub email: Option<EmailAddress>,
+    /// By which card.
+    pub payment_token: Option<PaymentToken>,
+    /// What is ordered, in order.
+    pub lines: Vec<DraftLine>,
+}
+
+/// A line as it was sent: what could be read of it.
+#[derive(Debug, Clone, Default)]
+pub struct DraftLine {
+    /// Which photo.
+    pub photo_id: Option<PhotoId>,
+    /// Which product.
+    pub product: Option<String>,
+    /// How many.
+    pub quantity: Option<Quantity>,
+}
+
+impl Draft {
+    /// Reads an order; what is wrong with it is noted.
+    pub fn read(value: &Value, sandbox: bool, mistakes: &mut Mistakes) -> Self {
+        let Some(body) = Object::read(value, "", &FIELDS, mistakes) else { return Self::default() };
+        let email = body.parsed("email", mistakes, "is not an e-mail address");
+        let lines = read_lines(&body, mistakes);
+        let payment_token: Option<PaymentToken> =
+            body.parsed("payment_token", mistakes, "is not a payment token");
+        if sandbox && payment_token.as_ref().is_some_and(|token| token.sandbox().is_none()) {
+            let known = "is not one of tok_ok, tok_declined, tok_flaky, tok_slow";
+            mistakes.add("payment_token", known);
+        }
+        match body.optional("express") {
+            None | Some(Value::Bool(false)) => {}
+            Some(Value::Bool(true)) => mistakes.add("express", "is not offered yet"),
+            Some(_) => mistakes.add("express", "must be true or false"),
+        }
+        if body.optional("callback_url").is_some() {
+            mistakes.add("callback_url", "is not offered yet");
+        }
+        Self { email, payment_token, lines }
+    }
+}
+
+fn read_lines(body: &Object<'_>, mistakes: &mut Mistakes) -> Vec<DraftLine> {
+    let Some(value) = body.required("lines", mistakes) else { return Vec::new() };
+    let Value::Array(lines) = value else {
+        mistakes.add("lines", "must be a list");
+        return Vec::new();
+    };
+    if lines.is_empty() {
+        mistakes.add("lines", "must have at least one line");
+    }
+    if lines.len() > MAX_LINES {
+        mistakes.add("lines", format!("must have at most {MAX_LINES} lines"));
+        return Vec::new();
+    }
+    let read = |(index, value)| read_line(value, &format!("lines[{index}]"), mistakes);
+    lines.iter().enumerate().map(read).collect()
+}
+
+fn read_line(value: &Value, place: &str, mistakes: &mut Mistakes) -> DraftLine {
+    let Some(line) = Object::read(value, place, &LINE_FIELDS, mistakes) else { return DraftLine::default() };
+    let photo_id = line.parsed("photo_id", mistakes, "is not a photo of yours");
+    let product = line.text("product", mistakes).map(str::to_owned);
+    let quantity = line.required("quantity", mistakes).and_then(|value| {
+        let quantity = value.as_i64().and_then(Quantity::new);
+        if quantity.is_none() {
+            mistakes.add(line.place("quantity"), "must be a whole number from 1 to 100");
+        }
+        quantity
+    });
+    DraftLine { photo_id, product, quantity }
+}
+
+/// A request to place an order.
+#[derive(Debug, Clone)]
+pub struct PlaceOrder {
+    /// Whose it will be.
+    pub customer: CustomerId,
+    /// The order, as far as it could be read.
+    pub draft: Draft,
+    /// The key under which the answer is kept, and the request's fingerprint.
+    pub keyed: KeyedRequest,
+    /// The request's trace.
+    pub traceparent: String,
+}
+
+/// Places an order: the order, the job that fulfils it and the answer under its key, all or none.
+///
+/// # Errors
+/// [`ApiError::Invalid`] with all mistakes, also those that were found before; the key's refusals.
+pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result<Accepted, ApiError> {
+    app.rates.orders(request.customer)?;
+    let known = mistakes.into_errors();
+    app.db
+        .run(move |db| {
+            let (request, known) = (request.clone(), known.clone());
+            async move {
+                let mut mistakes = Mistakes::default();
+                known.into_iter().for_each(|error| mistakes.add(error.field, error.message));
+                if mistakes.is_empty() {
+                    place_valid(&db, &request).await
+                } else {
+                    refuse(&mut db.read().await?, &request, mistakes).await
+                }
+            }
+        })
+        .await
+}
+
+/// The order is wrong already: look for what else is.
+async fn refuse(conn: &mut Conn, request: &PlaceOrder, mut mistakes: Mistakes) -> Result<Accepted, ApiError> {
+    let ids = photo_ids(&request.draft);
+    let photos = photos::find_many(conn, &ids).await?;
+    let own = photos.iter().filter(|photo| photo.customer_id == request.customer).map(|photo| photo.id);
+    let products = products::all(conn).await?;
+    check_against(&request.draft, &own.collect(), &products, &mut mistakes);
+    Err(ApiError::Invalid(mistakes.into_errors()))
+}
+
+async fn place_valid(db: &Db, request: &PlaceOrder) -> Result<Accepted, ApiError> {
+    let mut tx = db.begin().await?;
+    match idempotency::claim(&mut tx, &request.keyed).await? {
+        Key::New => {}
+        other => {
+            tx.rollback().await?;
+            return Accepted::again(other);
+        }
+    }
+    let own = photos::lock_own(&mut tx, request.customer, &photo_ids(&request.draft)).await?;
+    let products = products::all(&mut tx).await?;
+    let mut mistakes = Mistakes::default();
+    let own = own.iter().map(|photo| photo.id).collect();
+    let lines = check_against(&request.draft, &own, &products, &mut mistakes);
+    let (Some(email), Some(token), true) =
+        (request.draft.email.clone(), request.draft.payment_token.clone(), mistakes.is_empty())
+    else {
+        tx.rollback().await?;
+        return Err(ApiError::Invalid(mistakes.into_errors()));
+    };
+    let (order_id, job_id) = (OrderId::new(), JobId::new());
+    let options = Options {
+        id: Some(job_id),
+        owner: Some(request.customer),
+        traceparent: Some(request.traceparent.clone()),
+        ..Options::default()
+    };
+    let job = enqueue(&mut tx, &FulfilOrder { order_id }, options).await?;
+    let new = NewOrder {
+        id: order_id,
+        customer_id: request.customer,
+        job_id,
+        email,
+        payment_token: token.as_str().to_owned(),
+        lines,
+    };
+    let order = orders::insert(&mut tx, &new).await?;
+    let view = view(&mut tx, &order).await?;
+    let answer = Accepted::new(&job, accepted_json("order", &view, &job)?);
+    idempotency::store(&mut tx, &request.keyed, &answer.location, &answer.body).await?;
+    tx.commit().await?;
+    Ok(answer)
+}
+
+fn photo_ids(draft: &Draft) -> Vec<PhotoId> {
+    let ids: HashSet<PhotoId> = draft.lines.iter().filter_map(|line| line.photo_id).collect();
+    ids.into_iter().collect()
+}
+
+/// Holds the lines against the customer's photos and the catalogue, and adds today's prices.
+fn check_against(
+    draft: &Draft,
+    own: &HashSet<PhotoId>,
+    products: &[Product],
+    mistakes: &mut Mistakes,
+) -> Vec<NewLine> {
+    let prices: HashMap<&str, i64> =
+        products.iter().map(|product| (product.id.as_str(), product.price_cents)).collect();
+    let mut lines = Vec::with_capacity(draft.lines.len());
+    for (index, line) in draft.lines.iter().enumerate() {
+        let photo_id = line.photo_id.filter(|id| own.contains(id));
+        if line.photo_id.is_some() && photo_id.is_none() {
+            mistakes.add(format!("lines[{index}].photo_id"), "is not a photo of yours");
+        }
+        let price = line.product.as_deref().and_then(|product| prices.get(product));
+        if line.product.is_some() && price.is_none() {
+            mistakes.add(format!("lines[{index}].product"), "is not a product of ours");
+        }
+        if let (Some(photo_id), Some(product), Some(price), Some(quantity)) =
+            (photo_id, &line.product, price, line.quantity)
+        {
+            let (product_id, quantity) = (product.clone(), quantity.get());
+            lines.push(NewLine { photo_id, product_id, quantity, price_cents: *price });
+        }
+    }
+    lines
+}
+
+/// An order as the API shows it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn view(conn: &mut Conn, order: &Order) -> Result<OrderView, ApiError> {
+    let view = views(conn, std::slice::from_ref(order)).await?.pop();
+    view.ok_or_else(|| ApiError::Internal("an order has no view".into()))
+}
+
+/// Several orders as the API shows them, in the same order.
+///
+/// # Errors
+/// Those of the database.
+pub async fn views(conn: &mut Conn, list: &[Order]) -> Result<Vec<OrderView>, ApiError> {
+    let ids: Vec<OrderId> = list.iter().map(|order| order.id).collect();
+    let mut lines: HashMap<OrderId, Vec<_>> = HashMap::new();
+    for (id, line) in orders::lines(conn, &ids).await? {
+        lines.entry(id).or_default().push(line);
+    }
+    let mut events: HashMap<OrderId, Vec<_>> = HashMap::new();
+    for (id, event) in orders::timeline(conn, &ids).await? {
+        events.entry(id).or_default().push(event);
+    }
+    let mut view = |order: &Order| {
+        let lines = lines.remove(&order.id).unwrap_or_default();
+        OrderView::new(order, lines, events.remove(&order.id).unwrap_or_default())
+    };
+    Ok(list.iter().map(&mut view).collect())
+}
+
+/// A customer's order.
+///
+/// # Errors
+/// [`ApiError::NotFound`], also when it is somebody else's.
+pub async fn find_own(conn: &mut Conn, customer: CustomerId, id: OrderId) -> Result<Order, ApiError> {
+    let order = orders::find(conn, id).await?.filter(|order| order.customer_id == customer);
+    order.ok_or(ApiError::NotFound("order"))
+}
+
+/// Asks for an order's cancellation. What was done for it will be undone; it may still be confirmed
+/// before.
+///
+/// # Errors
+/// [`ApiError::Conflict`] when it is over.
+pub async fn cancel(app: &App, customer: CustomerId, id: OrderId) -> Result<(OrderView, Job), ApiError> {
+    const OVER: ApiError =
+        ApiError::Conflict("The order is confirmed or over: it can't be cancelled any more.");
+    app.db
+        .run(move |db| async move {
+            let order = {
+                let mut conn = db.read().await?;
+                find_own(&mut conn, customer, id).await?
+            };
+            if order.status.is_final() {
+                return Err(OVER);
+            }
+            let mut tx = db.begin().await?;
+            match cancel_job(&mut tx, order.job_id).await? {
+                CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_) => {}
+                CancelOutcome::Over(_) | CancelOutcome::Unknown => {
+                    tx.rollback().await?;
+                    return Err(OVER);
+                }
+            }
+            let order = find_own(&mut tx, customer, id).await?;
+            let view = view(&mut tx, &order).await?;
+            let job = status::find(&mut tx, order.job_id).await?.ok_or(ApiError::NotFound("order"))?;
+            tx.commit().await?;
+            Ok((view, job))
+        })
+        .await
+}
+
+#[cfg(test)]
+#[path = "orders_tests.rs"]
+mod tests;

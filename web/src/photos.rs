@@ -1,0 +1,137 @@
+//! Photos, as the API and the pages accept, list and delete them.
+
+use shared::blobs::{BlobPath, Blobs};
+use shared::db::idempotency::{self, Key, KeyedRequest};
+use shared::db::jobs::enqueue::{Options, enqueue};
+use shared::db::photos::{self, Deletion, NewPhoto, Photo};
+use shared::db::{Conn, Db};
+use shared::domain::{CustomerId, JobId, PhotoId};
+use shared::jobs::MakeThumbnails;
+
+use crate::App;
+use crate::api::accepted::{Accepted, accepted_json};
+use crate::error::ApiError;
+use crate::upload::Received;
+use crate::views::PhotoView;
+
+/// An upload whose blob is there and whose row is not.
+#[derive(Debug, Clone)]
+pub struct AcceptPhoto {
+    /// Whose it will be.
+    pub customer: CustomerId,
+    /// What came.
+    pub received: Received,
+    /// The key under which the answer is kept, if the client sent one.
+    pub keyed: Option<KeyedRequest>,
+    /// The request's trace.
+    pub traceparent: String,
+}
+
+/// Accepts a photo: its row, the job that makes its sizes and the answer under its key, all or none. When
+/// it is none, or the same request was answered before, the new blob is deleted.
+///
+/// # Errors
+/// The key's refusals; those of the database.
+pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiError> {
+    let photo = request.received.id;
+    let answer = app
+        .db
+        .run(move |db| {
+            let request = request.clone();
+            async move { insert(&db, &request).await }
+        })
+        .await;
+    if !matches!(&answer, Ok(answer) if !answer.replayed) {
+        delete_blobs(&app.blobs, &[BlobPath::Original(photo)]).await;
+    }
+    answer
+}
+
+async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
+    let mut tx = db.begin().await?;
+    if let Some(keyed) = &request.keyed {
+        match idempotency::claim(&mut tx, keyed).await? {
+            Key::New => {}
+            other => {
+                tx.rollback().await?;
+                return Accepted::again(other);
+            }
+        }
+    }
+    let received = &request.received;
+    let job_id = JobId::new();
+    let options = Options {
+        id: Some(job_id),
+        owner: Some(request.customer),
+        traceparent: Some(request.traceparent.clone()),
+        ..Options::default()
+    };
+    let job = enqueue(&mut tx, &MakeThumbnails { photo_id: received.id }, options).await?;
+    let new = NewPhoto {
+        id: received.id,
+        customer_id: request.customer,
+        job_id,
+        file_name: received.file_name.clone(),
+        content_type: received.content_type,
+        bytes: received.bytes,
+        width: received.dimensions.map(|(width, _)| width),
+        height: received.dimensions.map(|(_, height)| height),
+    };
+    let photo = photos::insert(&mut tx, &new).await?;
+    let view = PhotoView::new(&photo, &[]);
+    let answer = Accepted::new(&job, accepted_json("photo", &view, &job)?);
+    if let Some(keyed) = &request.keyed {
+        idempotency::store(&mut tx, keyed, &answer.location, &answer.body).await?;
+    }
+    tx.commit().await?;
+    Ok(answer)
+}
+
+/// A customer's photo.
+///
+/// # Errors
+/// [`ApiError::NotFound`], also when it is somebody else's.
+pub async fn find_own(conn: &mut Conn, customer: CustomerId, id: PhotoId) -> Result<Photo, ApiError> {
+    let photo = photos::find(conn, id).await?.filter(|photo| photo.customer_id == customer);
+    photo.ok_or(ApiError::NotFound("photo"))
+}
+
+/// Photos as the API shows them, in the same order.
+///
+/// # Errors
+/// Those of the database.
+pub async fn views(conn: &mut Conn, list: &[Photo]) -> Result<Vec<PhotoView>, ApiError> {
+    let ids: Vec<PhotoId> = list.iter().map(|photo| photo.id).collect();
+    let variants = photos::variants(conn, &ids).await?;
+    Ok(list.iter().map(|photo| PhotoView::new(photo, &variants)).collect())
+}
+
+/// Deletes a customer's photo: the row, and after the commit its blobs.
+///
+/// # Errors
+/// [`ApiError::NotFound`]; [`ApiError::Conflict`] while an unfinished order uses it.
+pub async fn delete(app: &App, customer: CustomerId, id: PhotoId) -> Result<(), ApiError> {
+    app.db
+        .run(move |db| async move {
+            let mut tx = db.begin().await?;
+            let refusal = match photos::delete(&mut tx, customer, id).await? {
+                Deletion::Done => return tx.commit().await.map_err(ApiError::from),
+                Deletion::Unknown => ApiError::NotFound("photo"),
+                Deletion::InUse => ApiError::Conflict("An unfinished order uses this photo."),
+            };
+            tx.rollback().await?;
+            Err(refusal)
+        })
+        .await?;
+    delete_blobs(&app.blobs, &BlobPath::all_of(id)).await;
+    Ok(())
+}
+
+/// Best effort: a blob without a row is litter, no more.
+pub(crate) async fn delete_blobs(blobs: &Blobs, paths: &[BlobPath]) {
+    for path in paths {
+        if let Err(error) = blobs.delete(*path).await {
+            tracing::warn!(%error, ?path, "a blob that nobody needs could not be deleted");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A refusal as it is shown: problem+json (RFC 9457) for programs, HTML for people.
+
+use actix_web::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The media type of [`Problem`].
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Why a request was refused, or why a job failed (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Tells programs what it is; `about:blank` where the status says it all.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    pub kind: String,
+    /// The same for people, without the particulars.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// The path that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What to tell the people who read the logs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// What is wrong with each field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// One wrong field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// Its place in the body.
+    #[schema(example = "lines[0].quantity")]
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error about one field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+impl Problem {
+    /// A problem that its status says all about.
+    pub fn of_status(status: StatusCode) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self {
+            kind: "about:blank".into(),
+            title: title.into(),
+            status: status.as_u16(),
+            detail: detail_of(status).into(),
+            instance: None,
+            request_id: None,
+            errors: Vec::new(),
+        }
+    }
+}
+
+/// What to say of a refusal that came without words of its own.
+fn detail_of(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "The request could not be understood.",
+        StatusCode::NOT_FOUND => "There is nothing at this address.",
+        StatusCode::METHOD_NOT_ALLOWED => "This address does not take that method.",
+        StatusCode::REQUEST_TIMEOUT => "The request took too long to arrive.",
+        StatusCode::PAYLOAD_TOO_LARGE => "The request is too large.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body is of a type that is not taken here.",
+        status if status.is_server_error() => "Something went wrong on our side.",
+        _ => "The request was refused.",
+    }
+}
+
+/// A page that says the same. Everything in it is escaped.
+pub fn render_html(problem: &Problem) -> String {
+    let title = escape(&problem.title);
+    let detail = escape(&problem.detail);
+    let errors: String = problem
+        .errors
+        .iter()
+        .map(|error| format!("<li>{}: {}</li>", escape(&error.field), escape(&error.message)))
+        .collect();
+    let list = if errors.is_empty() { String::new() } else { format!("<ul>{errors}</ul>") };
+    let id = problem.request_id.as_deref().map(escape).unwrap_or_default();
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\
+         <body><main><h1>{title}</h1><p>{detail}</p>{list}<p>Request {id}</p>\
+         <p><a href=\"/\">To the start page</a></p></main></body></html>"
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+        escaped
+    })
+}
+
+/// Whether an `Accept` header (RFC 9110 §12.5.1) asks for a page: it names HTML, and nothing that is JSON
+/// with a higher weight.
+pub fn prefers_html(accept: &str) -> bool {
+    let weight = |wanted: &[&str]| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next()?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
+            wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted)).then_some(weight.unwrap_or(0.0))
+        });
+        ranges.fold(0.0_f32, f32::max)
+    };
+    let html = weight(&["text/html", "application/xhtml+xml"]);
+    html > 0.0 && html >= weight(&["application/json", CONTENT_TYPE])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_get_pages_and_programs_get_json() {
+        let table = [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("*/*", false),
+            ("", false),
+            ("application/json", false),
+            ("application/json, text/html;q=0.5", false),
+            ("text/html;q=0", false),
+            ("TEXT/HTML", true),
+        ];
+        for (accept, expected) in table {
+            assert_eq!(prefers_html(accept), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_has_the_fields_of_the_contract() {
+        let mut problem = Problem::of_status(StatusCode::NOT_FOUND);
+        problem.instance = Some("/x".into());
+        problem.request_id = Some("7".into());
+        problem.errors.push(FieldError::new("a", "b"));
+        let json = serde_json::to_value(&problem).unwrap();
+        let expected = serde_json::json!({
+            "type": "about:blank", "title": "Not Found", "status": 404,
+            "detail": "There is nothing at this address.", "instance": "/x", "request_id": "7",
+            "errors": [{"field": "a", "message": "b"}],
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn a_page_escapes_what_others_wrote() {
+        let mut problem = Problem::of_status(StatusCode::BAD_REQUEST);
+        problem.detail = "<script>alert('x')</script>".into();
+        assert!(!render_html(&problem).contains("<script"));
+    }
+}

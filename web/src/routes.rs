@@ -1,0 +1,120 @@
+//! The whole URL table. A method that an address does not take is 405 with `Allow`; an address that is not
+//! here is 404.
+
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::{Method, header};
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
+
+use crate::api::{events, images, jobs, orders, photos, products, tokens};
+use crate::error::ApiError;
+use crate::pages::serve as pages;
+use crate::{App, health, openapi, session};
+
+/// Adds every route.
+#[rustfmt::skip]
+pub fn configure(routes: &mut ServiceConfig, app: &App) {
+    if app.config.mailbox.is_some() {
+        routes
+            .service(At::new("/mailbox").get(pages::mailbox::list))
+            .service(At::new("/mailbox/{id}").get(pages::mailbox::mail));
+    }
+    routes
+        // Customers
+        .service(At::new("/api/tokens").post(tokens::create))
+        .service(At::new("/session").post(session::open))
+        // Photos
+        .service(At::new("/api/photos").get(photos::list).post(photos::create))
+        .service(At::new("/api/photos/{id}").get(photos::show).delete(photos::delete))
+        // Orders
+        .service(At::new("/api/products").get(products::list))
+        .service(At::new("/api/orders").get(orders::list).post(orders::create))
+        .service(At::new("/api/orders/{id}").get(orders::show))
+        .service(At::new("/api/orders/{id}/cancel").post(orders::cancel))
+        // Jobs
+        .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
+        .service(At::new("/api/jobs/{id}/events").get(events::stream))
+        // Pages
+        .service(At::new("/").get(pages::photos::gallery))
+        .service(At::new("/photos").post(pages::photos::upload))
+        .service(At::new("/photos/{id}").get(pages::photos::photo))
+        .service(At::new("/photos/{id}/delete").post(pages::photos::delete))
+        .service(At::new("/photos/{id}/{variant}").get(images::show))
+        .service(At::new("/orders/new").get(pages::order_form::form))
+        .service(At::new("/orders").get(pages::orders::list).post(pages::order_form::place))
+        .service(At::new("/orders/{id}").get(pages::orders::order))
+        .service(At::new("/orders/{id}/cancel").post(pages::orders::cancel))
+        .service(At::new("/static/{path:.*}").get(pages::asset))
+        // About ourselves
+        .service(At::new("/openapi.json").get(openapi::show))
+        .service(At::new("/livez").get(health::live))
+        .service(At::new("/readyz").get(health::ready))
+        .service(At::new("/metrics").get(health::metrics))
+        .default_service(web::to(nothing_here));
+}
+
+async fn nothing_here() -> Result<HttpResponse, ApiError> {
+    Err(ApiError::NotFound("address"))
+}
+
+/// An address and the methods that it takes.
+pub struct At {
+    resource: Resource,
+    allowed: Vec<Method>,
+}
+
+impl At {
+    /// An address that takes nothing yet.
+    pub fn new(path: &str) -> Self {
+        Self { resource: web::resource(path), allowed: Vec::new() }
+    }
+
+    /// Takes GET, and HEAD: the same without a body.
+    pub fn get<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        let either = guard::Any(guard::Get()).or(guard::Head());
+        self.add(&[Method::GET, Method::HEAD], web::route().guard(either).to(handler))
+    }
+
+    /// Takes POST.
+    pub fn post<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(&[Method::POST], web::post().to(handler))
+    }
+
+    /// Takes DELETE.
+    pub fn delete<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(&[Method::DELETE], web::delete().to(handler))
+    }
+
+    fn add(mut self, methods: &[Method], route: Route) -> Self {
+        self.allowed.extend_from_slice(methods);
+        Self { resource: self.resource.route(route), allowed: self.allowed }
+    }
+}
+
+impl HttpServiceFactory for At {
+    fn register(self, config: &mut actix_web::dev::AppService) {
+        let allowed: Vec<&str> = self.allowed.iter().map(Method::as_str).collect();
+        let allowed = allowed.join(", ");
+        let refuse = move || {
+            let answer =
+                HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, allowed.clone())).finish();
+            std::future::ready(answer)
+        };
+        self.resource.default_service(web::to(refuse)).register(config);
+    }
+}
