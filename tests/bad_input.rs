@@ -25,7 +25,8 @@ async fn bad_uploads_are_refused_and_leave_no_blob(setup: Setup) {
         let answer = ada.post_photo(file.clone()).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.text());
         answer.problem(status);
-        let form = Form::new().part("file", Part::bytes(file).file_name("photo.jpg").mime_str("image/jpeg").unwrap());
+        let form = Form::new()
+            .part("file", Part::bytes(file).file_name("photo.jpg").mime_str("image/jpeg").unwrap());
         let answer = ada.send(ada.request(Method::POST, "/api/photos").multipart(form)).await;
         assert_eq!(answer.status, status, "{what}, as a form: {}", answer.text());
         answer.problem(status);
@@ -43,8 +44,10 @@ async fn a_file_that_is_too_large_is_refused_with_or_without_its_length(setup: S
     let large = Bytes::from(large);
     let post = || ada.request(Method::POST, "/api/photos").header("Content-Type", "image/jpeg");
     let known = post().body(large.clone());
-    let chunks: Vec<Result<Bytes, std::io::Error>> =
-        (0..large.len()).step_by(64 * 1024).map(|at| Ok(large.slice(at..large.len().min(at + 64 * 1024)))).collect();
+    let chunks: Vec<Result<Bytes, std::io::Error>> = (0..large.len())
+        .step_by(64 * 1024)
+        .map(|at| Ok(large.slice(at..large.len().min(at + 64 * 1024))))
+        .collect();
     let streamed = post().body(Body::wrap_stream(stream::iter(chunks)));
     let form = Form::new().part("file", Part::stream(large).file_name("large.jpg"));
     let form = ada.request(Method::POST, "/api/photos").multipart(form);
@@ -145,7 +148,9 @@ async fn bad_requests_are_answered_as_problems_too(setup: Setup) {
     ada.send(ada.request(Method::POST, "/api/orders").json(&json!({}))).await.problem(400);
     ada.post_order(&json!({}), Some(&"k".repeat(256))).await.problem(400);
 
-    for (visitor, path) in [(&ada, "/api/nothing-here"), (&ada, "/nothing-here"), (&nobody, "/api/nothing-here")] {
+    for (visitor, path) in
+        [(&ada, "/api/nothing-here"), (&ada, "/nothing-here"), (&nobody, "/api/nothing-here")]
+    {
         visitor.get_with(path, "Accept", "application/json").await.problem(404);
     }
     for kind in ["photos", "orders", "jobs"] {
@@ -194,7 +199,11 @@ async fn the_same_key_gets_the_same_answer_and_another_body_is_refused(setup: Se
     bob.post_order(&Order::of(&bobs, "print-10x15", 1).json(), Some("once")).await.expect(202);
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 2, "another customer's key is another key");
 
-    let upload = || ada.request(Method::POST, "/api/photos").header("Idempotency-Key", "photo").body(pictures::jpeg_of_colour(1, 2, 3));
+    let upload = || {
+        ada.request(Method::POST, "/api/photos")
+            .header("Idempotency-Key", "photo")
+            .body(pictures::jpeg_of_colour(1, 2, 3))
+    };
     let first = ada.send(upload()).await.expect(202).json();
     let again = ada.send(upload()).await.expect(202).json();
     assert_eq!(first["photo"]["id"], again["photo"]["id"]);

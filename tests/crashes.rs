@@ -68,7 +68,11 @@ async fn an_order_survives_a_crash_at_any_of_its_states(setup: Setup) {
         eventually(moment, async || (app.number(moment).await > before).then_some(())).await;
         app.kill();
         app.start_again().await;
-        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed", "killed at {moment}");
+        assert_eq!(
+            ada.wait_for(&placed.job).await["result"]["order_status"],
+            "confirmed",
+            "killed at {moment}"
+        );
     }
     app.idle().await;
     assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 5);
@@ -98,7 +102,11 @@ async fn a_job_that_outlasts_the_stop_is_given_back(setup: Setup) {
     let placed = slow_order_at_the_gateway(&app, &ada, &photo).await;
     let took = app.stop_gracefully().await;
     assert!(took <= Duration::from_secs(7), "it may take 5 s, it took {took:?}");
-    assert_eq!(app.number("SELECT count(*) FROM jobs WHERE state = 'running'").await, 0, "finished or given back");
+    assert_eq!(
+        app.number("SELECT count(*) FROM jobs WHERE state = 'running'").await,
+        0,
+        "finished or given back"
+    );
     app.start_again().await;
     let job = ada.wait_for(&placed.job).await;
     assert_eq!(job["attempt"], 1, "{job}");

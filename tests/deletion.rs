@@ -38,7 +38,8 @@ async fn a_photo_stays_while_an_order_needs_it(setup: Setup) {
 async fn a_photo_deleted_while_it_is_processed_leaves_nothing(setup: Setup) {
     let app = setup.start().await;
     let ada = app.visitor().await;
-    let uploads = [ada.upload(pictures::jpeg(3000, 2000)).await, ada.upload(pictures::jpeg(1600, 1200)).await];
+    let uploads =
+        [ada.upload(pictures::jpeg(3000, 2000)).await, ada.upload(pictures::jpeg(1600, 1200)).await];
     for upload in &uploads {
         ada.delete(&format!("/api/photos/{}", upload.photo)).await.expect(204);
     }

@@ -8,7 +8,10 @@ use crate::harness::{Order, Setup, on_both_set_ups};
 
 async fn a_charge_carries_the_orders_key_and_amount(setup: Setup) {
     let gateway = MockServer::start().await;
-    charges(ResponseTemplate::new(201).set_body_json(json!({"charge_id": "ch_1"}))).expect(1).mount(&gateway).await;
+    charges(ResponseTemplate::new(201).set_body_json(json!({"charge_id": "ch_1"})))
+        .expect(1)
+        .mount(&gateway)
+        .await;
     let app = setup.with("PAYMENT_URL", gateway.uri()).start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
@@ -34,7 +37,9 @@ async fn a_gateway_that_declines_is_told_to_forget_the_order(setup: Setup) {
     let id = order["id"].as_str().unwrap();
     let voided = asked(&gateway, "/refunds").await;
     assert!(!voided.is_empty(), "a charge may have happened before a crash: undo asks for its refund");
-    assert!(voided.iter().all(|request| request.headers["idempotency-key"] == format!("refund-{id}").as_str()));
+    assert!(
+        voided.iter().all(|request| request.headers["idempotency-key"] == format!("refund-{id}").as_str())
+    );
     assert_eq!(app.number("SELECT stock FROM products WHERE id = 'canvas-60x80'").await, 3);
 }
 
@@ -52,7 +57,9 @@ async fn a_gateway_that_is_away_is_asked_again_under_the_same_key(setup: Setup) 
     assert_eq!(job["attempt"], 1, "an outage burns no attempt: {job}");
     let asked = asked(&gateway, "/charges").await;
     assert_eq!(asked.len(), 3);
-    assert!(asked.iter().all(|request| request.headers["idempotency-key"] == asked[0].headers["idempotency-key"]));
+    assert!(
+        asked.iter().all(|request| request.headers["idempotency-key"] == asked[0].headers["idempotency-key"])
+    );
 }
 
 async fn an_answer_that_nobody_understands_is_tried_again(setup: Setup) {

@@ -1,5 +1,6 @@
 //! What the business says yes and no to, and that a no leaves everything as it was.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{App, Order, Setup, Visitor, eventually, on_both_set_ups, pictures};
@@ -15,7 +16,10 @@ async fn a_declined_card_gives_the_stock_back_and_the_mail_says_so(setup: Setup)
     let placed = ada.order(&order).await;
     let job = ada.wait_for(&placed.job).await;
     assert_eq!(job["status"], "succeeded", "a no of the business is no failure of ours: {job}");
-    assert_eq!((&job["result"]["order_status"], &job["result"]["reason"]), (&json!("rejected"), &json!("declined")));
+    assert_eq!(
+        (&job["result"]["order_status"], &job["result"]["reason"]),
+        (&json!("rejected"), &json!("declined"))
+    );
     assert_rejected(&ada.read_order(&placed.order).await, "declined");
     assert_eq!(canvases(&ada).await, CANVASES);
     let mail = app.mail_to("ada@example.org").await;
@@ -27,12 +31,17 @@ async fn what_is_not_in_stock_is_not_sold(setup: Setup) {
     let app = setup.start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
-    let too_many = Order::of(&photo, "print-10x15", 5).and(&photo, "canvas-60x80", 2).and(&photo, "canvas-60x80", 2);
+    let too_many =
+        Order::of(&photo, "print-10x15", 5).and(&photo, "canvas-60x80", 2).and(&photo, "canvas-60x80", 2);
     assert_rejected(&ada.order_and_wait(&too_many).await, "out_of_stock");
     assert_eq!(canvases(&ada).await, CANVASES, "lines of one product count together, and none is kept");
     let mail = app.mail_to("ada@example.org").await;
     assert!(mail.text.contains("stock"), "{}", mail.text);
-    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state <> 'voided'").await, 0, "nothing was charged");
+    assert_eq!(
+        app.number("SELECT count(*) FROM payments WHERE state <> 'voided'").await,
+        0,
+        "nothing was charged"
+    );
 }
 
 async fn a_photo_that_turns_out_to_be_none_rejects_its_order(setup: Setup) {
@@ -75,13 +84,10 @@ async fn the_last_ones_are_sold_once_however_many_ask_at_a_time(setup: Setup) {
     let app = setup.workers(2).start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
-    let mut racing = tokio::task::JoinSet::new();
-    for number in 0..8 {
-        let order = Order::of(&photo, "canvas-60x80", 1).mail_to(&format!("ada{number}@example.org"));
-        let ada = ada.clone();
-        racing.spawn(async move { ada.order_and_wait(&order).await });
-    }
-    let orders = racing.join_all().await;
+    let orders: Vec<Order> = (0..8)
+        .map(|number| Order::of(&photo, "canvas-60x80", 1).mail_to(&format!("ada{number}@example.org")))
+        .collect();
+    let orders = join_all(orders.iter().map(|order| ada.order_and_wait(order))).await;
     let confirmed = orders.iter().filter(|order| order["status"] == "confirmed").count();
     let refused = orders.iter().filter(|order| order["reason"] == "out_of_stock").count();
     assert_eq!((confirmed, refused), (3, 5), "{orders:?}");
@@ -109,7 +115,11 @@ async fn an_order_that_never_ran_is_cancelled_at_once(setup: Setup) {
     let first = ada.delete(&path).await;
     assert!(matches!(first.status, 200 | 202), "{}", first.text());
     ada.delete(&path).await.expect(200);
-    assert_eq!(ada.read_order(&placed.order).await["status"], "cancelled", "the job is cancelled with its order");
+    assert_eq!(
+        ada.read_order(&placed.order).await["status"],
+        "cancelled",
+        "the job is cancelled with its order"
+    );
 }
 
 async fn an_order_that_waits_for_its_photos_can_be_cancelled(setup: Setup) {

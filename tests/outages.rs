@@ -25,8 +25,10 @@ async fn while_the_broker_is_away_everything_is_accepted_and_finished_later(setu
         assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
         assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
     }
-    eventually("web to be well again", async || (!nobody.get("/readyz").await.text().contains("degraded")).then_some(()))
-        .await;
+    eventually("web to be well again", async || {
+        (!nobody.get("/readyz").await.text().contains("degraded")).then_some(())
+    })
+    .await;
     app.idle().await;
     assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 5);
 }
@@ -90,7 +92,9 @@ async fn two_workers_share_the_work(setup: Setup) {
 async fn pictures_done(app: &App, worker: usize) -> u64 {
     let metrics = app.worker_client(worker).get("/metrics").await.expect(200).text();
     let counts = metrics.lines().filter(|line| {
-        line.starts_with("jobs_ended_total{") && line.contains("\"make_thumbnails\"") && line.contains("\"succeeded\"")
+        line.starts_with("jobs_ended_total{")
+            && line.contains("\"make_thumbnails\"")
+            && line.contains("\"succeeded\"")
     });
     counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
 }
@@ -149,7 +153,11 @@ async fn a_job_of_a_newer_program_is_left_for_one(setup: Setup) {
 /// Messages that no consumer has acked yet. The management API counts them with a delay, an open channel does not.
 async fn unacked(app: &App, queue: &str) -> u64 {
     let production = app.production();
-    let url = format!("{}/api/queues/%2f/{}{queue}", crate::harness::test_variable("TEST_RABBITMQ_API"), production.prefix);
+    let url = format!(
+        "{}/api/queues/%2f/{}{queue}",
+        crate::harness::test_variable("TEST_RABBITMQ_API"),
+        production.prefix
+    );
     let answer = reqwest::get(url).await.unwrap();
     let counts: serde_json::Value = answer.json().await.unwrap();
     counts["messages"].as_u64().unwrap_or(u64::MAX)
@@ -158,12 +166,16 @@ async fn unacked(app: &App, queue: &str) -> u64 {
 /// Puts bytes into a queue, as anybody with access to the broker can.
 async fn publish(app: &App, queue: &str, body: &[u8]) {
     let production = app.production();
-    let connection = Connection::connect(&production.amqp_url, ConnectionProperties::default()).await.unwrap();
+    let connection =
+        Connection::connect(&production.amqp_url, ConnectionProperties::default()).await.unwrap();
     let channel = connection.create_channel().await.unwrap();
     channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
     let queue = format!("{}{queue}", production.prefix);
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = channel.basic_publish("".into(), queue.into(), options, body, BasicProperties::default()).await.unwrap();
+    let sent = channel
+        .basic_publish("".into(), queue.into(), options, body, BasicProperties::default())
+        .await
+        .unwrap();
     assert!(sent.await.unwrap().is_ack());
     connection.close(200, "bye".into()).await.unwrap();
 }

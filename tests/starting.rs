@@ -100,7 +100,10 @@ async fn help_lists_every_setting() {
         assert!(output.status.success());
         let help = String::from_utf8_lossy(&output.stdout);
         for setting in common.iter().chain(&own) {
-            assert!(help.contains(&format!("[env: {setting}=")), "{program} --help has no {setting}:\n{help}");
+            assert!(
+                help.contains(&format!("[env: {setting}=")),
+                "{program} --help has no {setting}:\n{help}"
+            );
         }
     }
 }
@@ -180,7 +183,9 @@ async fn a_schema_that_is_behind_is_refused(setup: Setup) {
 async fn behind(app: &App) -> Vec<(String, String)> {
     let empty = app.production().another_database().await;
     let settings = app.settings().iter().cloned();
-    settings.map(|(name, value)| if name == "DATABASE_URL" { (name, empty.clone()) } else { (name, value) }).collect()
+    settings
+        .map(|(name, value)| if name == "DATABASE_URL" { (name, empty.clone()) } else { (name, value) })
+        .collect()
 }
 
 async fn workers_share_a_machine_without_being_told_their_ports(setup: Setup) {
@@ -198,5 +203,8 @@ on_both_set_ups!(the_state_survives_a_crash);
 
 mod separate {
     use super::*;
-    on_production!(a_schema_that_is_behind_is_refused, workers_share_a_machine_without_being_told_their_ports);
+    on_production!(
+        a_schema_that_is_behind_is_refused,
+        workers_share_a_machine_without_being_told_their_ports
+    );
 }

@@ -74,7 +74,11 @@ async fn waiting_returns_at_the_change_and_not_at_the_limit(setup: Setup) {
     let request = ada.request(Method::GET, &path).header("Prefer", "wait=30");
     let ended = ada.send(request.header("If-None-Match", now.header("etag"))).await.expect(200);
     assert!(ended.header("preference-applied").starts_with("wait="), "{:?}", ended.headers);
-    assert!(begun.elapsed() < Duration::from_secs(25), "it did not wait for its limit: {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(25),
+        "it did not wait for its limit: {:?}",
+        begun.elapsed()
+    );
     assert_ne!(ended.header("etag"), now.header("etag"));
     let begun = Instant::now();
     ada.wait_for(&placed.job).await;
@@ -176,11 +180,19 @@ async fn the_api_describes_itself(setup: Setup) {
     let described = app.nobody().get("/openapi.json").await.expect(200).json();
     assert!(described["openapi"].as_str().unwrap().starts_with("3.1"), "{}", described["openapi"]);
     let paths = described["paths"].as_object().unwrap();
-    for path in ["/api/tokens", "/api/photos", "/api/photos/{id}", "/api/orders", "/api/orders/{id}", "/api/jobs/{id}"] {
+    for path in [
+        "/api/tokens",
+        "/api/photos",
+        "/api/photos/{id}",
+        "/api/orders",
+        "/api/orders/{id}",
+        "/api/jobs/{id}",
+    ] {
         assert!(paths.contains_key(path), "{path} is missing: {:?}", paths.keys());
     }
     let products = app.visitor().await.get("/api/products").await.expect(200).json();
-    let canvas = products["products"].as_array().unwrap().iter().find(|product| product["id"] == "canvas-60x80");
+    let canvas =
+        products["products"].as_array().unwrap().iter().find(|product| product["id"] == "canvas-60x80");
     assert_eq!((&canvas.unwrap()["stock"], &canvas.unwrap()["price_cents"]), (&3.into(), &5990.into()));
 }
 

@@ -37,7 +37,11 @@ async fn tell(app: &App) {
     let variants = photo["variants"].as_array().unwrap();
     for (name, width, height) in [("thumb", 160, 120), ("medium", 480, 360), ("large", 1200, 900)] {
         let variant = variants.iter().find(|variant| variant["name"] == name).unwrap();
-        assert_eq!((&variant["width"], &variant["height"]), (&Value::from(width), &Value::from(height)), "{variant}");
+        assert_eq!(
+            (&variant["width"], &variant["height"]),
+            (&Value::from(width), &Value::from(height)),
+            "{variant}"
+        );
         let answer = ada.get(variant["url"].as_str().unwrap()).await.expect(200);
         assert_eq!(answer.header("content-type"), "image/jpeg");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");

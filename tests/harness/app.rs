@@ -16,7 +16,8 @@ use super::{FaultServers, Mail, Program, Setup, Visitor, eventually, test_variab
 const LAST_JOBS: Duration = Duration::from_secs(60);
 
 /// The unfinished jobs.
-const UNFINISHED: &str = "SELECT count(*) FROM jobs WHERE state IN ('pending', 'queued', 'running', 'waiting')";
+const UNFINISHED: &str =
+    "SELECT count(*) FROM jobs WHERE state IN ('pending', 'queued', 'running', 'waiting')";
 
 /// The running programs. Dropping it ends them, and holds the test to what every test promises: no job is left
 /// unfinished and no program has panicked.
@@ -47,7 +48,8 @@ impl App {
         };
         let base = Arc::default();
         let (web, workers, worker_bases) = (None, Vec::new(), Vec::new());
-        let mut app = Self { setup, settings, base, web, workers, worker_bases, production, database, folder };
+        let mut app =
+            Self { setup, settings, base, web, workers, worker_bases, production, database, folder };
         app.start_again().await;
         app
     }
@@ -201,7 +203,8 @@ impl App {
     pub fn logs(&self) -> String {
         let logs = files_below(self.folder.path());
         let logs = logs.iter().filter(|file| file.extension().is_some_and(|end| end == "log"));
-        logs.map(|file| format!("==== {}\n{}", file.display(), fs::read_to_string(file).unwrap_or_default())).collect()
+        logs.map(|file| format!("==== {}\n{}", file.display(), fs::read_to_string(file).unwrap_or_default()))
+            .collect()
     }
 
     /// What is wrong at the end of a test that found nothing wrong itself.
@@ -245,7 +248,9 @@ async fn take_share(setup: &Setup, settings: &mut Vec<(String, String)>) -> Prod
     let database = test_variable(&format!("{which}_DATABASE_URL"));
     let production = Production::make(database, test_variable(&format!("{which}_AMQP_URL"))).await;
     let (database_url, amqp_url) = match setup.tls {
-        true => (production.database_by(&test_variable("TEST_DATABASE_TLS_URL")), test_variable("TEST_AMQPS_URL")),
+        true => {
+            (production.database_by(&test_variable("TEST_DATABASE_TLS_URL")), test_variable("TEST_AMQPS_URL"))
+        }
         false => (production.database_url.clone(), production.amqp_url.clone()),
     };
     let own = [

@@ -35,8 +35,8 @@ impl Database {
         let query = format!("SELECT CAST(COALESCE(({query}), 0) AS bigint) AS number");
         match self {
             Self::Sqlite(file) => {
-                let mut connection =
-                    SqliteConnection::establish(&file.to_string_lossy()).map_err(|error| error.to_string())?;
+                let mut connection = SqliteConnection::establish(&file.to_string_lossy())
+                    .map_err(|error| error.to_string())?;
                 let answer = diesel::sql_query(query).get_result(&mut connection);
                 answer.map(|row: Number| row.number).map_err(|error| error.to_string())
             }

@@ -26,10 +26,10 @@ pub use app::App;
 pub use browser::Browser;
 pub use eventually::{eventually, within};
 pub use mail::Mail;
-pub use program::{Program, program_path, run_to_end};
+pub use program::{Program, run_to_end};
 pub use servers::{FaultServers, test_variable};
 pub use setup::Setup;
-pub use sse::{Event, EventStream};
+pub use sse::EventStream;
 pub use visitor::{Order, Placed, Upload, Visitor};
 
 /// Makes two tests of each function that takes a [`Setup`]: `embedded::name`, and `production::name`, which needs

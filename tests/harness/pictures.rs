@@ -22,7 +22,8 @@ pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
     for y in 0..height as usize {
         let row = &tile[y % TILE * TILE..][..TILE];
         let shade = (y * 160 / height as usize) as u8;
-        let coloured: Vec<u8> = row.iter().flat_map(|grain| [shade + grain, 96 + grain, 200 - shade + grain]).collect();
+        let coloured: Vec<u8> =
+            row.iter().flat_map(|grain| [shade + grain, 96 + grain, 200 - shade + grain]).collect();
         let mut left = width as usize * 3;
         while left > 0 {
             let part = left.min(coloured.len());
@@ -80,9 +81,12 @@ pub fn png_header(width: u32, height: u32) -> Vec<u8> {
 /// The checksum of a PNG's chunk (ISO 3309).
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
-        })
+        (0..8).fold(
+            crc ^ u32::from(*byte),
+            |crc, _| {
+                if crc & 1 == 1 { (crc >> 1) ^ 0xEDB8_8320 } else { crc >> 1 }
+            },
+        )
     })
 }
 
