@@ -202,6 +202,7 @@ async fn the_same_key_gets_the_same_answer_and_another_body_is_refused(setup: Se
     let upload = || {
         ada.request(Method::POST, "/api/photos")
             .header("Idempotency-Key", "photo")
+            .header("Content-Type", "image/jpeg")
             .body(pictures::jpeg_of_colour(1, 2, 3))
     };
     let first = ada.send(upload()).await.expect(202).json();

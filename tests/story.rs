@@ -129,7 +129,7 @@ async fn photos_and_orders_are_listed_page_by_page(setup: Setup) {
         let photos = page["photos"].as_array().unwrap();
         assert!(photos.len() <= 2, "{page}");
         listed.extend(photos.iter().map(|photo| photo["id"].as_str().unwrap().to_owned()));
-        let Some(next) = page["links"]["next"].as_str() else { break };
+        let Some(next) = page["next"].as_str() else { break };
         path = next.to_owned();
     }
     uploaded.reverse();

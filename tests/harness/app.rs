@@ -153,9 +153,16 @@ impl App {
         self.production.as_ref().unwrap()
     }
 
-    /// The number that a query gives.
+    /// The number that a query gives. A database that is just being restarted, or locked by whoever closes it, is
+    /// asked again.
     pub async fn number(&self, query: &str) -> i64 {
-        self.database.number(query).await.unwrap_or_else(|error| panic!("{query}: {error}"))
+        let mut answer = self.database.number(query).await;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while answer.is_err() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer = self.database.number(query).await;
+        }
+        answer.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
     /// Changes rows, as an operator with a console could. PostgreSQL only.

@@ -17,8 +17,6 @@ pub struct Mail {
     pub html: String,
     /// The pictures in the HTML: content id, media type, bytes.
     pub inline: Vec<(String, String, Vec<u8>)>,
-    /// All of it.
-    pub raw: String,
 }
 
 impl Mail {
@@ -39,7 +37,6 @@ impl Mail {
             text: message.body_text(0).unwrap_or_default().into_owned(),
             html: message.body_html(0).unwrap_or_default().into_owned(),
             inline: inline.collect(),
-            raw: String::from_utf8_lossy(raw).into_owned(),
         }
     }
 
