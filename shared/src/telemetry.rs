@@ -1,5 +1,7 @@
 //! Logs and metrics: set up once by `main`, used everywhere through `tracing` and `metrics`.
 
+use std::io::IsTerminal;
+
 use clap::ValueEnum;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -19,7 +21,10 @@ const DEFAULT_FILTER: &str = "info,lapin=off,async_rs=off,tracing_actix_web=off,
 /// Begins to log to standard error.
 pub fn init_logs(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second call (in a test) changes nothing.
     let _ = match format {
         LogFormat::Text => builder.try_init(),

@@ -25,6 +25,10 @@ impl Handle for MakeThumbnails {
         };
         let Some(photo) = photo else {
             tracing::info!("the photo was deleted");
+            // An earlier try may have written sizes after the owner's deletion removed those there were.
+            for path in BlobPath::all_of(self.photo_id) {
+                services.blobs.delete(path).await?;
+            }
             return Ok(Outcome::Done(json!({"photo": "deleted"})));
         };
         match photo.status {
