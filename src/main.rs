@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
@@ -51,7 +52,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     }
     let has_mailbox = config.mailbox.is_some();
     let mut app = web::App::new(&foundation, config);
-    app.beside = Some(worker::health::beside_web(worker.clone()));
+    app.beside = Some(beside(&worker));
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
@@ -71,4 +72,13 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     relay_stop.cancel();
     foundation.broker.close().await;
     ended
+}
+
+/// What web shows of the worker that runs beside it.
+fn beside(worker: &Arc<worker::Worker>) -> web::Beside {
+    let (routes, parts) = (worker.clone(), worker.clone());
+    web::Beside {
+        routes: Arc::new(move |config| worker::health::beside_web(config, &routes)),
+        dead_parts: Arc::new(move || worker::health::dead_parts(&parts)),
+    }
 }

@@ -105,6 +105,7 @@ impl ApiError {
                  get a session cookie with POST /session."
                     .into()
             }
+            Self::NotFound("address") => return None,
             Self::NotFound(noun) => format!("There is no such {noun}, or it is not yours."),
             Self::Invalid(errors) => {
                 let list: Vec<String> =

@@ -10,7 +10,7 @@ use actix_web::web::{Bytes, Data, PathConfig, PayloadConfig, QueryConfig, Servic
 use actix_web::{FromRequest, HttpRequest};
 use serde_json::Value;
 use shared::db::{DbError, customers};
-use shared::domain::CustomerId;
+use shared::domain::{CustomerId, JobId, OrderId, PhotoId};
 use shared::signing::Token;
 
 use crate::App;
@@ -107,13 +107,31 @@ fn bearer(header: &str) -> Option<&str> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathId<T>(pub T);
 
-impl<T: FromStr + 'static> FromRequest for PathId<T> {
+/// What an id is of, for the refusal.
+pub trait Noun: FromStr + 'static {
+    /// In a word.
+    const NOUN: &'static str;
+}
+
+impl Noun for PhotoId {
+    const NOUN: &'static str = "photo";
+}
+
+impl Noun for OrderId {
+    const NOUN: &'static str = "order";
+}
+
+impl Noun for JobId {
+    const NOUN: &'static str = "job";
+}
+
+impl<T: Noun> FromRequest for PathId<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").and_then(|text| text.parse().ok());
-        ready(id.map(Self).ok_or(ApiError::NotFound("thing")))
+        ready(id.map(Self).ok_or(ApiError::NotFound(T::NOUN)))
     }
 }
 

@@ -5,10 +5,14 @@ use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{Error, HttpMessage};
 use tracing_actix_web::RequestId;
 
+use crate::App;
+use crate::pages::{Section, Shell};
 use crate::problem::{self, Problem};
+use crate::session;
 
 /// Scripts, styles and frames only from here, pictures also from scripts of the page itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; \
@@ -29,6 +33,8 @@ struct Asked {
     path: String,
     html: bool,
     request_id: String,
+    session: bool,
+    mailbox: bool,
 }
 
 impl Asked {
@@ -39,8 +45,14 @@ impl Asked {
         Self {
             html: !for_programs && problem::prefers_html(accept.unwrap_or_default()),
             path,
+            session: request.cookie(session::COOKIE).is_some(),
+            mailbox: request.app_data::<Data<App>>().is_some_and(|app| app.config.mailbox.is_some()),
             request_id: request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default(),
         }
+    }
+
+    fn shell(&self) -> Shell {
+        Shell { session: self.session, mailbox: self.mailbox, section: Section::Elsewhere }
     }
 }
 
@@ -100,7 +112,7 @@ fn with_body<B: MessageBody>(
     problem.instance = Some(asked.path.clone());
     problem.request_id = Some(asked.request_id.clone());
     let (content_type, body) = if asked.html {
-        ("text/html; charset=utf-8", problem::render_html(&problem))
+        ("text/html; charset=utf-8", problem::render_html(&problem, asked.shell()))
     } else {
         (problem::CONTENT_TYPE, serde_json::to_string(&problem).unwrap_or_default())
     };

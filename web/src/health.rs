@@ -29,10 +29,21 @@ pub struct Health {
     pub broker: Option<&'static str>,
 }
 
-/// Whether the process is alive: it answers.
-#[utoipa::path(get, path = "/livez", tag = "operation", security(()), responses((status = 200, description = "Alive", body = Health)))]
-pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(Health { status: "ok", broker: None })
+/// Whether the process is alive: it answers, and what else runs in it makes progress.
+///
+/// # Errors
+/// 503 when the process should be started again.
+#[utoipa::path(get, path = "/livez", tag = "operation", security(()), responses(
+    (status = 200, description = "Alive", body = Health),
+    (status = 503, description = "To be started again", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn live(app: Data<App>) -> Result<HttpResponse, ApiError> {
+    let dead = app.beside.as_ref().map(|beside| (beside.dead_parts)()).unwrap_or_default();
+    if !dead.is_empty() {
+        tracing::error!(?dead, "parts of the worker make no progress");
+        return Err(ApiError::NotReady("A part of the worker makes no progress."));
+    }
+    Ok(HttpResponse::Ok().json(Health { status: "ok", broker: None }))
 }
 
 /// Whether to send requests here. Without the broker we are ready nevertheless: the table takes the jobs,

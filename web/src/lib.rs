@@ -53,8 +53,14 @@ pub use config::Config;
 use rate::RateLimits;
 use status::StatusHub;
 
-/// Adds routes that are not of this crate.
-pub type Beside = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+/// Something else that runs in this process and shares its port.
+#[derive(Clone)]
+pub struct Beside {
+    /// Adds its routes.
+    pub routes: Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>,
+    /// Names its parts that are dead, if any: the process is no more alive than they are.
+    pub dead_parts: Arc<dyn Fn() -> Vec<&'static str> + Send + Sync>,
+}
 
 /// What every handler may use. Cheap to clone.
 #[derive(Clone)]
@@ -75,7 +81,7 @@ pub struct App {
     pub statuses: StatusHub,
     /// How much each may ask for.
     pub rates: Arc<RateLimits>,
-    /// Routes of something else that runs in this process: in the all-in-one, the worker.
+    /// In the all-in-one, the worker.
     pub beside: Option<Beside>,
 }
 
@@ -112,7 +118,7 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> st
         ActixApp::new()
             .app_data(Data::new(app.clone()))
             .configure(extract::configure)
-            .configure(|config| app.beside.iter().for_each(|beside| beside(config)))
+            .configure(|config| app.beside.iter().for_each(|beside| (beside.routes)(config)))
             .configure(|config| routes::configure(config, &app))
             .wrap(from_fn(session::refuse_cross_site))
             .wrap(from_fn(headers::finish))

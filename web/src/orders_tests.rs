@@ -81,7 +81,8 @@ fn unknown_fields_are_named_and_all_mistakes_come_at_once() {
 #[test]
 fn photos_and_products_must_be_there() {
     let mut order = good();
-    order["lines"].as_array_mut().unwrap().push(order["lines"][0].clone());
+    let first = order["lines"][0].clone();
+    order["lines"].as_array_mut().unwrap().push(first);
     order["lines"][1]["product"] = json!("mug");
     let mut mistakes = Mistakes::default();
     let draft = Draft::read(&order, true, &mut mistakes);

@@ -1,8 +1,12 @@
 //! A refusal as it is shown: problem+json (RFC 9457) for programs, HTML for people.
 
 use actix_web::http::StatusCode;
+use askama::Template;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::pages::Shell;
+use crate::pages::error::{ErrorPage, FieldProblem};
 
 /// The media type of [`Problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -78,37 +82,21 @@ fn detail_of(status: StatusCode) -> &'static str {
     }
 }
 
-/// A page that says the same. Everything in it is escaped.
-pub fn render_html(problem: &Problem) -> String {
-    let title = escape(&problem.title);
-    let detail = escape(&problem.detail);
-    let errors: String = problem
-        .errors
-        .iter()
-        .map(|error| format!("<li>{}: {}</li>", escape(&error.field), escape(&error.message)))
-        .collect();
-    let list = if errors.is_empty() { String::new() } else { format!("<ul>{errors}</ul>") };
-    let id = problem.request_id.as_deref().map(escape).unwrap_or_default();
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\
-         <body><main><h1>{title}</h1><p>{detail}</p>{list}<p>Request {id}</p>\
-         <p><a href=\"/\">To the start page</a></p></main></body></html>"
-    )
-}
-
-fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-        escaped
-    })
+/// A page that says the same.
+pub fn render_html(problem: &Problem, shell: Shell) -> String {
+    let errors = problem.errors.iter();
+    let page = ErrorPage {
+        shell,
+        status: problem.status,
+        title: problem.title.clone(),
+        detail: problem.detail.clone(),
+        errors: errors
+            .map(|error| FieldProblem { field: error.field.clone(), message: error.message.clone() })
+            .collect(),
+        request_id: problem.request_id.clone(),
+    };
+    // Nothing better is left to say when even this page can't be rendered.
+    page.render().unwrap_or_else(|_| problem.title.clone())
 }
 
 /// Whether an `Accept` header (RFC 9110 §12.5.1) asks for a page: it names HTML, and nothing that is JSON
@@ -166,6 +154,7 @@ mod tests {
     fn a_page_escapes_what_others_wrote() {
         let mut problem = Problem::of_status(StatusCode::BAD_REQUEST);
         problem.detail = "<script>alert('x')</script>".into();
-        assert!(!render_html(&problem).contains("<script"));
+        let shell = Shell { session: false, mailbox: false, section: crate::pages::Section::Elsewhere };
+        assert!(!render_html(&problem, shell).contains("<script>alert"));
     }
 }

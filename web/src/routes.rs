@@ -33,7 +33,7 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/api/orders/{id}/cancel").post(orders::cancel))
         // Jobs
         .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
-        .service(At::new("/api/jobs/{id}/events").get(events::stream))
+        .service(At::new("/api/jobs/{id}/events").stream(events::stream))
         // Pages
         .service(At::new("/").get(pages::photos::gallery))
         .service(At::new("/photos").post(pages::photos::upload))
@@ -78,6 +78,16 @@ impl At {
     {
         let either = guard::Any(guard::Get()).or(guard::Head());
         self.add(&[Method::GET, Method::HEAD], web::route().guard(either).to(handler))
+    }
+
+    /// Takes GET and not HEAD: of a stream that follows events there is nothing to tell beforehand.
+    pub fn stream<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.add(&[Method::GET], web::get().to(handler))
     }
 
     /// Takes POST.

@@ -40,7 +40,7 @@ impl Breakers {
     /// Calls a dependency, unless its circuit is open.
     ///
     /// # Errors
-    /// Those of the call; or, without calling, [`JobError::Unavailable`] with the time of the next probe.
+    /// Those of the call; or, without calling, [`JobError::CircuitOpen`].
     pub async fn call<T>(
         &self,
         dependency: Dependency,
@@ -53,11 +53,9 @@ impl Breakers {
             // The database has no breaker: without it there is nothing to do meanwhile.
             Dependency::Database => return call.await,
         };
-        let attempt = breaker.enter(Instant::now()).map_err(|wait| JobError::Unavailable {
-            dependency,
-            message: "its circuit is open".into(),
-            retry_after: Some(wait),
-        })?;
+        let attempt = breaker
+            .enter(Instant::now())
+            .map_err(|retry_after| JobError::CircuitOpen { dependency, retry_after })?;
         let answer = call.await;
         let failed = matches!(answer, Err(JobError::Unavailable { .. }));
         attempt.ended(failed);

@@ -77,11 +77,9 @@ fn routes(config: &mut ServiceConfig, worker: Arc<Worker>) {
 }
 
 /// The worker's part of the all-in-one's port.
-pub fn beside_web(worker: Arc<Worker>) -> Arc<dyn Fn(&mut ServiceConfig) + Send + Sync> {
-    Arc::new(move |config| {
-        config.app_data(Data::from(worker.clone()));
-        config.route("/tasks", get().to(tasks));
-    })
+pub fn beside_web(config: &mut ServiceConfig, worker: &Arc<Worker>) {
+    config.app_data(Data::from(worker.clone()));
+    config.route("/tasks", get().to(tasks));
 }
 
 /// Which parts of the worker are dead, if any: the program should be started again then.

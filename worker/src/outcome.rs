@@ -67,6 +67,14 @@ pub enum JobError {
         /// When it asks to be tried again.
         retry_after: Option<Duration>,
     },
+    /// A dependency was found away a moment ago: this job did not even ask.
+    #[error("{} is known to be unavailable", dependency.name())]
+    CircuitOpen {
+        /// Which.
+        dependency: Dependency,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
     /// Anything else: the job is tried again with backoff.
     #[error("{0}")]
     Failed(String),

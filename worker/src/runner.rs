@@ -267,19 +267,32 @@ fn translate(outcome: Outcome) -> (Ending, Note) {
 /// A dependency that is away is no fault of the job, unless it stays away.
 fn judge(job: &Job, error: &JobError) -> (Ending, Note) {
     let message = error.to_string();
-    let JobError::Unavailable { retry_after, .. } = error else {
-        return (Ending::Retry(None), Note::Failure(message));
-    };
-    let log = job.error_log();
-    let away_since = log.last().filter(|entry| entry.message == message).map(|entry| entry.since);
-    let away_for =
-        away_since.map_or(Duration::ZERO, |since| (chrono::Utc::now() - since).to_std().unwrap_or_default());
-    if away_for > MAX_UNAVAILABLE {
-        return (Ending::Retry(None), Note::Failure(message));
+    match error {
+        JobError::CircuitOpen { retry_after, .. } => (snooze(*retry_after), Note::None),
+        JobError::Unavailable { dependency, retry_after, .. } => {
+            if away_for(job, &format!("{} is unavailable", dependency.name())) > MAX_UNAVAILABLE {
+                return (Ending::Retry(None), Note::Failure(message));
+            }
+            (snooze(retry_after.unwrap_or(FIRST_SNOOZE)), Note::Failure(message))
+        }
+        _ => (Ending::Retry(None), Note::Failure(message)),
     }
-    let asked = retry_after.unwrap_or(Duration::from_secs(2)).clamp(MIN_SNOOZE, MAX_SNOOZE);
-    (Ending::Snooze(asked.mul_f64(1.0 + rand_unit())), Note::Failure(message))
 }
+
+/// Since when the newest entries of the job's error log have said so.
+fn away_for(job: &Job, complaint: &str) -> Duration {
+    let log = job.error_log();
+    let first = log.iter().rev().take_while(|entry| entry.message.starts_with(complaint)).last();
+    first.map_or(Duration::ZERO, |entry| (chrono::Utc::now() - entry.since).to_std().unwrap_or_default())
+}
+
+/// With jitter: jobs that were sent away together don't come back together.
+fn snooze(asked: Duration) -> Ending {
+    Ending::Snooze(asked.clamp(MIN_SNOOZE, MAX_SNOOZE).mul_f64(1.0 + rand_unit()))
+}
+
+/// For a dependency that does not say when to come back.
+const FIRST_SNOOZE: Duration = Duration::from_secs(2);
 
 /// A snoozed job comes back no sooner …
 const MIN_SNOOZE: Duration = Duration::from_millis(500);

@@ -109,8 +109,9 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         };
         Ok(match position {
             // The claim turned the job to undo: somebody asked to cancel it while it did not run.
-            Position::Forward { done } if context.job.undoing => {
-                Position::Undo { left: (done + 1).min(self.steps.len()), reason: None }
+            // When every step is done there is nothing left to stop: it succeeds.
+            Position::Forward { done } if context.job.undoing && done < self.steps.len() => {
+                Position::Undo { left: done + 1, reason: None }
             }
             other => other,
         })

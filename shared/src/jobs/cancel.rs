@@ -2,11 +2,12 @@
 
 use crate::db::jobs::Job;
 use crate::db::jobs::cancel::{CancelOutcome, cancel};
+use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::{DbError, Tx, orders, photos};
 use crate::domain::JobId;
 use crate::domain::order::OrderStatus;
 
-use super::{FulfilOrder, Kind, MakeThumbnails};
+use super::{EmailTemplate, FulfilOrder, Kind, MakeThumbnails, SendEmail};
 
 /// Cancels a job. If that takes effect at once, its subject is marked in the same transaction.
 ///
@@ -20,7 +21,7 @@ pub async fn cancel_job(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError
     Ok(outcome)
 }
 
-/// Marks what a job was about, when it ends `cancelled` with nothing to undo.
+/// Marks what a job was about, when it ends `cancelled` with nothing to undo, and tells the customer.
 ///
 /// # Errors
 /// Those of the database.
@@ -34,6 +35,10 @@ pub async fn mark_subject_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbErro
         FulfilOrder::NAME => {
             if let Ok(args) = serde_json::from_value::<FulfilOrder>(job.args.clone()) {
                 orders::set_status(tx, args.order_id, OrderStatus::Cancelled, None).await?;
+                let mail = SendEmail { order_id: args.order_id, template: EmailTemplate::OrderCancelled };
+                let options =
+                    Options { owner: job.owner, traceparent: job.traceparent.clone(), ..Options::default() };
+                enqueue(tx, &mail, options).await?;
             }
         }
         _ => {}

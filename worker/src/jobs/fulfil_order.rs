@@ -96,10 +96,13 @@ fn reserve<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         }
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Reserved, None).await?;
-        Ok(match stock::reserve(&mut tx, subject.order.id, &wanted).await? {
-            Reserved::Yes => StepEnd::Next(tx),
-            Reserved::Short => StepEnd::Refuse(RejectReason::OutOfStock),
-        })
+        match stock::reserve(&mut tx, subject.order.id, &wanted).await? {
+            Reserved::Yes => Ok(StepEnd::Next(tx)),
+            Reserved::Short => {
+                tx.rollback().await?;
+                Ok(StepEnd::Refuse(RejectReason::OutOfStock))
+            }
+        }
     })
 }
 

@@ -80,6 +80,7 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
     })?;
     ids.extend(again);
     if ids.is_empty() {
+        tx.rollback().await?;
         return Ok(Vec::new());
     }
     let moved: Vec<Job> = with!(tx.conn(), |c| {
