@@ -15,8 +15,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// What is logged unless `RUST_LOG` says otherwise. lapin logs each lost connection several times.
-const DEFAULT_FILTER: &str = "info,lapin=off,async_rs=off,tracing_actix_web=off,actix_server=warn";
+/// What is logged unless `RUST_LOG` says otherwise. lapin logs each lost connection several times, and
+/// actix_http calls it an error when a client sends nonsense.
+const DEFAULT_FILTER: &str =
+    "info,lapin=off,async_rs=off,tracing_actix_web=off,actix_server=warn,actix_http=off";
 
 /// Begins to log to standard error.
 pub fn init_logs(format: LogFormat) {

@@ -153,13 +153,19 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
 
--- One row a mail that was handed over: the limit per recipient counts them.
-CREATE TABLE mails_sent (
-    job_id    uuid PRIMARY KEY,
-    recipient text NOT NULL,
-    at        timestamptz NOT NULL
+-- Locked while a mail's place within the limit per recipient is taken.
+CREATE TABLE mail_recipients (
+    recipient text PRIMARY KEY
 );
-CREATE INDEX mails_sent_to ON mails_sent (recipient, at);
+
+-- One row a mail: its place within the limit, and whether it was handed over.
+CREATE TABLE mails (
+    job_id    uuid PRIMARY KEY,
+    recipient text NOT NULL REFERENCES mail_recipients (recipient),
+    at        timestamptz NOT NULL,
+    sent      boolean NOT NULL
+);
+CREATE INDEX mails_to ON mails (recipient, at);
 
 -- Messages that are no envelope of ours, kept for a person to look at.
 CREATE TABLE dead_messages (

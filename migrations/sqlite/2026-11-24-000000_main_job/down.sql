@@ -1,5 +1,6 @@
 DROP TABLE dead_messages;
-DROP TABLE mails_sent;
+DROP TABLE mails;
+DROP TABLE mail_recipients;
 DROP TABLE idempotency_keys;
 DROP TABLE payments;
 DROP TABLE stock_moves;

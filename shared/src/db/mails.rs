@@ -1,60 +1,86 @@
-//! Which mails went to whom: the limit per recipient counts them.
+//! Which mails go to whom: the limit per recipient counts them, and a mail that was handed over is not
+//! handed over again.
 
 use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{now, now_minus};
-use super::schema::mails_sent;
-use super::{Conn, DbError, with};
+use super::expressions::{for_update, now, now_minus};
+use super::schema::{mail_recipients, mails};
+use super::{Conn, DbError, Tx, with};
 use crate::domain::{EmailAddress, JobId};
 
-/// How many mails this recipient got within the last `window`.
-///
-/// # Errors
-/// Those of the database.
-pub async fn sent_within(
-    conn: &mut Conn,
-    recipient: &EmailAddress,
-    window: Duration,
-) -> Result<i64, DbError> {
-    Ok(with!(conn, |c| {
-        mails_sent::table
-            .filter(mails_sent::recipient.eq(recipient.as_str().to_lowercase()))
-            .filter(mails_sent::at.gt(now_minus(window)))
-            .count()
-            .get_result(c)
-            .await
-    })?)
+/// Whether a mail may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// It has a place within the limit (now, or since an earlier try).
+    Taken,
+    /// It was handed over by an earlier try.
+    Sent,
+    /// The recipient got as many as they may.
+    Full,
 }
 
-/// Whether this job's mail was handed over by an earlier run of it.
+/// Takes a place for this job's mail, if the recipient got fewer than `limit` within the last `window`.
+///
+/// The recipient's row is locked for it, so that mails which are sent at the same time count each other.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn was_sent(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
-    let count: i64 = with!(conn, |c| {
-        mails_sent::table.filter(mails_sent::job_id.eq(job)).count().get_result(c).await
+pub async fn take_place(
+    tx: &mut Tx,
+    job: JobId,
+    recipient: &EmailAddress,
+    limit: i64,
+    window: Duration,
+) -> Result<Place, DbError> {
+    let recipient = recipient.as_str().to_lowercase();
+    with!(tx.conn(), |c| {
+        diesel::insert_into(mail_recipients::table)
+            .values(mail_recipients::recipient.eq(&recipient))
+            .on_conflict_do_nothing()
+            .execute(c)
+            .await
     })?;
-    Ok(count > 0)
+    let _locked: Vec<String> = with!(tx.conn(), |c| {
+        let row = mail_recipients::table.filter(mail_recipients::recipient.eq(&recipient));
+        for_update(row.select(mail_recipients::recipient)).load(c).await
+    })?;
+    let known: Option<bool> =
+        with!(tx.conn(), |c| mails::table.find(job).select(mails::sent).first(c).await.optional())?;
+    match known {
+        Some(true) => return Ok(Place::Sent),
+        Some(false) => return Ok(Place::Taken),
+        None => {}
+    }
+    let recent: i64 = with!(tx.conn(), |c| {
+        let recent =
+            mails::table.filter(mails::recipient.eq(&recipient)).filter(mails::at.gt(now_minus(window)));
+        recent.count().get_result(c).await
+    })?;
+    if recent >= limit {
+        return Ok(Place::Full);
+    }
+    with!(tx.conn(), |c| {
+        diesel::insert_into(mails::table)
+            .values((
+                mails::job_id.eq(job),
+                mails::recipient.eq(&recipient),
+                mails::at.eq(now()),
+                mails::sent.eq(false),
+            ))
+            .execute(c)
+            .await
+    })?;
+    Ok(Place::Taken)
 }
 
 /// Writes down that this job's mail was handed over.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn record(conn: &mut Conn, job: JobId, recipient: &EmailAddress) -> Result<(), DbError> {
-    with!(conn, |c| {
-        diesel::insert_into(mails_sent::table)
-            .values((
-                mails_sent::job_id.eq(job),
-                mails_sent::recipient.eq(recipient.as_str().to_lowercase()),
-                mails_sent::at.eq(now()),
-            ))
-            .on_conflict_do_nothing()
-            .execute(c)
-            .await
-    })?;
+pub async fn mark_sent(conn: &mut Conn, job: JobId) -> Result<(), DbError> {
+    with!(conn, |c| diesel::update(mails::table.find(job)).set(mails::sent.eq(true)).execute(c).await)?;
     Ok(())
 }

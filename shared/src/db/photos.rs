@@ -175,7 +175,8 @@ pub async fn variants(conn: &mut Conn, ids: &[PhotoId]) -> Result<Vec<PhotoVaria
     })?)
 }
 
-/// Marks a photo as ready, with its sizes and the dimensions in which it is shown.
+/// Marks a photo as ready, with its sizes and the dimensions in which it is shown. Returns whether it
+/// still exists: its owner may have deleted it meanwhile.
 ///
 /// # Errors
 /// Those of the database.
@@ -184,7 +185,16 @@ pub async fn set_ready(
     id: PhotoId,
     (width, height): (i32, i32),
     made: &[PhotoVariant],
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
+    let ready = with!(tx.conn(), |c| {
+        diesel::update(photos::table.find(id))
+            .set((photos::status.eq(PhotoStatus::Ready), photos::width.eq(width), photos::height.eq(height)))
+            .execute(c)
+            .await
+    })?;
+    if ready == 0 {
+        return Ok(false);
+    }
     with!(tx.conn(), |c| {
         diesel::delete(photo_variants::table.filter(photo_variants::photo_id.eq(id))).execute(c).await
     })?;
@@ -193,13 +203,7 @@ pub async fn set_ready(
             diesel::insert_into(photo_variants::table).values(variant).execute(c).await
         })?;
     }
-    with!(tx.conn(), |c| {
-        diesel::update(photos::table.find(id))
-            .set((photos::status.eq(PhotoStatus::Ready), photos::width.eq(width), photos::height.eq(height)))
-            .execute(c)
-            .await
-    })?;
-    Ok(())
+    Ok(true)
 }
 
 /// Marks a photo as rejected, with a sentence for the customer.

@@ -174,12 +174,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    mail_recipients (recipient) {
+        recipient -> Text,
+    }
+}
+
+diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
-    mails_sent (job_id) {
+    use super::{Id, Instant};
+    mails (job_id) {
         job_id -> Id,
         recipient -> Text,
         at -> Instant,
+        sent -> Bool,
     }
 }
 

@@ -51,6 +51,7 @@ struct Picture {
     ("variant" = String, Path, description = "thumb, medium, large or original"),
     Signature,
 ), responses(
+    (status = 400, description = "The query is malformed", body = Problem, content_type = "application/problem+json"),
     (status = 200, description = "The picture", content((Vec<u8> = "image/*"))),
     (status = 304, description = "The one that is known"),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),

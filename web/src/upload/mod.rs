@@ -164,7 +164,7 @@ async fn take_files(app: &App, form: &mut Multipart, files: &mut Vec<FormFile>) 
             skip(field, &mut rest).await?;
             continue;
         }
-        // A field panics when it is polled after its end.
+        // A field must not be asked again after its end.
         let mut field = field.fuse();
         let mut received = take_file(Sink::new(app), &mut field, |_: MultipartError| BROKEN).await;
         if let Ok(received) = &mut received {

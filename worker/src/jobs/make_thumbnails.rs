@@ -2,6 +2,7 @@ use bytes::Bytes;
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
 use shared::db::photos::{self, Photo, PhotoVariant};
+use shared::domain::PhotoId;
 use shared::domain::photo::{PhotoStatus, Variant};
 use shared::jobs::{Kind, MakeThumbnails};
 
@@ -24,12 +25,7 @@ impl Handle for MakeThumbnails {
             photos::find(&mut conn, self.photo_id).await?
         };
         let Some(photo) = photo else {
-            tracing::info!("the photo was deleted");
-            // An earlier try may have written sizes after the owner's deletion removed those there were.
-            for path in BlobPath::all_of(self.photo_id) {
-                services.blobs.delete(path).await?;
-            }
-            return Ok(Outcome::Done(json!({"photo": "deleted"})));
+            return deleted(&context, self.photo_id).await;
         };
         match photo.status {
             PhotoStatus::Processing => {}
@@ -60,13 +56,26 @@ impl Handle for MakeThumbnails {
             Err(error) => return Err(JobError::failed(error)),
         };
         let made = store(&context, &photo, pictures).await?;
-        mark_ready(&context, &photo, &made).await?;
-        Ok(done(&photo))
+        if mark_ready(&context, &photo, &made).await? {
+            Ok(done(&photo))
+        } else {
+            deleted(&context, photo.id).await
+        }
     }
 }
 
 fn done(photo: &Photo) -> Outcome {
     Outcome::Done(json!({"photo_id": photo.id, "photo_status": "ready"}))
+}
+
+/// The owner deleted the photo, and with it the sizes that there were by then; this run, or one before,
+/// may have written others since.
+async fn deleted(context: &JobContext, id: PhotoId) -> Result<Outcome, JobError> {
+    tracing::info!("the photo was deleted");
+    for path in BlobPath::all_of(id) {
+        context.services.blobs.delete(path).await?;
+    }
+    Ok(Outcome::Done(json!({"photo": "deleted"})))
 }
 
 async fn reject(context: &JobContext, photo: &Photo, reason: String) -> Result<Outcome, JobError> {
@@ -101,12 +110,12 @@ async fn store(
     Ok(made)
 }
 
-async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<(), JobError> {
+async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<bool, JobError> {
     let shown = shown_size(photo, made);
     let mut tx = context.begin().await?;
-    photos::set_ready(&mut tx, photo.id, shown, made).await?;
+    let exists = photos::set_ready(&mut tx, photo.id, shown, made).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(exists)
 }
 
 /// The header's dimensions, turned as the picture is shown: the large size tells which way up it is.

@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
+use shared::db::mails::{self, Place};
 use shared::db::orders::{self, Order, OrderLine};
-use shared::db::{mails, photos};
+use shared::db::photos;
 use shared::domain::photo::Variant;
 use shared::jobs::{EmailTemplate, SendEmail};
 use shared::mail::MailError;
@@ -28,21 +29,26 @@ impl Handle for SendEmail {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
         let mut conn = services.db.read().await?;
-        if mails::was_sent(&mut conn, context.job.id).await? {
-            return Ok(Outcome::Done(json!({"mail": "sent"})));
-        }
         let Some(order) = orders::find(&mut conn, self.order_id).await? else {
             return Ok(Outcome::Done(json!({"mail": "the order is gone"})));
         };
+        let lines = orders::lines(&mut conn, &[order.id]).await?;
+        drop(conn);
         let Ok(recipient) = order.email.parse() else {
             return Ok(Outcome::Discard("the order's e-mail address is not one".into()));
         };
-        if mails::sent_within(&mut conn, &recipient, RECIPIENT_WINDOW).await? >= RECIPIENT_LIMIT {
-            tracing::info!("the recipient got many mails just now; this one waits");
-            return Ok(Outcome::Snooze(RECIPIENT_WINDOW / 2));
+        let mut tx = context.begin().await?;
+        let job = context.job.id;
+        let place = mails::take_place(&mut tx, job, &recipient, RECIPIENT_LIMIT, RECIPIENT_WINDOW).await?;
+        tx.commit().await?;
+        match place {
+            Place::Taken => {}
+            Place::Sent => return Ok(Outcome::Done(json!({"mail": "sent"}))),
+            Place::Full => {
+                tracing::info!("the recipient got many mails just now; this one waits");
+                return Ok(Outcome::Snooze(RECIPIENT_WINDOW / 2));
+            }
         }
-        let lines = orders::lines(&mut conn, &[order.id]).await?;
-        drop(conn);
         let lines: Vec<OrderLine> = lines.into_iter().map(|(_, line)| line).collect();
         let mut shown = Vec::with_capacity(lines.len());
         for line in lines {
@@ -51,7 +57,7 @@ impl Handle for SendEmail {
         let link_expires_at = chrono::Utc::now() + LINK_LIFETIME;
         let path = services.keys.sign_path(&format!("/orders/{}", order.id), link_expires_at);
         let composed = mail::compose(OrderMail {
-            job: context.job.id,
+            job,
             to: recipient.clone(),
             order_number: order.id.to_string(),
             outcome: outcome(self.template, &order),
@@ -73,7 +79,7 @@ impl Handle for SendEmail {
             return Ok(Outcome::Discard(why));
         }
         let mut conn = services.db.read().await?;
-        mails::record(&mut conn, context.job.id, &recipient).await?;
+        mails::mark_sent(&mut conn, job).await?;
         Ok(Outcome::Done(json!({"mail": "sent"})))
     }
 }
