@@ -18,6 +18,7 @@ mod harness;
 mod in_a_browser;
 mod orders;
 mod outages;
+mod pages;
 mod starting;
 mod status;
 mod story;

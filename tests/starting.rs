@@ -100,10 +100,7 @@ async fn help_lists_every_setting() {
         assert!(output.status.success());
         let help = String::from_utf8_lossy(&output.stdout);
         for setting in common.iter().chain(&own) {
-            assert!(
-                help.contains(&format!("[env: {setting}")),
-                "{program} --help has no {setting}:\n{help}"
-            );
+            assert!(help.contains(&format!("[env: {setting}")), "{program} --help has no {setting}:\n{help}");
         }
     }
 }
