@@ -113,14 +113,6 @@ impl Tx {
         Ok(())
     }
 
-    /// Undoes everything done in this transaction and gives its connection back, which dropping does not.
-    ///
-    /// # Errors
-    /// The connection broke; the database undoes it by itself then.
-    pub async fn rollback(mut self) -> Result<(), DbError> {
-        with!(&mut self.conn, |c| rollback(c).await)
-    }
-
     /// The connection, for `with!`.
     pub(crate) fn conn(&mut self) -> &mut Conn {
         &mut *self

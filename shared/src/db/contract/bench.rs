@@ -105,7 +105,7 @@ impl Bench {
         const TIMES: [(&str, &[&str]); 3] = [
             ("jobs", &["run_at", "republish_at", "lease_until", "created_at", "updated_at"]),
             ("idempotency_keys", &["created_at"]),
-            ("mails_sent", &["at"]),
+            ("mails", &["at"]),
         ];
         let offset = if self.is_postgres() {
             format!("interval '{seconds} seconds'")

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::mails::Place;
 use crate::db::orders::{NewLine, NewOrder};
 use crate::db::photos::{Deletion, NewPhoto};
 use crate::db::stock::Reserved;
@@ -193,22 +194,27 @@ async fn delete(bench: &Bench, customer: CustomerId, photo: PhotoId) -> Deletion
 }
 
 async fn mails_of_the_last_hour_are_counted_once_each(bench: &mut Bench) {
-    let hour = Duration::from_secs(3600);
     let ada: EmailAddress = "Ada@example.org".parse().unwrap();
     let bob: EmailAddress = "bob@example.org".parse().unwrap();
     let lower: EmailAddress = "ada@example.org".parse().unwrap();
     let job = JobId::new();
-    let mut conn = bench.db.read().await.unwrap();
-    assert!(!mails::was_sent(&mut conn, job).await.unwrap());
-    mails::record(&mut conn, job, &ada).await.unwrap();
-    mails::record(&mut conn, job, &ada).await.unwrap();
-    mails::record(&mut conn, JobId::new(), &lower).await.unwrap();
-    assert!(mails::was_sent(&mut conn, job).await.unwrap());
-    assert_eq!(mails::sent_within(&mut conn, &ada, hour).await.unwrap(), 2);
-    assert_eq!(mails::sent_within(&mut conn, &bob, hour).await.unwrap(), 0);
-    drop(conn);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Taken);
+    assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Full);
+    assert_eq!(mail_place(bench, JobId::new(), &bob).await, Place::Taken);
+    mails::mark_sent(&mut bench.db.read().await.unwrap(), job).await.unwrap();
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
     bench.time_passes(3601).await;
-    let mut conn = bench.db.read().await.unwrap();
-    assert_eq!(mails::sent_within(&mut conn, &ada, hour).await.unwrap(), 0);
-    assert!(mails::was_sent(&mut conn, job).await.unwrap());
+    assert_eq!(mail_place(bench, JobId::new(), &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
+}
+
+/// At most two mails an hour.
+async fn mail_place(bench: &Bench, job: JobId, recipient: &EmailAddress) -> Place {
+    let mut tx = bench.db.begin().await.unwrap();
+    let hour = Duration::from_secs(3600);
+    let place = mails::take_place(&mut tx, job, recipient, 2, hour).await.unwrap();
+    tx.commit().await.unwrap();
+    place
 }
