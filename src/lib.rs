@@ -1,4 +1,6 @@
-//! What the three programs share: the runtime, and how they end.
+//! What the three programs share: the runtime, how they end, and the question whether one is alive.
+
+pub mod health;
 
 use std::future::Future;
 use std::process::ExitCode;

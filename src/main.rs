@@ -14,7 +14,7 @@ use url::Url;
 /// A print shop: upload photos, order prints of them. Without any setting it runs on an embedded
 /// database, an embedded queue and plain files; environment variables put it on servers.
 #[derive(Parser)]
-#[command(name = "web-queue-worker", version)]
+#[command(version)]
 struct Cli {
     #[command(flatten)]
     common: CommonSettings,
@@ -29,11 +29,12 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    web_queue_worker::main(cli.common.log_format, run(cli))
+    programs::main(cli.common.log_format, run(cli))
 }
 
-async fn run(cli: Cli) -> Result<(), web_queue_worker::Error> {
+async fn run(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
+    cli.web.check()?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
@@ -56,13 +57,13 @@ async fn run(cli: Cli) -> Result<(), web_queue_worker::Error> {
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
-    web_queue_worker::say(&format!("listening on http://{address}"));
+    programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
-        web_queue_worker::say(&format!("its mailbox is at http://{address}/mailbox"));
+        programs::say(&format!("its mailbox is at http://{address}/mailbox"));
     }
     let both = async {
-        let worked = async { worker::run(worker).await.map_err(web_queue_worker::Error::from) };
-        let served = async { web::run(listener, app, stop).await.map_err(web_queue_worker::Error::from) };
+        let worked = async { worker::run(worker).await.map_err(programs::Error::from) };
+        let served = async { web::run(listener, app, stop).await.map_err(programs::Error::from) };
         tokio::try_join!(worked, served)
     };
     let ended = tokio::select! {

@@ -3,10 +3,11 @@
 # After `start_shop`, SHOP is its address; the caller's EXIT trap must call `stop_shop`.
 
 start_shop() {
-    cargo build --locked --bin web-queue-worker
+    # Without the program's name, which `cargo generate` changes. `cargo run` becomes the program: its process id is ours.
+    cargo build --locked
     SHOP_DIR=$(mktemp -d)
     DATA_DIR=$SHOP_DIR/data HTTP_ADDR=127.0.0.1:0 RATE_LIMIT=off \
-        target/debug/web-queue-worker >"$SHOP_DIR/out" 2>"$SHOP_DIR/log" &
+        cargo run --locked --quiet >"$SHOP_DIR/out" 2>"$SHOP_DIR/log" &
     SHOP_PID=$!
     local _
     for _ in $(seq 100); do

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
 use shared::foundation::{Foundation, stop_on_signal};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Parser)]
 #[command(name = "web", version)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     common: CommonSettings,
     #[command(flatten)]
@@ -21,16 +23,29 @@ struct Cli {
     payment_url: Option<String>,
 }
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    web_queue_worker::main(cli.common.log_format, serve(cli))
+#[derive(Subcommand)]
+enum Command {
+    /// Ask the web front end that listens on HTTP_ADDR whether it is alive, then exit
+    Health,
 }
 
-async fn serve(cli: Cli) -> Result<(), web_queue_worker::Error> {
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Command::Health) = cli.command {
+        return programs::health::check(cli.web.http_addr);
+    }
+    programs::main(cli.common.log_format, serve(cli))
+}
+
+async fn serve(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::Web)?;
+    cli.web.check()?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
+    if common.base_url.is_none() {
+        tracing::warn!("BASE_URL is not set: session cookies are not marked Secure");
+    }
     let mut foundation = Foundation::lay(&common).await?;
     let config = web::Config::new(&common, &cli.web, cli.payment_url.is_none());
     let app = web::App::new(&foundation, config);
@@ -38,9 +53,9 @@ async fn serve(cli: Cli) -> Result<(), web_queue_worker::Error> {
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
-    web_queue_worker::say(&format!("listening on http://{address}"));
+    programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
-        served = web::run(listener, app, stop) => served.map_err(web_queue_worker::Error::from),
+        served = web::run(listener, app, stop) => served.map_err(programs::Error::from),
         _ = relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use shared::config::{Common, CommonSettings, ConfigError, Migrate, Program, WorkerSettings};
+use shared::config::{
+    Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, Program, WorkerSettings,
+};
 use shared::foundation::{Foundation, stop_on_signal};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +25,8 @@ struct Cli {
 enum Command {
     /// Bring the database's schema up to date, then exit
     Migrate,
+    /// Ask the worker that listens on WORKER_HTTP_ADDR whether it is alive, then exit
+    Health,
 }
 
 fn main() -> ExitCode {
@@ -30,23 +34,26 @@ fn main() -> ExitCode {
         return code;
     }
     let cli = Cli::parse();
-    web_queue_worker::main(cli.common.log_format, async move {
+    if let Some(Command::Health) = cli.command {
+        return programs::health::check(cli.worker.worker_http_addr.unwrap_or(DEFAULT_WORKER_HTTP_ADDR));
+    }
+    programs::main(cli.common.log_format, async move {
         let common = cli.common.check(Program::Worker)?;
         match cli.command {
             Some(Command::Migrate) => migrate(common).await,
-            None => work(&common, &cli.worker).await,
+            _ => work(&common, &cli.worker).await,
         }
     })
 }
 
-async fn migrate(mut common: Common) -> Result<(), web_queue_worker::Error> {
+async fn migrate(mut common: Common) -> Result<(), programs::Error> {
     common.migrate = Migrate::Auto;
     Foundation::lay(&common).await?;
-    web_queue_worker::say("the database is up to date");
+    programs::say("the database is up to date");
     Ok(())
 }
 
-async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), web_queue_worker::Error> {
+async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs::Error> {
     let listener = worker::start::health_listener(settings)?;
     let address = listener.local_addr()?;
     let mut foundation = Foundation::lay(common).await?;
@@ -63,9 +70,9 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), web_queu
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
-    web_queue_worker::say(&format!("listening on http://{address}"));
+    programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
-        ended = worker::run(worker) => ended.map_err(web_queue_worker::Error::from),
+        ended = worker::run(worker) => ended.map_err(programs::Error::from),
         _ = relay => Err("the relay ended by itself".into()),
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };

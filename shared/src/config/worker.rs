@@ -1,5 +1,6 @@
 //! Settings of the worker.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use super::ConfigError;
 use crate::jobs::Queue;
 
 /// The address of the worker's health page when none is set.
-pub const DEFAULT_WORKER_HTTP_ADDR: &str = "127.0.0.1:8081";
+pub const DEFAULT_WORKER_HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// Settings of the worker.
 #[derive(Debug, Clone, Args)]
@@ -17,7 +18,7 @@ pub struct WorkerSettings {
     /// Address of /livez, /readyz, /metrics and /tasks. Unset: 127.0.0.1:8081, or any free port if that
     /// is taken
     #[arg(long, env, value_name = "ADDRESS")]
-    pub worker_http_addr: Option<std::net::SocketAddr>,
+    pub worker_http_addr: Option<SocketAddr>,
     /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
@@ -28,7 +29,7 @@ pub struct WorkerSettings {
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<String>,
     /// Sender of all mail
-    #[arg(long, env, default_value = "Print Shop <shop@localhost>", value_name = "MAILBOX")]
+    #[arg(long, env, default_value = "Halftone <shop@localhost>", value_name = "MAILBOX")]
     pub mail_from: String,
     /// Payment gateway that speaks POST /charges and /refunds. Unset: a sandbox that moves no money
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
