@@ -43,6 +43,19 @@ async fn a_hostile_file_name_is_shown_and_never_run(setup: Setup) {
     assert!(gallery.contains("onerror"), "the name is shown, as text: {gallery}");
 }
 
+async fn another_site_cannot_use_the_cookie(setup: Setup) {
+    let app = setup.start().await;
+    let first = send_form(&app, None, Form::new().part("file", jpeg("one.jpg"))).await.expect(303);
+    let nobody = app.nobody();
+    for (name, value) in [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")] {
+        let request =
+            nobody.request(Method::POST, "/photos").header("Cookie", cookie(&first)).header(name, value);
+        let forged = nobody.send(request.multipart(Form::new().part("file", jpeg("forged.jpg")))).await;
+        assert_eq!(forged.status, 403, "{name}: {}", forged.text());
+    }
+    assert_eq!(app.number("SELECT count(*) FROM photos").await, 1);
+}
+
 /// 60 uploads a minute: the fourth form of 20 is too many, and its files must not stay without a row.
 async fn a_form_that_is_too_much_leaves_no_blob_without_a_row(setup: Setup) {
     let app = setup.with("RATE_LIMIT", "on").start().await;
@@ -100,7 +113,8 @@ async fn get_page(app: &App, cookie: &str, path: &str) -> Answer {
 
 fn with_cookie(request: reqwest::RequestBuilder, cookie: Option<&str>) -> reqwest::RequestBuilder {
     match cookie {
-        Some(cookie) => request.header("Cookie", cookie),
+        // Browsers say who made them send the cookie.
+        Some(cookie) => request.header("Cookie", cookie).header("Sec-Fetch-Site", "same-origin"),
         None => request,
     }
 }
@@ -114,6 +128,7 @@ on_both_set_ups!(
     a_form_takes_the_good_files_and_names_the_bad_one,
     the_first_form_brings_a_cookie_that_scripts_and_other_sites_do_not_get,
     a_hostile_file_name_is_shown_and_never_run,
+    another_site_cannot_use_the_cookie,
     a_form_that_is_too_much_leaves_no_blob_without_a_row,
     a_mistake_is_answered_by_a_page_where_a_person_asks,
 );
