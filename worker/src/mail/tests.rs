@@ -114,10 +114,3 @@ fn naughty_strings_stay_text_in_the_html() {
         assert!(mail.text.contains(text), "{text:?}");
     }
 }
-
-#[test]
-fn money_is_shown_in_euros() {
-    for (cents, text) in [(0, "€0.00"), (5, "€0.05"), (123_456, "€1234.56"), (-250, "-€2.50")] {
-        assert_eq!(Money(cents).to_string(), text);
-    }
-}
