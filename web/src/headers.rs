@@ -8,12 +8,11 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
 use tracing_actix_web::RequestId;
 
 use crate::App;
-use crate::error::ApiError;
 use crate::pages::{Section, Shell};
 use crate::problem::{self, Problem};
 use crate::session;
@@ -33,6 +32,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 ];
 
 /// What a refusal's body depends on.
+#[derive(Debug)]
 struct Asked {
     path: String,
     html: bool,
@@ -67,24 +67,24 @@ impl Asked {
 pub async fn finish<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<EitherBody<B, BoxBody>, BoxBody>>, Error> {
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let asked = Asked::of(&request);
-    let again = request.request().clone();
     // A panic is a mistake of ours like any other: the client gets an answer with an id, not a dead line.
-    let response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(response) => response?.map_into_left_body(),
-        Err(_) => {
-            let error = ApiError::Internal("a handler panicked".into());
-            ServiceResponse::new(again, HttpResponse::from_error(error)).map_into_right_body()
-        }
+    let Ok(response) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
+        return Err(Panicked::answer(asked));
     };
+    let response = response?;
     log_fault(&response);
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
         with_body(response, &asked)
     } else {
         response.map_into_left_body()
     };
-    let headers = response.headers_mut();
+    set_headers(response.headers_mut(), &asked);
+    Ok(response)
+}
+
+fn set_headers(headers: &mut HeaderMap, asked: &Asked) {
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
@@ -93,7 +93,33 @@ pub async fn finish<B: MessageBody + 'static>(
     if let Ok(id) = HeaderValue::try_from(&asked.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    Ok(response)
+}
+
+/// A handler panicked. An error and not a response, because a response needs the request, which is gone: the
+/// router wants to be the only one who holds it.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler panicked")]
+struct Panicked {
+    asked: Asked,
+}
+
+impl Panicked {
+    fn answer(asked: Asked) -> Error {
+        let error = Self { asked };
+        tracing::error!(%error, status = 500, "a request failed");
+        error.into()
+    }
+}
+
+impl ResponseError for Panicked {
+    fn error_response(&self) -> HttpResponse {
+        let problem = Problem::of_status(self.status_code());
+        let (content_type, body) = body(problem, &self.asked);
+        let mut response = HttpResponse::new(self.status_code()).set_body(BoxBody::new(body));
+        set_content(response.headers_mut(), content_type);
+        set_headers(response.headers_mut(), &self.asked);
+        response
+    }
 }
 
 /// The one place where a fault of ours is logged; the span around it has the ids.
@@ -120,17 +146,22 @@ fn with_body<B: MessageBody>(
         return response.map_into_left_body();
     }
     let known = response.response_mut().extensions_mut().remove::<Problem>();
-    let mut problem = known.unwrap_or_else(|| of_framework(&response));
-    problem.instance = Some(asked.path.clone());
-    problem.request_id = Some(asked.request_id.clone());
-    let (content_type, body) = if asked.html {
-        ("text/html; charset=utf-8", problem::render_html(&problem, asked.shell()))
-    } else {
-        (problem::CONTENT_TYPE, serde_json::to_string(&problem).unwrap_or_default())
-    };
+    let problem = known.unwrap_or_else(|| of_framework(&response));
+    let (content_type, body) = body(problem, asked);
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
     set_content(response.headers_mut(), content_type);
     response
+}
+
+/// A problem as this client wants to see it: media type and body.
+fn body(mut problem: Problem, asked: &Asked) -> (&'static str, String) {
+    problem.instance = Some(asked.path.clone());
+    problem.request_id = Some(asked.request_id.clone());
+    if asked.html {
+        ("text/html; charset=utf-8", problem::render_html(&problem, asked.shell()))
+    } else {
+        (problem::CONTENT_TYPE, serde_json::to_string(&problem).unwrap_or_default())
+    }
 }
 
 fn set_content(headers: &mut HeaderMap, content_type: &'static str) {
@@ -148,4 +179,36 @@ fn of_framework<B>(response: &ServiceResponse<B>) -> Problem {
         problem.detail = error.as_response_error().to_string();
     }
     problem
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+    use actix_web::middleware::from_fn;
+    use actix_web::test::{TestRequest, call_service, init_service, read_body};
+    use actix_web::web::get;
+    use actix_web::{App, HttpResponse};
+
+    async fn explode() -> HttpResponse {
+        panic!("a mistake of ours")
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_answered_and_other_requests_go_on() {
+        let app = App::new()
+            .wrap(from_fn(super::finish))
+            .route("/api/explode", get().to(explode))
+            .route("/api/fine/{id}", get().to(HttpResponse::Ok));
+        let app = init_service(app).await;
+        let exploded =
+            actix_web::dev::Service::call(&app, TestRequest::get().uri("/api/explode").to_request());
+        let answer = exploded.await.unwrap_err().error_response();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+
+        let fine = call_service(&app, TestRequest::get().uri("/api/fine/1").to_request()).await;
+        assert_eq!(fine.status(), StatusCode::OK);
+        assert!(read_body(fine).await.is_empty());
+    }
 }
