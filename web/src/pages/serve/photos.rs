@@ -3,6 +3,7 @@
 use actix_web::web::{Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use shared::blobs::BlobPath;
 use shared::db::photos as rows;
 use shared::domain::PhotoId;
 use shared::domain::photo::PhotoStatus;
@@ -14,9 +15,10 @@ use crate::extract::{Customer, OptionalCustomer, PathId};
 use crate::pages::Section;
 use crate::pages::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use crate::photos::{self, AcceptPhoto};
+use crate::session;
 use crate::trace::TraceContext;
+use crate::upload::{self, Received};
 use crate::views::PhotoView;
-use crate::{session, upload};
 
 /// Photos on one page of the gallery.
 const PAGE: usize = 24;
@@ -100,19 +102,20 @@ pub async fn upload(
 ) -> Result<HttpResponse, ApiError> {
     let (customer, cookie) = session::customer_or_new(&app, &request, known).await?;
     let mut problems = Vec::new();
-    for (name, received) in upload::receive_form(&app, &request, payload).await? {
+    let mut files = upload::receive_form(&app, &request, payload).await?.into_iter();
+    while let Some((name, received)) = files.next() {
         let accepted = match received {
-            Ok(received) => {
-                app.rates.uploads(customer.id)?;
-                let traceparent = trace.to_string();
-                let request = AcceptPhoto { customer: customer.id, received, keyed: None, traceparent };
-                photos::accept(&app, request).await
-            }
+            Ok(received) => accept(&app, customer, received, &trace).await,
             Err(error) => Err(error),
         };
         match accepted {
-            Ok(_) => {}
-            Err(error) if error.is_fault() => return Err(error),
+            Ok(()) => {}
+            Err(error) if error.is_fault() => {
+                for received in files.filter_map(|(_, received)| received.ok()) {
+                    give_up(&app, &received).await;
+                }
+                return Err(error);
+            }
             Err(error) => problems.push(format!("{name}: {}", error.problem().detail)),
         }
     }
@@ -133,6 +136,26 @@ pub async fn upload(
         response.add_cookie(&cookie).map_err(|error| ApiError::Internal(error.to_string()))?;
     }
     Ok(response)
+}
+
+/// Takes one file of the form; where that fails, its blob is gone.
+async fn accept(
+    app: &App,
+    customer: Customer,
+    received: Received,
+    trace: &TraceContext,
+) -> Result<(), ApiError> {
+    if let Err(too_many) = app.rates.uploads(customer.id) {
+        give_up(app, &received).await;
+        return Err(too_many);
+    }
+    let traceparent = trace.to_string();
+    photos::accept(app, AcceptPhoto { customer: customer.id, received, keyed: None, traceparent }).await?;
+    Ok(())
+}
+
+async fn give_up(app: &App, received: &Received) {
+    photos::delete_blobs(&app.blobs, &[BlobPath::Original(received.id)]).await;
 }
 
 /// `GET /photos/{id}`
