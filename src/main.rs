@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 async fn run(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
     cli.web.check()?;
+    let checked = worker::start::check(&common, &cli.worker)?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
@@ -44,7 +45,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
         None => Url::parse(&format!("http://{address}"))?,
     };
     let stop = CancellationToken::new();
-    let worker = worker::start::worker(&foundation, &common, &cli.worker, base_url, stop.clone())?;
+    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());
     if let Mailer::Files(files) = &*worker.services.mailer
         && address.ip().is_loopback()

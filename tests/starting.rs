@@ -15,6 +15,8 @@ fn complete(folder: &Path) -> Vec<(String, String)> {
         ("AMQP_URL", "amqp://app:pw@127.0.0.1:1"),
         ("BLOB_URL", &format!("file://{}", folder.join("blobs").display())),
         ("SECRET_KEYS", "a-secret-of-the-tests-that-is-long-enough"),
+        ("BASE_URL", "http://127.0.0.1"),
+        ("SMTP_URL", "smtp://127.0.0.1:1"),
         ("HTTP_ADDR", "127.0.0.1:0"),
         ("WORKER_HTTP_ADDR", "127.0.0.1:0"),
         ("DATA_DIR", &folder.join("data").display().to_string()),

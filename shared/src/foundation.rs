@@ -80,6 +80,20 @@ impl Foundation {
             Program::AllInOne => Some(lock_data_dir(common)?),
             Program::Web | Program::Worker => None,
         };
+        // What can be wrong by itself comes first: nobody should wait for a server to be told of a typing error.
+        let broker = match &common.amqp_url {
+            None => Broker::in_process(),
+            Some(url) => Broker::rabbitmq(RabbitMqSettings {
+                url: url.clone(),
+                queue_prefix: common.queue_prefix.clone(),
+                connection_name: format!("{:?} {}", common.program, std::process::id()).to_lowercase(),
+            })?,
+        };
+        let keys = match &common.secret_keys {
+            Some(keys) => keys.parse()?,
+            None => SecretKeys::load_or_create(&common.data_dir)?,
+        };
+        let blobs = Blobs::open(&common.blobs)?;
         let (db, signals) = open_database(common).await?;
         match common.migrate {
             Migrate::Auto => {
@@ -94,22 +108,10 @@ impl Foundation {
                 tracing::info!(jobs = orphans.len(), "jobs of the last start are put back");
             }
         }
-        let broker = match &common.amqp_url {
-            None => Broker::in_process(),
-            Some(url) => Broker::rabbitmq(RabbitMqSettings {
-                url: url.clone(),
-                queue_prefix: common.queue_prefix.clone(),
-                connection_name: format!("{:?} {}", common.program, std::process::id()).to_lowercase(),
-            })?,
-        };
-        let keys = match &common.secret_keys {
-            Some(keys) => keys.parse()?,
-            None => SecretKeys::load_or_create(&common.data_dir)?,
-        };
         Ok(Self {
             db,
             broker,
-            blobs: Blobs::open(&common.blobs)?,
+            blobs,
             keys: Arc::new(keys),
             metrics: telemetry::init_metrics()?,
             signals: Some(signals),

@@ -54,6 +54,7 @@ async fn migrate(mut common: Common) -> Result<(), programs::Error> {
 }
 
 async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs::Error> {
+    let checked = worker::start::check(common, settings)?;
     let listener = worker::start::health_listener(settings)?;
     let address = listener.local_addr()?;
     let mut foundation = Foundation::lay(common).await?;
@@ -65,7 +66,7 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
         }
     };
     let stop = CancellationToken::new();
-    let worker = worker::start::worker(&foundation, common, settings, base_url, stop.clone())?;
+    let worker = worker::start::worker(&foundation, common, checked, base_url, stop.clone())?;
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));

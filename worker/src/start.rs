@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkerSettings};
 use shared::foundation::Foundation;
@@ -18,65 +19,89 @@ use crate::{Services, Worker};
 /// The folder in `DATA_DIR` where mail goes that no server takes.
 pub const MAIL_FOLDER: &str = "mail";
 
-/// Makes a worker from its settings. `base_url` is the site's address, for the links in mail.
+/// The worker's settings, checked: made before any server is waited for.
+pub struct Checked {
+    slots: Vec<(Queue, usize)>,
+    lease: Duration,
+    sender: Sender,
+    smtp: Option<SmtpMailer>,
+    gateway: Option<HttpGateway>,
+    imaging: ImagingPool,
+}
+
+/// Checks the worker's settings.
 ///
 /// # Errors
 /// The first setting that is wrong.
+pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, ConfigError> {
+    let slots = settings.slots()?;
+    let pictures = slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
+    Ok(Checked {
+        lease: settings.lease()?,
+        smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
+        gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
+        imaging: imaging(common, settings, pictures)?,
+        slots,
+        sender,
+    })
+}
+
+/// Makes a worker from its settings. `base_url` is the site's address, for the links in mail.
+///
+/// # Errors
+/// `DATA_DIR`, when mail goes there and can't.
 pub fn worker(
     foundation: &Foundation,
     common: &Common,
-    settings: &WorkerSettings,
+    checked: Checked,
     base_url: Url,
     stop: CancellationToken,
 ) -> Result<Arc<Worker>, ConfigError> {
     crate::jobs::check_lists();
-    let slots = settings.slots()?;
-    let pictures = slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let mailer = match checked.smtp {
+        Some(smtp) => Mailer::Smtp(smtp),
+        None => mail_files(common, checked.sender)?,
+    };
+    let gateway = match checked.gateway {
+        Some(gateway) => Gateway::Http(gateway),
+        None => Gateway::Sandbox(SandboxGateway::new(foundation.db.clone())),
+    };
     let services = Services {
         db: foundation.db.clone(),
         broker: foundation.broker.clone(),
         blobs: foundation.blobs.clone(),
-        mailer: Arc::new(mailer(common, settings)?),
-        gateway: Arc::new(gateway(foundation, settings)?),
-        imaging: Arc::new(imaging(common, settings, pictures)?),
+        mailer: Arc::new(mailer),
+        gateway: Arc::new(gateway),
+        imaging: Arc::new(checked.imaging),
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
         base_url,
         metrics: foundation.metrics.clone(),
     };
-    Ok(Worker::new(services, slots, settings.lease()?, common.shutdown, stop))
+    Ok(Worker::new(services, checked.slots, checked.lease, common.shutdown, stop))
 }
 
-fn mailer(common: &Common, settings: &WorkerSettings) -> Result<Mailer, ConfigError> {
-    let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
-    match &settings.smtp_url {
-        Some(url) => {
-            let server: SmtpUrl = url.parse().map_err(|error| ConfigError::new("SMTP_URL", error))?;
-            let smtp =
-                SmtpMailer::new(server, sender).map_err(|error| ConfigError::new("SMTP_URL", error))?;
-            Ok(Mailer::Smtp(smtp))
-        }
-        None => {
-            if common.program == Program::Worker {
-                tracing::warn!("SMTP_URL is not set: mail is written to files and sent to nobody");
-            }
-            let folder = common.data_dir.join(MAIL_FOLDER);
-            FileMailer::open(&folder, sender)
-                .map(Mailer::Files)
-                .map_err(|error| ConfigError::new("DATA_DIR", format!("{}: {error}", folder.display())))
-        }
+fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {
+    let server: SmtpUrl = url.parse().map_err(|error| ConfigError::new("SMTP_URL", error))?;
+    SmtpMailer::new(server, sender.clone()).map_err(|error| ConfigError::new("SMTP_URL", error))
+}
+
+/// Opened late: it tidies up, which another all-in-one on this folder would not like.
+fn mail_files(common: &Common, sender: Sender) -> Result<Mailer, ConfigError> {
+    if common.program == Program::Worker {
+        tracing::warn!("SMTP_URL is not set: mail is written to files and sent to nobody");
     }
+    let folder = common.data_dir.join(MAIL_FOLDER);
+    FileMailer::open(&folder, sender)
+        .map(Mailer::Files)
+        .map_err(|error| ConfigError::new("DATA_DIR", format!("{}: {error}", folder.display())))
 }
 
-fn gateway(foundation: &Foundation, settings: &WorkerSettings) -> Result<Gateway, ConfigError> {
+fn gateway(url: &str) -> Result<HttpGateway, ConfigError> {
     let wrong = |error: &dyn std::fmt::Display| ConfigError::new("PAYMENT_URL", error);
-    match &settings.payment_url {
-        None => Ok(Gateway::Sandbox(SandboxGateway::new(foundation.db.clone()))),
-        Some(url) => {
-            let base = Url::parse(url).map_err(|error| wrong(&error))?;
-            HttpGateway::new(base).map(Gateway::Http).map_err(|error| wrong(&error))
-        }
-    }
+    let base = Url::parse(url).map_err(|error| wrong(&error))?;
+    HttpGateway::new(base).map_err(|error| wrong(&error))
 }
 
 /// As many processes as the queue has slots: a job that has one never waits for the other.
