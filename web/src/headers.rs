@@ -204,8 +204,8 @@ mod tests {
             actix_web::dev::Service::call(&app, TestRequest::get().uri("/api/explode").to_request());
         let answer = exploded.await.unwrap_err().error_response();
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(answer.headers()["content-type"], "application/problem+json");
-        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
+        assert_eq!(answer.headers().get("x-content-type-options").unwrap(), "nosniff");
 
         let fine = call_service(&app, TestRequest::get().uri("/api/fine/1").to_request()).await;
         assert_eq!(fine.status(), StatusCode::OK);
