@@ -34,6 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
+    cli.web.check()?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;

@@ -1,1 +1,24 @@
-//! tests
+//! The whole system from outside: the real programs, started as they are in production, used as people use them.
+//!
+//! Nearly every test runs twice, as `…::embedded::name` and `…::production::name`; see `harness`. Those that need
+//! servers are ignored by a plain `cargo test`; `scripts/test` runs them all.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the panic of a test is its report"
+)]
+
+mod bad_input;
+mod crashes;
+mod deletion;
+mod gateway;
+mod harness;
+mod in_a_browser;
+mod orders;
+mod outages;
+mod pages;
+mod starting;
+mod status;
+mod story;

@@ -39,9 +39,13 @@ fn main() -> ExitCode {
 
 async fn serve(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::Web)?;
+    cli.web.check()?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
+    if common.base_url.is_none() {
+        tracing::warn!("BASE_URL is not set: session cookies are not marked Secure");
+    }
     let mut foundation = Foundation::lay(&common).await?;
     let config = web::Config::new(&common, &cli.web, cli.payment_url.is_none());
     let app = web::App::new(&foundation, config);

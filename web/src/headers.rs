@@ -1,15 +1,19 @@
 //! The last thing that happens to every answer: refusals get their body, all get the headers that keep
 //! browsers safe and the id that people can ask about.
 
+use std::panic::AssertUnwindSafe;
+
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, HttpResponse};
+use futures_util::FutureExt;
 use tracing_actix_web::RequestId;
 
 use crate::App;
+use crate::error::ApiError;
 use crate::pages::{Section, Shell};
 use crate::problem::{self, Problem};
 use crate::session;
@@ -63,9 +67,17 @@ impl Asked {
 pub async fn finish<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+) -> Result<ServiceResponse<EitherBody<EitherBody<B, BoxBody>, BoxBody>>, Error> {
     let asked = Asked::of(&request);
-    let response = next.call(request).await?;
+    let again = request.request().clone();
+    // A panic is a mistake of ours like any other: the client gets an answer with an id, not a dead line.
+    let response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(response) => response?.map_into_left_body(),
+        Err(_) => {
+            let error = ApiError::Internal("a handler panicked".into());
+            ServiceResponse::new(again, HttpResponse::from_error(error)).map_into_right_body()
+        }
+    };
     log_fault(&response);
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
         with_body(response, &asked)

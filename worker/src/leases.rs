@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 
+/// The name of this part of the worker, for its sign of life.
+pub const PART: &str = "lease renewal";
+
 /// The jobs that run here now.
 #[derive(Debug, Default)]
 pub struct Running {
@@ -101,7 +104,7 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        worker.pulse.beat("lease renewal");
+        worker.pulse.beat(PART);
         renew_all(&worker).await;
     }
 }

@@ -91,13 +91,16 @@ impl Worker {
 /// # Errors
 /// [`LoopEnded`] when a part of the worker died: the process should end, and be started again.
 pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
-    jobs::check_lists();
     let mut loops = JoinSet::new();
     let housekeeping = CancellationToken::new();
     loops.spawn(named("lease renewal", leases::run(worker.clone(), housekeeping.clone())));
     loops.spawn(named("supervisor", supervisor::run(worker.clone(), housekeeping.clone())));
     let mut consumers = JoinSet::new();
+    worker.pulse.beat(leases::PART);
+    worker.pulse.beat(supervisor::PART);
     for (queue, slots) in worker.slots.clone() {
+        // A consumer that never comes to register must be missed as well.
+        worker.pulse.beat(queue.name());
         consumers.spawn(consumer::run(worker.clone(), queue, slots));
     }
     tracing::info!(worker = %worker.id, queues = ?worker.slots, "the worker is at work");

@@ -150,7 +150,8 @@ async fn run(worker: &Worker, taken: Taken) {
     let Taken { job, _turn } = taken;
     let claim = Claim { job: job.id, fence: job.fence };
     tracing::Span::current().record("attempt", job.attempt);
-    let since_due = (chrono::Utc::now() - job.run_at.0).to_std().unwrap_or_default();
+    // The claim wrote `updated_at`: both times are the database's.
+    let since_due = job.updated_at.since(job.run_at);
     metrics::histogram!("job_wait_seconds", "kind" => job.kind.clone()).record(since_due.as_secs_f64());
     let run = worker.running.add(claim, &job);
     let ended = execute(worker, &job, claim, &run).await;
@@ -243,10 +244,14 @@ async fn settle_patiently<W: Future<Output = Result<JobState, FencedError>>>(
                 tracing::warn!(%error, "the outcome could not be written");
             }
         }
-        if tokio::time::Instant::now() > deadline {
+        // A worker that must stop leaves the rest to the lapse of its leases.
+        if tokio::time::Instant::now() > deadline || worker.release.is_cancelled() {
             return None;
         }
-        tokio::time::sleep(backoff(tries, rand_unit()).min(Duration::from_secs(5))).await;
+        tokio::select! {
+            () = tokio::time::sleep(backoff(tries, rand_unit()).min(Duration::from_secs(5))) => {}
+            () = worker.release.cancelled() => {}
+        }
         tries = (tries + 1).min(4);
     }
 }

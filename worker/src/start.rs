@@ -3,8 +3,9 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, WorkerSettings};
+use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkerSettings};
 use shared::foundation::Foundation;
+use shared::jobs::Queue;
 use shared::mail::smtp::SmtpUrl;
 use shared::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use shared::payments::{Gateway, HttpGateway, SandboxGateway};
@@ -28,14 +29,16 @@ pub fn worker(
     base_url: Url,
     stop: CancellationToken,
 ) -> Result<Arc<Worker>, ConfigError> {
+    crate::jobs::check_lists();
     let slots = settings.slots()?;
+    let pictures = slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
     let services = Services {
         db: foundation.db.clone(),
         broker: foundation.broker.clone(),
         blobs: foundation.blobs.clone(),
         mailer: Arc::new(mailer(common, settings)?),
         gateway: Arc::new(gateway(foundation, settings)?),
-        imaging: Arc::new(imaging(common, settings)?),
+        imaging: Arc::new(imaging(common, settings, pictures)?),
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
         base_url,
@@ -54,6 +57,9 @@ fn mailer(common: &Common, settings: &WorkerSettings) -> Result<Mailer, ConfigEr
             Ok(Mailer::Smtp(smtp))
         }
         None => {
+            if common.program == Program::Worker {
+                tracing::warn!("SMTP_URL is not set: mail is written to files and sent to nobody");
+            }
             let folder = common.data_dir.join(MAIL_FOLDER);
             FileMailer::open(&folder, sender)
                 .map(Mailer::Files)
@@ -73,13 +79,15 @@ fn gateway(foundation: &Foundation, settings: &WorkerSettings) -> Result<Gateway
     }
 }
 
-fn imaging(common: &Common, settings: &WorkerSettings) -> Result<ImagingPool, ConfigError> {
+/// As many processes as the queue has slots: a job that has one never waits for the other.
+fn imaging(common: &Common, settings: &WorkerSettings, processes: usize) -> Result<ImagingPool, ConfigError> {
     let problem = |error| ConfigError::new("IMAGING_MEMORY_BYTES", error);
     let mut imaging =
         ImagingSettings::new(common.picture_limits).map_err(|error| problem(error.to_string()))?;
     if settings.imaging_memory_bytes < 64 * 1024 * 1024 {
         return Err(problem("must be at least 67108864".to_owned()));
     }
+    imaging.processes = processes;
     imaging.memory_bytes = settings.imaging_memory_bytes;
     Ok(ImagingPool::new(imaging))
 }

@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 
+/// The name of this part of the worker, for its sign of life.
+pub const PART: &str = "supervisor";
+
 /// The most jobs of one look.
 const BATCH: i64 = 100;
 
@@ -24,7 +27,7 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        worker.pulse.beat("supervisor");
+        worker.pulse.beat(PART);
         // After an outage of the database, or a freeze of this process, leases lie lapsed that their
         // owners had no way to renew: they get the time for it first.
         let was_away = looked_at.is_none_or(|then| then.elapsed() > pause * 2);

@@ -2,6 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
+use super::ConfigError;
+
 /// Whether requests are rate-limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RateLimit {
@@ -24,4 +26,17 @@ pub struct WebSettings {
     /// Whether requests are rate-limited; off is for load tests
     #[arg(long, env, value_enum, default_value_t = RateLimit::On, value_name = "ON|OFF")]
     pub rate_limit: RateLimit,
+}
+
+impl WebSettings {
+    /// Checks what can be wrong.
+    ///
+    /// # Errors
+    /// When `MAX_UPLOAD_BYTES` is nothing, or more than a picture may be handed on with.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=1 << 29).contains(&self.max_upload_bytes) {
+            return Err(ConfigError::new("MAX_UPLOAD_BYTES", "must be between 1 and 536870912"));
+        }
+        Ok(())
+    }
 }

@@ -29,7 +29,7 @@ pub struct WorkerSettings {
     #[arg(long, env, hide_env_values = true, value_name = "URL")]
     pub smtp_url: Option<String>,
     /// Sender of all mail
-    #[arg(long, env, default_value = "Print Shop <shop@localhost>", value_name = "MAILBOX")]
+    #[arg(long, env, default_value = "Halftone <shop@localhost>", value_name = "MAILBOX")]
     pub mail_from: String,
     /// Payment gateway that speaks POST /charges and /refunds. Unset: a sandbox that moves no money
     #[arg(long, env, hide_env_values = true, value_name = "URL")]

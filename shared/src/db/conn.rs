@@ -81,14 +81,15 @@ async fn rollback<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
 /// What the rest of the process must learn of it (a job to publish, a status that changed) is
 /// gathered here and told after the commit.
 pub struct Tx {
-    conn: Conn,
+    /// There until the transaction is over.
+    conn: Option<Conn>,
     signals: Signals,
     after_commit: AfterCommit,
 }
 
 impl Tx {
     pub(super) fn new(conn: Conn, signals: Signals) -> Self {
-        Self { conn, signals, after_commit: AfterCommit::default() }
+        Self { conn: Some(conn), signals, after_commit: AfterCommit::default() }
     }
 
     /// Makes everything done in this transaction durable, then tells the rest of the process.
@@ -96,8 +97,9 @@ impl Tx {
     /// # Errors
     /// Nothing was done, or (when the database went away during the commit) it is not known.
     pub async fn commit(mut self) -> Result<(), DbError> {
-        self.conn.commit().await?;
-        self.signals.send(self.after_commit);
+        self.conn().commit().await?;
+        self.signals.send(std::mem::take(&mut self.after_commit));
+        self.conn = None;
         Ok(())
     }
 
@@ -106,12 +108,14 @@ impl Tx {
     /// # Errors
     /// The connection broke; the database undoes it by itself then.
     pub async fn rollback(mut self) -> Result<(), DbError> {
-        with!(&mut self.conn, |c| rollback(c).await)
+        with!(self.conn(), |c| rollback(c).await)?;
+        self.conn = None;
+        Ok(())
     }
 
     /// The connection, for `with!`.
     pub(crate) fn conn(&mut self) -> &mut Conn {
-        &mut self.conn
+        &mut *self
     }
 
     /// What will be told after the commit.
@@ -124,12 +128,29 @@ impl Deref for Tx {
     type Target = Conn;
 
     fn deref(&self) -> &Conn {
-        &self.conn
+        match &self.conn {
+            Some(conn) => conn,
+            None => unreachable!("what ends the transaction consumes it"),
+        }
     }
 }
 
 impl DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.conn
+        match &mut self.conn {
+            Some(conn) => conn,
+            None => unreachable!("what ends the transaction consumes it"),
+        }
+    }
+}
+
+/// Closes the connection of a transaction that was not ended, at once. The pool would only do so when
+/// it hands the connection out again, and PostgreSQL would keep the rows locked until then. (The one
+/// connection to SQLite is the next to be handed out.)
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(Conn::Postgres(object)) = self.conn.take() {
+            drop(Object::take(object));
+        }
     }
 }

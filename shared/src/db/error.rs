@@ -40,6 +40,8 @@ impl From<DieselError> for DbError {
                     DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
                         Self::Unavailable(message)
                     }
+                    // The old primary after a failover: the next connection may be to the new one.
+                    DatabaseErrorKind::ReadOnlyTransaction => Self::Unavailable(message),
                     _ if message.contains("deadlock detected") => Self::Collision(message),
                     _ if went_away(&message) => Self::Unavailable(message),
                     _ => Self::Other(error),
@@ -53,9 +55,9 @@ impl From<DieselError> for DbError {
     }
 }
 
-/// PostgreSQL tells that it goes away by messages that Diesel has no kind for.
+/// Messages for which Diesel has no kind: PostgreSQL goes away, or another program has SQLite's file.
 fn went_away(message: &str) -> bool {
-    const SIGNS: [&str; 7] = [
+    const SIGNS: [&str; 9] = [
         "terminating connection",
         "the database system is",
         "connection closed",
@@ -63,6 +65,27 @@ fn went_away(message: &str) -> bool {
         "broken pipe",
         "too many clients",
         "remaining connection slots",
+        "database is locked",
+        "disk is full",
     ];
     SIGNS.iter().any(|sign| message.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_tells_whether_trying_again_later_may_help() {
+        for (message, unavailable) in [
+            ("terminating connection due to administrator command", true),
+            ("the database system is starting up", true),
+            ("database is locked", true),
+            ("database or disk is full", true),
+            ("syntax error at or near \"SELEKT\"", false),
+        ] {
+            let error = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()));
+            assert_eq!(DbError::from(error).is_unavailable(), unavailable, "{message}");
+        }
+    }
 }

@@ -85,6 +85,14 @@ pub fn for_update<Q>(query: Q) -> Locked<Q> {
     Locked { query, clause: " FOR UPDATE" }
 }
 
+/// Nobody else may change the rows; others may still refer to them by a foreign key.
+///
+/// For rows that many others refer to: a new reference to a row waits for [`for_update`], and so does
+/// it the other way round.
+pub fn for_no_key_update<Q>(query: Q) -> Locked<Q> {
+    Locked { query, clause: " FOR NO KEY UPDATE" }
+}
+
 /// As [`for_update`], but leaves out rows that somebody else holds.
 pub fn for_update_skip_locked<Q>(query: Q) -> Locked<Q> {
     Locked { query, clause: " FOR UPDATE SKIP LOCKED" }

@@ -45,7 +45,7 @@ pub enum Key {
     Answered(StoredAnswer),
     /// Another request was answered under this key.
     Misused,
-    /// The same key is being answered right now, by somebody else.
+    /// The same key is being answered right now, by somebody else. The transaction is as it was.
     Busy,
 }
 
@@ -54,18 +54,18 @@ pub enum Key {
 /// # Errors
 /// Those of the database.
 pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> {
-    with!(tx.conn(), |c| {
-        let old = keys::table
-            .filter(keys::customer_id.eq(request.customer))
-            .filter(keys::key.eq(&request.key))
-            .filter(keys::created_at.lt(now_minus(KEPT)));
-        diesel::delete(old).execute(c).await
-    })?;
-    let inserted = insert_within(tx, request, Duration::from_secs(2)).await;
-    match inserted {
-        Ok(1) => return Ok(Key::New),
-        Ok(_) => {}
-        Err(DbError::Other(error)) if error.to_string().contains("lock timeout") => return Ok(Key::Busy),
+    begin_waiting(tx.conn()).await?;
+    match insert(tx, request).await {
+        Ok(inserted) => {
+            end_waiting(tx.conn()).await?;
+            if inserted == 1 {
+                return Ok(Key::New);
+            }
+        }
+        Err(DbError::Other(error)) if error.to_string().contains("lock timeout") => {
+            undo_waiting(tx.conn()).await?;
+            return Ok(Key::Busy);
+        }
         Err(error) => return Err(error),
     }
     let stored: Option<StoredAnswer> = with!(tx.conn(), |c| {
@@ -84,9 +84,16 @@ pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> 
     })
 }
 
-async fn insert_within(tx: &mut Tx, request: &KeyedRequest, patience: Duration) -> Result<usize, DbError> {
-    set_lock_timeout(tx.conn(), patience).await?;
-    let inserted = with!(tx.conn(), |c| {
+/// Puts the key's row in the place of one that has expired. Both statements may have to wait.
+async fn insert(tx: &mut Tx, request: &KeyedRequest) -> Result<usize, DbError> {
+    with!(tx.conn(), |c| {
+        let old = keys::table
+            .filter(keys::customer_id.eq(request.customer))
+            .filter(keys::key.eq(&request.key))
+            .filter(keys::created_at.lt(now_minus(KEPT)));
+        diesel::delete(old).execute(c).await
+    })?;
+    Ok(with!(tx.conn(), |c| {
         diesel::insert_into(keys::table)
             .values((
                 keys::customer_id.eq(request.customer),
@@ -99,16 +106,27 @@ async fn insert_within(tx: &mut Tx, request: &KeyedRequest, patience: Duration) 
             .on_conflict_do_nothing()
             .execute(c)
             .await
-    })?;
-    set_lock_timeout(tx.conn(), Duration::ZERO).await?;
-    Ok(inserted)
+    })?)
 }
 
 /// PostgreSQL makes the second insert of a key wait for the first one's transaction; on SQLite that
-/// wait happened when the transaction began.
-async fn set_lock_timeout(conn: &mut Conn, patience: Duration) -> Result<(), DbError> {
+/// wait happened when the transaction began. The savepoint is there because an error, and a timeout is
+/// one, would spoil the whole transaction: its commit would do nothing, and not even say so.
+async fn begin_waiting(conn: &mut Conn) -> Result<(), DbError> {
+    postgres(conn, "SAVEPOINT key; SET LOCAL lock_timeout = '2s'").await
+}
+
+async fn end_waiting(conn: &mut Conn) -> Result<(), DbError> {
+    postgres(conn, "SET LOCAL lock_timeout TO DEFAULT; RELEASE SAVEPOINT key").await
+}
+
+async fn undo_waiting(conn: &mut Conn) -> Result<(), DbError> {
+    postgres(conn, "ROLLBACK TO SAVEPOINT key; RELEASE SAVEPOINT key").await
+}
+
+async fn postgres(conn: &mut Conn, sql: &str) -> Result<(), DbError> {
     if let Conn::Postgres(pg) = conn {
-        pg.batch_execute(&format!("SET LOCAL lock_timeout = {}", patience.as_millis())).await?;
+        pg.batch_execute(sql).await?;
     }
     Ok(())
 }

@@ -6,6 +6,8 @@
 //! - [`jobs`]: the job core, the reason why this project exists.
 
 pub mod conn;
+#[cfg(test)]
+mod contract;
 pub mod customers;
 pub mod dead_messages;
 mod error;

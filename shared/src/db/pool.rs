@@ -164,7 +164,13 @@ async fn connect_postgres(url: String, idle: Duration) -> ConnectionResult<Async
         let (client, connection) = config.connect(NoTls).await.map_err(|error| bad(&chain(&error)))?;
         AsyncPgConnection::try_from_client_and_connection(client, connection).await?
     };
-    let setup = format!("SET idle_in_transaction_session_timeout = {}", idle.as_millis());
+    // Whatever the server's default is: a statement that waited for a lock must be followed by one
+    // that sees what it waited for.
+    let setup = format!(
+        "SET default_transaction_isolation = 'read committed';
+         SET idle_in_transaction_session_timeout = {}",
+        idle.as_millis()
+    );
     conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     Ok(conn)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_update, now};
+use super::expressions::{for_no_key_update, now};
 use super::schema::{products, stock_moves};
 use super::{DbError, Tx, with};
 use crate::domain::OrderId;
@@ -20,7 +20,7 @@ pub enum Reserved {
 }
 
 /// Takes what an order needs. The products' rows are locked in the order of their ids, so that two
-/// orders can't lock each other out.
+/// orders can't lock each other out, and in a way that lets others place orders of them meanwhile.
 ///
 /// # Errors
 /// Those of the database.
@@ -35,7 +35,7 @@ pub async fn reserve(
             .filter(products::id.eq_any(&ids))
             .order(products::id)
             .select((products::id, products::stock));
-        for_update(rows).load(c).await
+        for_no_key_update(rows).load(c).await
     })?;
     let taken: Vec<String> = moved(tx, order, "reserve").await?;
     let open: Vec<(&String, i32)> = wanted

@@ -62,3 +62,10 @@ id!(
     /// One start of a worker process: new each time, so that a restarted one owns no old lease.
     WorkerId
 );
+
+impl OrderId {
+    /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)
+    pub fn short(&self) -> String {
+        self.0.simple().to_string()[24..].to_owned()
+    }
+}

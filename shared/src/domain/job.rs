@@ -1,7 +1,7 @@
 //! A job's states and the transitions between them, as one table, and the delay before a retry.
 //!
-//! The database layer asks nothing of this module at run time (its statements carry the states in
-//! their `WHERE`); the tests hold the two together.
+//! The statements of the database layer carry the states that they start from in their `WHERE`; what the
+//! end of a run makes of a job, [`decide`] says.
 
 use std::time::Duration;
 

@@ -5,6 +5,7 @@
 pub mod email;
 pub mod ids;
 pub mod job;
+pub mod money;
 pub mod order;
 pub mod photo;
 pub mod time;

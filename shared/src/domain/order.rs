@@ -68,6 +68,11 @@ impl OrderStatus {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
+    /// Where it stands in [`OrderStatus::ALL`].
+    pub fn position(self) -> usize {
+        Self::ALL.into_iter().take_while(|status| *status != self).count()
+    }
+
     /// Whether nothing more happens to the order.
     pub fn is_final(self) -> bool {
         matches!(self, Self::Confirmed | Self::Rejected | Self::Cancelled)

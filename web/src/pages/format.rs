@@ -1,19 +1,6 @@
 //! Values as people read them. Pure; nothing here knows a page.
 
-/// An amount in euro cents: `€ 12.50`, `−€ 3.00`, `€ 1,234.00`.
-pub fn money(cents: i64) -> String {
-    let sign = if cents < 0 { "\u{2212}" } else { "" };
-    let whole = (cents.unsigned_abs() / 100).to_string();
-    // Groups of three digits, counted from the right.
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    format!("{sign}€\u{a0}{grouped}.{:02}", cents.unsigned_abs() % 100)
-}
+pub use shared::domain::money::euros as money;
 
 /// A file's length: `812 bytes`, `48 kB`, `2.4 MB` (powers of 1000, as in file managers).
 pub fn file_size(bytes: u64) -> String {
@@ -106,21 +93,6 @@ fn push(parts: &mut Vec<TextPart>, text: &str, link: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn money_has_two_decimals_and_groups() {
-        let table = [
-            (0, "€\u{a0}0.00"),
-            (5, "€\u{a0}0.05"),
-            (1_250, "€\u{a0}12.50"),
-            (123_456_700, "€\u{a0}1,234,567.00"),
-            (-300, "\u{2212}€\u{a0}3.00"),
-            (i64::MIN, "\u{2212}€\u{a0}92,233,720,368,547,758.08"),
-        ];
-        for (cents, expected) in table {
-            assert_eq!(money(cents), expected);
-        }
-    }
 
     #[test]
     fn file_sizes_are_short() {

@@ -204,9 +204,13 @@ impl OrderPage {
             return Vec::new();
         }
         let mut reached = false;
+        // An order may skip a step: its photos were ready. What did not happen is not shown as done.
+        let happened = |status: OrderStatus| self.timeline.iter().any(|entry| entry.event == status.name());
+        let past = |status: OrderStatus| status.position() < self.status.position();
         let good = OrderStatus::ALL
             .into_iter()
-            .filter(|status| !matches!(status, OrderStatus::Rejected | OrderStatus::Cancelled));
+            .filter(|status| !matches!(status, OrderStatus::Rejected | OrderStatus::Cancelled))
+            .filter(|status| !past(*status) || happened(*status));
         good.map(|status| {
             let here = status == self.status;
             reached |= here;

@@ -157,13 +157,15 @@ pub async fn receive_form(
 async fn take_files(app: &App, form: &mut Multipart, files: &mut Vec<FormFile>) -> Result<(), ApiError> {
     let mut rest = 0;
     while let Some(field) = next(form).await? {
-        let mut field = field.map_err(|_| BROKEN)?;
+        let field = field.map_err(|_| BROKEN)?;
         let name = field.content_disposition().and_then(|disposition| disposition.get_filename());
         let name = name.and_then(file_name::sanitise);
         if field.name() != Some(FIELD) || name.is_none() {
             skip(field, &mut rest).await?;
             continue;
         }
+        // A field must not be asked again after its end.
+        let mut field = field.fuse();
         let mut received = take_file(Sink::new(app), &mut field, |_: MultipartError| BROKEN).await;
         if let Ok(received) = &mut received {
             received.file_name.clone_from(&name);

@@ -13,7 +13,10 @@ use crate::imaging::pool::ImagingError;
 use crate::outcome::{Dependency, JobError, Outcome};
 
 /// A picture that crashes or outlasts its process so often is not tried again.
-const MAX_CRASHES: i32 = 3;
+const MAX_CRASHES: u32 = 3;
+
+/// How such a try is named in the job's error log, where they are counted.
+const CRASH: &str = "decoding";
 
 impl Handle for MakeThumbnails {
     /// Original → sizes in the blob store → photo ready, in this order: a crash repeats the work, and
@@ -49,11 +52,12 @@ impl Handle for MakeThumbnails {
         let pictures = match services.imaging.make_variants(original, MakeThumbnails::TIMEOUT / 2).await {
             Ok(pictures) => pictures,
             Err(ImagingError::Rejected(why)) => return reject(&context, &photo, why.to_string()).await,
-            Err(error) if context.job.attempt >= MAX_CRASHES => {
+            Err(ImagingError::Spawn(error)) => return Err(JobError::failed(error)),
+            Err(error) if crashes(&context) + 1 >= MAX_CRASHES => {
                 tracing::error!(%error, "the picture can't be decoded safely");
                 return reject(&context, &photo, "the picture could not be processed".into()).await;
             }
-            Err(error) => return Err(JobError::failed(error)),
+            Err(error) => return Err(JobError::failed(format!("{CRASH}: {error}"))),
         };
         let made = store(&context, &photo, pictures).await?;
         if mark_ready(&context, &photo, &made).await? {
@@ -62,6 +66,12 @@ impl Handle for MakeThumbnails {
             deleted(&context, photo.id).await
         }
     }
+}
+
+/// How many tries the picture has taken down so far: failures of other kinds are not its fault.
+fn crashes(context: &JobContext) -> u32 {
+    let log = context.job.error_log();
+    log.iter().filter(|entry| entry.message.starts_with(CRASH)).map(|entry| entry.times).sum()
 }
 
 fn done(photo: &Photo) -> Outcome {

@@ -59,7 +59,7 @@ impl Handle for SendEmail {
         let composed = mail::compose(OrderMail {
             job,
             to: recipient.clone(),
-            order_number: order.id.to_string(),
+            order_number: order.id.short(),
             outcome: outcome(self.template, &order),
             lines: shown,
             total_cents: order.total_cents,

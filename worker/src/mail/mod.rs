@@ -6,10 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-
 use askama::Template;
 use chrono::{DateTime, Utc};
+use shared::domain::money::euros;
 use shared::domain::order::RejectReason;
 use shared::domain::photo::ImageType;
 use shared::domain::{EmailAddress, JobId};
@@ -73,15 +72,15 @@ pub enum Outcome {
 struct View<'a> {
     order: &'a OrderMail,
     lines: Vec<LineView<'a>>,
-    total: Money,
+    total: String,
     link_expires: String,
 }
 
 struct LineView<'a> {
     product: &'a str,
     quantity: i32,
-    price: Money,
-    total: Money,
+    price: String,
+    total: String,
     /// The content id of its picture.
     picture: Option<String>,
 }
@@ -118,7 +117,7 @@ pub fn compose(order: OrderMail) -> Result<OutgoingMail, askama::Error> {
     let view = View {
         order: &order,
         lines: order.lines.iter().enumerate().map(|(index, line)| line_view(&order, index, line)).collect(),
-        total: Money(order.total_cents),
+        total: euros(order.total_cents),
         link_expires: order.link_expires_at.format("%-d %B %Y, %H:%M UTC").to_string(),
     };
     let number = &order.order_number;
@@ -155,8 +154,8 @@ fn line_view<'a>(order: &OrderMail, index: usize, line: &'a OrderMailLine) -> Li
     LineView {
         product: &line.product,
         quantity: line.quantity,
-        price: Money(line.price_cents),
-        total: Money(line.price_cents.saturating_mul(i64::from(line.quantity))),
+        price: euros(line.price_cents),
+        total: euros(line.price_cents.saturating_mul(i64::from(line.quantity))),
         picture: line.thumb.as_ref().map(|_| content_id(order, index)),
     }
 }
@@ -176,16 +175,4 @@ fn pictures(order: &OrderMail) -> Vec<InlinePicture> {
 /// Content ids are unique in the world (RFC 2045 §7), as job ids are.
 fn content_id(order: &OrderMail, index: usize) -> String {
     format!("line-{}@{}", index + 1, order.job)
-}
-
-/// An amount in cents, shown as euros: `€12.90`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Money(i64);
-
-impl fmt::Display for Money {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let cents = self.0.unsigned_abs();
-        write!(f, "{sign}€{}.{:02}", cents / 100, cents % 100)
-    }
 }

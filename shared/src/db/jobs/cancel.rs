@@ -1,9 +1,11 @@
 //! Cancel: one statement decides on the row as it is, and touches no other job.
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
-use super::{Job, waits};
+use super::{Job, status, waits};
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
@@ -38,9 +40,12 @@ pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
         tx.after_commit().wake_relay();
         return Ok(CancelOutcome::Requested(Box::new(job)));
     }
-    let state: Option<JobState> =
-        with!(tx.conn(), |c| jobs::table.find(id).select(jobs::state).first(c).await.optional())?;
-    Ok(state.map_or(CancelOutcome::Unknown, CancelOutcome::Over))
+    // Over, or asked before: then nothing more is to be done, and nobody is told again.
+    Ok(match status::find(tx, id).await? {
+        None => CancelOutcome::Unknown,
+        Some(job) if job.state.is_final() => CancelOutcome::Over(job.state),
+        Some(job) => CancelOutcome::Requested(Box::new(job)),
+    })
 }
 
 /// "Never ran" is `started_at IS NULL`: the first claim sets it, nothing clears it.
@@ -65,14 +70,22 @@ async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError
     })?)
 }
 
-/// Marks an unfinished job and makes it due, unless it runs or is queued already. The claim, or the
-/// running handler's next checkpoint, turns it to undo.
+/// Marks an unfinished job and makes it due, unless it runs or is queued already; an undo that is under
+/// way keeps its backoff. The claim, or the running handler's next checkpoint, turns it to undo.
 async fn request(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
-    let asked: Option<Job> = with!(tx.conn(), |c| {
-        let unfinished = jobs::table.filter(jobs::id.eq(id)).filter(jobs::state.ne_all(JobState::FINAL));
-        diesel::update(unfinished)
+    Ok(with!(tx.conn(), |c| {
+        let open = jobs::table
+            .filter(jobs::id.eq(id))
+            .filter(jobs::state.ne_all(JobState::FINAL))
+            .filter(jobs::cancel_requested_at.is_null());
+        let sleeps =
+            || jobs::state.eq_any([JobState::Pending, JobState::Waiting]).and(jobs::undoing.eq(false));
+        diesel::update(open)
             .set((
                 jobs::cancel_requested_at.eq(now().nullable()),
+                jobs::state
+                    .eq(case_when(sleeps(), JobState::Pending.into_sql::<Text>()).otherwise(jobs::state)),
+                jobs::run_at.eq(case_when(sleeps(), now()).otherwise(jobs::run_at)),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
@@ -80,17 +93,5 @@ async fn request(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
             .get_result(c)
             .await
             .optional()
-    })?;
-    let Some(job) = asked else { return Ok(None) };
-    // The row is locked by the statement above. An undo that is under way keeps its backoff.
-    let sleeps = matches!(job.state, JobState::Pending | JobState::Waiting) && !job.undoing;
-    if sleeps {
-        with!(tx.conn(), |c| {
-            diesel::update(jobs::table.filter(jobs::id.eq(id)))
-                .set((jobs::state.eq(JobState::Pending), jobs::run_at.eq(now())))
-                .execute(c)
-                .await
-        })?;
-    }
-    Ok(Some(job))
+    })?)
 }

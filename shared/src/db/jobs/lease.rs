@@ -15,6 +15,9 @@ use crate::db::{Db, DbError, Tx, with};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, Timestamp, WorkerId};
 
+/// No lease lasts longer.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A lease that was renewed.
 #[derive(Debug, Clone, Copy)]
 pub struct Renewed {
@@ -35,24 +38,29 @@ pub async fn renew(
     running: &[Claim],
     lease: Duration,
 ) -> Result<Vec<Renewed>, DbError> {
-    let ids: Vec<JobId> = running.iter().map(|claim| claim.job).collect();
     let mut conn = db.read().await?;
-    let renewed: Vec<(JobId, i64, Option<Timestamp>)> = with!(&mut conn, |c| {
-        let own = jobs::table
-            .filter(jobs::id.eq_any(&ids))
-            .filter(jobs::state.eq(JobState::Running))
-            .filter(jobs::worker.eq(worker));
-        diesel::update(own)
-            .set(jobs::lease_until.eq(now_plus(lease).nullable()))
-            .returning((jobs::id, jobs::fence, jobs::cancel_requested_at))
-            .get_results(c)
-            .await
-    })?;
-    let renewed = renewed.into_iter().map(|(job, fence, cancel)| Renewed {
-        claim: Claim { job, fence },
-        cancel_requested: cancel.is_some(),
-    });
-    Ok(renewed.filter(|renewed| running.contains(&renewed.claim)).collect())
+    let mut renewed = Vec::with_capacity(running.len());
+    // One statement a lease: one for all would hold the first rows while it waits for the others, and
+    // a run that begins to wait for another run of this worker would do the same the other way round.
+    for claim in running {
+        let cancel_requested_at: Option<Option<Timestamp>> = with!(&mut conn, |c| {
+            let own = jobs::table
+                .filter(jobs::id.eq(claim.job))
+                .filter(jobs::state.eq(JobState::Running))
+                .filter(jobs::fence.eq(claim.fence))
+                .filter(jobs::worker.eq(worker));
+            diesel::update(own)
+                .set(jobs::lease_until.eq(now_plus(lease).nullable()))
+                .returning(jobs::cancel_requested_at)
+                .get_result(c)
+                .await
+                .optional()
+        })?;
+        if let Some(cancel_requested_at) = cancel_requested_at {
+            renewed.push(Renewed { claim: *claim, cancel_requested: cancel_requested_at.is_some() });
+        }
+    }
+    Ok(renewed)
 }
 
 /// Ends the leases that lapsed: each job is put back after a backoff, or fails as a killer.
@@ -64,17 +72,23 @@ pub async fn renew(
 /// # Errors
 /// Those of the database.
 pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut tx = db.begin().await?;
-    let lapsed: Vec<Job> = with!(tx.conn(), |c| {
-        let late = jobs::table
+    let mut conn = db.read().await?;
+    let lapsed: Vec<JobId> = with!(&mut conn, |c| {
+        jobs::table
             .filter(sql::<Bool>("state = 'running'"))
             .filter(jobs::lease_until.lt(now().nullable()))
-            .order(jobs::id.desc())
+            .order(jobs::lease_until)
             .limit(limit)
-            .select(Job::as_select());
-        for_update_skip_locked(late).load(c).await
+            .select(jobs::id)
+            .load(c)
+            .await
     })?;
-    end_runs(tx, lapsed).await
+    drop(conn);
+    let mut ended = Vec::with_capacity(lapsed.len());
+    for id in lapsed {
+        ended.extend(end_run(db, id, true).await?);
+    }
+    Ok(ended)
 }
 
 /// Releases every running job at once: the process that ran them is gone for certain. The crash
@@ -85,23 +99,38 @@ pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbE
 /// # Errors
 /// Those of the database.
 pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut tx = db.begin().await?;
-    let orphans: Vec<Job> = with!(tx.conn(), |c| {
-        let all = jobs::table
-            .filter(jobs::state.eq(JobState::Running))
-            .order(jobs::id.desc())
-            .select(Job::as_select());
-        for_update(all).load(c).await
+    let mut conn = db.read().await?;
+    let orphans: Vec<JobId> = with!(&mut conn, |c| {
+        jobs::table.filter(jobs::state.eq(JobState::Running)).select(jobs::id).load(c).await
     })?;
-    end_runs(tx, orphans).await
+    drop(conn);
+    let mut ended = Vec::with_capacity(orphans.len());
+    for id in orphans {
+        ended.extend(end_run(db, id, false).await?);
+    }
+    Ok(ended)
 }
 
-async fn end_runs(mut tx: Tx, runs: Vec<Job>) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut ended = Vec::with_capacity(runs.len());
-    for job in runs {
+/// Ends a run whose worker is gone, unless it is over by now.
+///
+/// A transaction for each, because each may wake waiters: two that woke the waiters of several jobs
+/// could lock each other out.
+async fn end_run(db: &Db, id: JobId, only_lapsed: bool) -> Result<Option<(Job, JobState)>, DbError> {
+    let mut tx = db.begin().await?;
+    let latest = if only_lapsed { now() } else { now_plus(FOR_EVER) };
+    let rows: Vec<Job> = with!(tx.conn(), |c| {
+        let run = jobs::table
+            .filter(jobs::id.eq(id))
+            .filter(jobs::state.eq(JobState::Running))
+            .filter(jobs::lease_until.lt(latest.nullable()))
+            .select(Job::as_select());
+        for_update_skip_locked(run).load(c).await
+    })?;
+    let mut ended = None;
+    if let Some(job) = rows.into_iter().next() {
         let note = Note::Failure("the worker that ran it went away".into());
         let state = settle::write(&mut tx, &job, Ending::Lapsed, note).await?;
-        ended.push((job, state));
+        ended = Some((job, state));
     }
     tx.commit().await?;
     Ok(ended)

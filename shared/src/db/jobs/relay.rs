@@ -12,7 +12,7 @@ use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::Job;
-use crate::db::expressions::{for_update_skip_locked, now, now_plus};
+use crate::db::expressions::{for_update, for_update_skip_locked, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Publication, with};
 use crate::domain::JobId;
@@ -104,6 +104,9 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
 /// # Errors
 /// Those of the database; then the messages are published again in 15 s.
 pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError> {
+    if messages.is_empty() {
+        return Ok(());
+    }
     let mut groups: Vec<((i64, i32), Vec<JobId>)> = Vec::new();
     for message in messages {
         let key = (message.fence, message.published);
@@ -112,10 +115,20 @@ pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError>
             None => groups.push((key, vec![message.envelope.job])),
         }
     }
-    let mut conn = db.read().await?;
+    let all: Vec<JobId> = messages.iter().map(|message| message.envelope.job).collect();
+    let mut tx = db.begin().await?;
+    // In the order in which everybody locks jobs; an UPDATE would lock them in any.
+    let _: Vec<JobId> = with!(tx.conn(), |c| {
+        let queued = jobs::table
+            .filter(jobs::id.eq_any(&all))
+            .filter(jobs::state.eq(JobState::Queued))
+            .order(jobs::id.desc())
+            .select(jobs::id);
+        for_update(queued).load(c).await
+    })?;
     for ((fence, published), ids) in groups {
         let delay = republish_delay(published);
-        with!(&mut conn, |c| {
+        with!(tx.conn(), |c| {
             let rows = jobs::table
                 .filter(jobs::id.eq_any(&ids))
                 .filter(jobs::state.eq(JobState::Queued))
@@ -126,7 +139,7 @@ pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError>
                 .await
         })?;
     }
-    Ok(())
+    tx.commit().await
 }
 
 /// Makes every `queued` row of a queue due for publishing at once: the queue is new and empty.
@@ -134,15 +147,19 @@ pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError>
 /// # Errors
 /// Those of the database.
 pub async fn queue_was_recreated(db: &Db, queue: Queue) -> Result<usize, DbError> {
-    let mut conn = db.read().await?;
-    Ok(with!(&mut conn, |c| {
-        diesel::update(
-            jobs::table.filter(sql::<Bool>("state = 'queued'")).filter(jobs::queue.eq(queue.name())),
-        )
-        .set(jobs::republish_at.eq(now().nullable()))
-        .execute(c)
-        .await
-    })?)
+    // Too many rows to lock them in order: if PostgreSQL sacrifices this, it is done again.
+    db.run(move |db| async move {
+        let mut conn = db.read().await?;
+        Ok(with!(&mut conn, |c| {
+            diesel::update(
+                jobs::table.filter(sql::<Bool>("state = 'queued'")).filter(jobs::queue.eq(queue.name())),
+            )
+            .set(jobs::republish_at.eq(now().nullable()))
+            .execute(c)
+            .await
+        })?)
+    })
+    .await
 }
 
 #[cfg(test)]

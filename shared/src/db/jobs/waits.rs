@@ -24,8 +24,12 @@ pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbE
     Ok(states.into_iter().filter(|state| !state.is_final()).count())
 }
 
-/// Writes down who waits for whom.
+/// Writes down for whom a job waits now. What it waited for before no longer counts: a cancel may have
+/// ended that wait while one of them was unfinished.
 pub(super) async fn record(tx: &mut Tx, waiter: JobId, on: &[JobId]) -> Result<(), DbError> {
+    with!(tx.conn(), |c| {
+        diesel::delete(job_waits::table.filter(job_waits::waiter.eq(waiter))).execute(c).await
+    })?;
     for awaited in on {
         with!(tx.conn(), |c| {
             diesel::insert_into(job_waits::table)

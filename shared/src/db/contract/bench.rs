@@ -1,0 +1,256 @@
+//! A database of its own for each test, and the verbs that the tests are written in.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::db::expressions::for_update;
+use crate::db::jobs::claim::{Claimed, claim};
+use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::jobs::settle::{Note, settle, settle_waiting};
+use crate::db::jobs::{Claim, FencedError, Job, status};
+use crate::db::schema::jobs;
+use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, SignalReceivers, Tx, with};
+use crate::domain::job::{Ending, JobState};
+use crate::domain::{JobId, PhotoId, Timestamp, WorkerId};
+use crate::jobs::MakeThumbnails;
+
+/// Far longer than anything here takes.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The lease that the tests' workers take.
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+
+/// A migrated, empty database and a worker.
+pub(super) struct Bench {
+    pub(super) db: Db,
+    pub(super) signals: SignalReceivers,
+    pub(super) worker: WorkerId,
+    url: DatabaseUrl,
+    place: Place,
+}
+
+enum Place {
+    File(#[expect(dead_code, reason = "held for its drop")] TempDir),
+    Server { admin: Db, name: String },
+}
+
+impl Bench {
+    pub(super) async fn sqlite() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(dir.path().join("test.db"));
+        Self::open(url, Place::File(dir)).await
+    }
+
+    pub(super) async fn postgres() -> Self {
+        let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL: see scripts/test");
+        let mut url = Url::parse(&server).unwrap();
+        let name = format!("contract_{}", uuid::Uuid::now_v7().simple());
+        let (admin, _) = Db::open(&settings(DatabaseUrl::Postgres(server))).unwrap();
+        execute(&admin, &format!("CREATE DATABASE {name}")).await;
+        url.set_path(&name);
+        Self::open(DatabaseUrl::Postgres(url.into()), Place::Server { admin, name }).await
+    }
+
+    async fn open(url: DatabaseUrl, place: Place) -> Self {
+        let (db, signals) = Db::open(&settings(url.clone())).unwrap();
+        db.migrate().await.unwrap();
+        Self { db, signals, worker: WorkerId::new(), url, place }
+    }
+
+    pub(super) async fn drop_database(self) {
+        if let Place::Server { admin, name } = self.place {
+            execute(&admin, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
+    }
+
+    /// The same database as another process sees it.
+    pub(super) fn another_process(&self, change: impl FnOnce(&mut DatabaseSettings)) -> Db {
+        let mut settings = settings(self.url.clone());
+        change(&mut settings);
+        Db::open(&settings).unwrap().0
+    }
+
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.place, Place::Server { .. })
+    }
+
+    pub(super) async fn sql(&self, sql: &str) {
+        execute(&self.db, sql).await;
+    }
+
+    /// A number that PostgreSQL knows.
+    pub(super) async fn number(&self, sql: &str) -> i64 {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            n: i64,
+        }
+        let mut conn = self.db.read().await.unwrap();
+        let query = diesel::sql_query(format!("SELECT CAST(({sql}) AS BIGINT) AS n"));
+        let row: Row = with!(&mut conn, |c| query.get_result(c).await).unwrap();
+        row.n
+    }
+
+    // ---- time ----
+
+    /// Moves every time in the database so far into the past.
+    pub(super) async fn time_passes(&self, seconds: i64) {
+        const TIMES: [(&str, &[&str]); 3] = [
+            ("jobs", &["run_at", "republish_at", "lease_until", "created_at", "updated_at"]),
+            ("idempotency_keys", &["created_at"]),
+            ("mails", &["at"]),
+        ];
+        let offset = if self.is_postgres() {
+            format!("interval '{seconds} seconds'")
+        } else {
+            format!("{seconds}000000")
+        };
+        for (table, columns) in TIMES {
+            let changes: Vec<String> =
+                columns.iter().map(|column| format!("{column} = {column} - {offset}")).collect();
+            self.sql(&format!("UPDATE {table} SET {}", changes.join(", "))).await;
+        }
+    }
+
+    /// In how many seconds the job is due, rounded.
+    pub(super) async fn due_in(&self, id: JobId) -> i64 {
+        seconds_until(self.job(id).await.run_at)
+    }
+
+    /// In how many seconds the job's message is published again, rounded.
+    pub(super) async fn republished_in(&self, id: JobId) -> Option<i64> {
+        let mut conn = self.db.read().await.unwrap();
+        let at: Option<Timestamp> =
+            with!(&mut conn, |c| jobs::table.find(id).select(jobs::republish_at).first(c).await).unwrap();
+        at.map(seconds_until)
+    }
+
+    // ---- a job's life ----
+
+    /// A job that is due.
+    pub(super) async fn enqueue(&self) -> Job {
+        self.enqueue_with(Options::default()).await
+    }
+
+    pub(super) async fn enqueue_with(&self, options: Options) -> Job {
+        let mut tx = self.db.begin().await.unwrap();
+        let job = enqueue(&mut tx, &MakeThumbnails { photo_id: PhotoId::new() }, options).await.unwrap();
+        tx.commit().await.unwrap();
+        job
+    }
+
+    pub(super) async fn try_claim(&self, id: JobId, alone: bool) -> Claimed {
+        claim(&self.db, id, self.worker, LEASE, alone).await.unwrap()
+    }
+
+    pub(super) async fn claim(&self, id: JobId) -> Job {
+        match self.try_claim(id, true).await {
+            Claimed::Yes(job) => *job,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A job that runs.
+    pub(super) async fn running(&self) -> Job {
+        let job = self.enqueue().await;
+        self.claim(job.id).await
+    }
+
+    /// Time passes until the job is due, the relay moves it and the worker takes it.
+    pub(super) async fn run_again(&self, id: JobId) -> Job {
+        self.set(id, "state = 'queued', lease_until = NULL").await;
+        self.claim(id).await
+    }
+
+    pub(super) async fn settle(&self, job: &Job, ending: Ending) -> JobState {
+        settle(&self.db, own(job), ending, Note::None).await.unwrap()
+    }
+
+    pub(super) async fn wait_for(&self, job: &Job, on: &[JobId]) -> JobState {
+        settle_waiting(&self.db, own(job), on).await.unwrap()
+    }
+
+    /// A job that waits for these.
+    pub(super) async fn waiting_for(&self, on: &[JobId]) -> Job {
+        let job = self.running().await;
+        assert_eq!(self.wait_for(&job, on).await, JobState::Waiting);
+        job
+    }
+
+    pub(super) async fn job(&self, id: JobId) -> Job {
+        status::find(&mut self.db.read().await.unwrap(), id).await.unwrap().expect("no such job")
+    }
+
+    pub(super) async fn state(&self, id: JobId) -> JobState {
+        self.job(id).await.state
+    }
+
+    /// Changes a job's row behind everybody's back.
+    pub(super) async fn set(&self, id: JobId, changes: &str) {
+        self.sql(&format!("UPDATE jobs SET {changes} WHERE id = '{id}'")).await;
+    }
+
+    // ---- steps of a race ----
+
+    /// Locks rows that others will want. Whoever came first gets them first when it is committed.
+    pub(super) async fn hold(&self, ids: &[JobId]) -> Tx {
+        let mut tx = self.db.begin().await.unwrap();
+        let rows = jobs::table.filter(jobs::id.eq_any(ids)).select(jobs::id);
+        let held: Vec<JobId> = with!(tx.conn(), |c| for_update(rows).load(c).await).unwrap();
+        assert_eq!(held.len(), ids.len());
+        tx
+    }
+
+    pub(super) fn settle_later(&self, job: &Job, ending: Ending) -> JoinHandle<Settled> {
+        let (db, claim) = (self.db.clone(), own(job));
+        tokio::spawn(async move { settle(&db, claim, ending, Note::None).await })
+    }
+
+    pub(super) fn wait_later(&self, job: &Job, on: &[JobId]) -> JoinHandle<Settled> {
+        let (db, claim, on) = (self.db.clone(), own(job), on.to_vec());
+        tokio::spawn(async move { settle_waiting(&db, claim, &on).await })
+    }
+
+    /// Until so many connections wait for a lock.
+    pub(super) async fn until_blocked(&self, count: i64) {
+        let sql = "SELECT count(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let blocked = async { while self.number(sql).await != count {} };
+        tokio::time::timeout(PATIENCE, blocked).await.expect("nobody waits for a lock");
+    }
+}
+
+/// What a settled run answers.
+pub(super) type Settled = Result<JobState, FencedError>;
+
+/// The result of a step of a race.
+pub(super) async fn done<T>(task: JoinHandle<T>) -> T {
+    tokio::time::timeout(PATIENCE, task).await.expect("it waits for ever").unwrap()
+}
+
+pub(super) fn own(job: &Job) -> Claim {
+    Claim { job: job.id, fence: job.fence }
+}
+
+fn settings(url: DatabaseUrl) -> DatabaseSettings {
+    DatabaseSettings { url, max_connections: 8, idle_transaction_timeout: Duration::from_secs(10) }
+}
+
+async fn execute(db: &Db, sql: &str) {
+    match db.read().await.unwrap() {
+        Conn::Postgres(mut pg) => pg.batch_execute(sql).await.unwrap(),
+        Conn::Sqlite(mut sqlite) => sqlite.batch_execute(sql).await.unwrap(),
+    }
+}
+
+fn seconds_until(at: Timestamp) -> i64 {
+    let millis = (at.0 - Utc::now()).num_milliseconds();
+    (millis as f64 / 1000.0).round() as i64
+}

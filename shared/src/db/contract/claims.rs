@@ -1,0 +1,121 @@
+//! Who runs a job.
+
+use std::time::Duration;
+
+use super::bench::{Bench, own};
+use super::promises;
+use crate::db::jobs::cancel::cancel;
+use crate::db::jobs::claim::{Claimed, put_back_unknown};
+use crate::db::jobs::relay::{confirmed, take_due};
+use crate::db::jobs::settle::{Progress, checkpoint};
+use crate::domain::job::{Ending, JobState};
+
+promises!(both:
+    only_a_queued_job_can_be_claimed,
+    a_claim_raises_the_fence_and_counts_the_attempt,
+    a_second_message_for_a_job_finds_nothing_to_do,
+    a_job_that_took_its_worker_down_is_claimed_only_alone,
+    a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothing,
+    only_a_queued_job_is_put_back_as_unknown,
+    the_claim_of_a_job_that_was_asked_to_cancel_turns_it_to_undo_with_its_attempts_anew,
+    a_claim_does_not_renew_the_attempts_of_an_undo_that_is_under_way,
+);
+
+async fn only_a_queued_job_can_be_claimed(bench: &mut Bench) {
+    let none = "lease_until = NULL, failure = NULL";
+    for (state, rest) in [
+        ("pending", none),
+        ("waiting", none),
+        ("succeeded", none),
+        ("cancelled", none),
+        ("failed", "lease_until = NULL, failure = 'discarded'"),
+        ("running", "lease_until = run_at, failure = NULL"),
+    ] {
+        let job = bench.enqueue().await;
+        bench.set(job.id, &format!("state = '{state}', {rest}")).await;
+        for alone in [false, true] {
+            let claimed = bench.try_claim(job.id, alone).await;
+            assert!(matches!(claimed, Claimed::No), "{state}: {claimed:?}");
+        }
+        assert_eq!((bench.job(job.id).await.fence, bench.job(job.id).await.version), (0, 1), "{state}");
+    }
+}
+
+async fn a_claim_raises_the_fence_and_counts_the_attempt(bench: &mut Bench) {
+    let first = bench.running().await;
+    assert_eq!((first.state, first.fence, first.attempt, first.version), (JobState::Running, 1, 1, 2));
+    assert_eq!(bench.signals.changes.try_recv().unwrap().version, 2);
+    assert_eq!(bench.republished_in(first.id).await, None);
+    bench.settle(&first, Ending::Retry(None)).await;
+    bench.time_passes(60).await;
+    take_due(&bench.db, 1).await.unwrap();
+    let second = bench.claim(first.id).await;
+    assert_eq!((second.fence, second.attempt), (2, 2));
+    assert_eq!(second.started_at, first.started_at);
+}
+
+async fn a_second_message_for_a_job_finds_nothing_to_do(bench: &mut Bench) {
+    let job = bench.running().await;
+    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::No));
+    bench.settle(&job, Ending::Succeeded).await;
+    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::No));
+    let unknown = crate::domain::JobId::new();
+    assert!(matches!(bench.try_claim(unknown, false).await, Claimed::No));
+}
+
+async fn a_job_that_took_its_worker_down_is_claimed_only_alone(bench: &mut Bench) {
+    let job = bench.enqueue().await;
+    bench.set(job.id, "kills = 1").await;
+    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::OnlyAlone));
+    assert_eq!(bench.job(job.id).await.fence, 0);
+    assert!(matches!(bench.try_claim(job.id, true).await, Claimed::Yes(_)));
+}
+
+async fn a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothing(bench: &mut Bench) {
+    let job = bench.enqueue().await;
+    let message = bench.signals.publications.try_recv().unwrap();
+    put_back_unknown(&bench.db, job.id, Duration::from_secs(30)).await.unwrap();
+    let back = bench.job(job.id).await;
+    assert_eq!((back.state, back.fence, back.attempt), (JobState::Pending, 1, 0));
+    assert_eq!(back.started_at, None);
+    assert_eq!(bench.due_in(job.id).await, 30);
+    bench.time_passes(31).await;
+    assert_eq!(take_due(&bench.db, 10).await.unwrap().len(), 1);
+    confirmed(&bench.db, &[message]).await.unwrap();
+    assert_eq!(bench.republished_in(job.id).await, Some(15));
+}
+
+async fn only_a_queued_job_is_put_back_as_unknown(bench: &mut Bench) {
+    let job = bench.running().await;
+    put_back_unknown(&bench.db, job.id, Duration::from_secs(30)).await.unwrap();
+    let same = bench.job(job.id).await;
+    assert_eq!((same.state, same.fence), (JobState::Running, job.fence));
+}
+
+async fn the_claim_of_a_job_that_was_asked_to_cancel_turns_it_to_undo_with_its_attempts_anew(
+    bench: &mut Bench,
+) {
+    let job = bench.running().await;
+    bench.set(job.id, "attempt = 7").await;
+    bench.settle(&job, Ending::Retry(None)).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    cancel(&mut tx, job.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(take_due(&bench.db, 10).await.unwrap().len(), 1);
+    let claimed = bench.claim(job.id).await;
+    assert_eq!((claimed.undoing, claimed.attempt), (true, 1));
+}
+
+async fn a_claim_does_not_renew_the_attempts_of_an_undo_that_is_under_way(bench: &mut Bench) {
+    let job = bench.running().await;
+    let mut tx = bench.db.begin().await.unwrap();
+    checkpoint(&mut tx, own(&job), &serde_json::json!({}), true, &Progress::default()).await.unwrap();
+    tx.commit().await.unwrap();
+    bench.settle(&job, Ending::Retry(None)).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    cancel(&mut tx, job.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(bench.due_in(job.id).await >= 1, "an undo keeps its backoff");
+    let again = bench.run_again(job.id).await;
+    assert_eq!((again.undoing, again.attempt), (true, 2));
+}

@@ -1,0 +1,111 @@
+//! Transactions that lock several rows: however they interleave, none waits for ever, and none has to
+//! be sacrificed by PostgreSQL (which would take it a second to find out).
+
+use super::bench::{Bench, LEASE, done, own};
+use super::promises;
+use crate::db::jobs::lease::{end_lapsed, renew};
+use crate::db::jobs::relay::confirmed;
+use crate::db::signals::Publication;
+use crate::domain::job::{Ending, JobState};
+
+promises!(postgres:
+    a_finish_and_a_wait_in_a_diamond_whichever_is_first,
+    lapses_that_wake_in_another_order_than_a_finish,
+    a_renewal_of_a_run_and_of_what_it_begins_to_wait_for,
+    a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for,
+);
+
+/// J0 waits for J1 and J2, which both wait for J3.
+async fn a_finish_and_a_wait_in_a_diamond_whichever_is_first(bench: &mut Bench) {
+    for finish_first in [true, false] {
+        let top = bench.running().await;
+        let left = bench.running().await;
+        let right = bench.running().await;
+        let bottom = bench.running().await;
+        assert_eq!(bench.wait_for(&left, &[bottom.id]).await, JobState::Waiting);
+        assert_eq!(bench.wait_for(&right, &[bottom.id]).await, JobState::Waiting);
+        let held = bench.hold(&[left.id]).await;
+        let (finished, waits);
+        if finish_first {
+            finished = bench.settle_later(&bottom, Ending::Succeeded);
+            bench.until_blocked(1).await;
+            waits = bench.wait_later(&top, &[left.id, right.id]);
+        } else {
+            waits = bench.wait_later(&top, &[left.id, right.id]);
+            bench.until_blocked(1).await;
+            finished = bench.settle_later(&bottom, Ending::Succeeded);
+        }
+        bench.until_blocked(2).await;
+        held.commit().await.unwrap();
+        assert_eq!(done(finished).await.unwrap(), JobState::Succeeded);
+        assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
+        assert_eq!(bench.state(left.id).await, JobState::Pending);
+        assert_eq!(bench.state(right.id).await, JobState::Pending);
+    }
+}
+
+async fn lapses_that_wake_in_another_order_than_a_finish(bench: &mut Bench) {
+    let finishing = bench.running().await;
+    let second = bench.running().await;
+    let first = bench.running().await;
+    for killer in [&first, &second] {
+        bench.set(killer.id, "kills = 4").await;
+    }
+    let older = bench.waiting_for(&[finishing.id, first.id]).await;
+    let newer = bench.waiting_for(&[finishing.id, second.id]).await;
+    bench.set(first.id, "lease_until = created_at").await;
+    bench.set(second.id, "lease_until = created_at").await;
+
+    let hold_older = bench.hold(&[older.id]).await;
+    let hold_newer = bench.hold(&[newer.id]).await;
+    let db = bench.db.clone();
+    let lapsed = tokio::spawn(async move { end_lapsed(&db, 10).await });
+    bench.until_blocked(1).await;
+    let finished = bench.settle_later(&finishing, Ending::Succeeded);
+    bench.until_blocked(2).await;
+    hold_older.commit().await.unwrap();
+    hold_newer.commit().await.unwrap();
+    assert_eq!(done(lapsed).await.unwrap().len(), 2);
+    assert_eq!(done(finished).await.unwrap(), JobState::Succeeded);
+    assert_eq!(bench.state(older.id).await, JobState::Pending);
+    assert_eq!(bench.state(newer.id).await, JobState::Pending);
+}
+
+async fn a_renewal_of_a_run_and_of_what_it_begins_to_wait_for(bench: &mut Bench) {
+    for waiter_first in [true, false] {
+        let one = bench.running().await;
+        let two = bench.running().await;
+        let (waiter, awaited) = if waiter_first { (&one, &two) } else { (&two, &one) };
+        let hold_waiter = bench.hold(&[waiter.id]).await;
+        let (db, worker, claims) = (bench.db.clone(), bench.worker, [own(waiter), own(awaited)]);
+        let renewed = tokio::spawn(async move { renew(&db, worker, &claims, LEASE).await });
+        bench.until_blocked(1).await;
+        let waits = bench.wait_later(waiter, &[awaited.id]);
+        bench.until_blocked(2).await;
+        hold_waiter.commit().await.unwrap();
+        assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
+        assert!(done(renewed).await.is_ok());
+    }
+}
+
+async fn a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for(bench: &mut Bench) {
+    let one = bench.enqueue().await;
+    let two = bench.enqueue().await;
+    let waiter = bench.running().await;
+    let mut messages: Vec<Publication> = Vec::new();
+    while let Ok(message) = bench.signals.publications.try_recv() {
+        messages.push(message);
+    }
+    // Whoever takes the older row first stands in the way of whoever takes the newer one first.
+    let hold_newer = bench.hold(&[two.id]).await;
+    let waits = bench.wait_later(&waiter, &[one.id, two.id]);
+    bench.until_blocked(1).await;
+    let db = bench.db.clone();
+    let confirm = tokio::spawn(async move { confirmed(&db, &messages).await });
+    bench.until_blocked(2).await;
+    hold_newer.commit().await.unwrap();
+    assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
+    assert!(done(confirm).await.is_ok());
+    assert_eq!(bench.republished_in(one.id).await, Some(300));
+    assert_eq!(bench.republished_in(two.id).await, Some(300));
+}

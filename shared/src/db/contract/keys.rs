@@ -1,0 +1,144 @@
+//! Idempotency keys: the same request twice is one answer.
+
+use super::bench::{Bench, done};
+use super::promises;
+use crate::db::customers;
+use crate::db::idempotency::{Key, KeyedRequest, claim, store};
+use crate::domain::CustomerId;
+
+promises!(both:
+    the_same_request_gets_the_same_answer,
+    another_request_under_the_same_key_is_a_misuse,
+    a_key_whose_request_was_refused_is_free_again,
+    an_answer_is_kept_for_a_day,
+    customers_do_not_share_keys,
+);
+
+async fn request(bench: &Bench) -> KeyedRequest {
+    let token_hash = CustomerId::new().to_string();
+    let customer = customers::create(&mut bench.db.read().await.unwrap(), &token_hash).await.unwrap();
+    KeyedRequest { customer, key: "k".into(), hash: "h".into() }
+}
+
+async fn answer(bench: &Bench, request: &KeyedRequest) {
+    let mut tx = bench.db.begin().await.unwrap();
+    assert!(matches!(claim(&mut tx, request).await.unwrap(), Key::New));
+    store(&mut tx, request, "/api/jobs/1", "{}").await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn ask(bench: &Bench, request: &KeyedRequest) -> Key {
+    let mut tx = bench.db.begin().await.unwrap();
+    claim(&mut tx, request).await.unwrap()
+}
+
+async fn the_same_request_gets_the_same_answer(bench: &mut Bench) {
+    let request = request(bench).await;
+    answer(bench, &request).await;
+    for _ in 0..2 {
+        match ask(bench, &request).await {
+            Key::Answered(stored) => {
+                assert_eq!((stored.location.as_str(), stored.body.as_str()), ("/api/jobs/1", "{}"));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn another_request_under_the_same_key_is_a_misuse(bench: &mut Bench) {
+    let request = request(bench).await;
+    answer(bench, &request).await;
+    let other = KeyedRequest { hash: "other".into(), ..request };
+    assert!(matches!(ask(bench, &other).await, Key::Misused));
+}
+
+async fn a_key_whose_request_was_refused_is_free_again(bench: &mut Bench) {
+    let request = request(bench).await;
+    for _ in 0..2 {
+        assert!(matches!(ask(bench, &request).await, Key::New));
+    }
+}
+
+async fn an_answer_is_kept_for_a_day(bench: &mut Bench) {
+    let request = request(bench).await;
+    answer(bench, &request).await;
+    bench.time_passes(24 * 3600 - 5).await;
+    assert!(matches!(ask(bench, &request).await, Key::Answered(_)));
+    bench.time_passes(10).await;
+    assert!(matches!(ask(bench, &request).await, Key::New));
+}
+
+async fn customers_do_not_share_keys(bench: &mut Bench) {
+    let one = request(bench).await;
+    answer(bench, &one).await;
+    assert!(matches!(ask(bench, &request(bench).await).await, Key::New));
+}
+
+/// Two requests with one key, at once: only PostgreSQL lets the second begin before the first ended.
+mod races {
+    use super::*;
+
+    promises!(postgres:
+        a_competitor_gets_the_answer_that_it_waited_for,
+        a_competitor_gets_the_key_when_the_first_is_refused,
+        a_competitor_waits_two_seconds_and_no_more,
+        a_competitor_for_an_expired_key_waits_no_longer,
+        a_transaction_that_found_the_key_busy_is_as_it_was_before,
+    );
+
+    fn ask_later(bench: &Bench, request: &KeyedRequest) -> tokio::task::JoinHandle<Key> {
+        let (db, request) = (bench.db.clone(), request.clone());
+        tokio::spawn(async move { claim(&mut db.begin().await.unwrap(), &request).await.unwrap() })
+    }
+
+    async fn a_competitor_gets_the_answer_that_it_waited_for(bench: &mut Bench) {
+        let request = request(bench).await;
+        let mut first = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
+        let second = ask_later(bench, &request);
+        bench.until_blocked(1).await;
+        store(&mut first, &request, "/there", "{}").await.unwrap();
+        first.commit().await.unwrap();
+        assert!(matches!(done(second).await, Key::Answered(stored) if stored.location == "/there"));
+    }
+
+    async fn a_competitor_gets_the_key_when_the_first_is_refused(bench: &mut Bench) {
+        let request = request(bench).await;
+        let mut first = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
+        let second = ask_later(bench, &request);
+        bench.until_blocked(1).await;
+        drop(first);
+        assert!(matches!(done(second).await, Key::New));
+    }
+
+    async fn a_competitor_waits_two_seconds_and_no_more(bench: &mut Bench) {
+        let request = request(bench).await;
+        let mut first = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
+        assert!(matches!(done(ask_later(bench, &request)).await, Key::Busy));
+    }
+
+    async fn a_competitor_for_an_expired_key_waits_no_longer(bench: &mut Bench) {
+        let request = request(bench).await;
+        answer(bench, &request).await;
+        bench.time_passes(25 * 3600).await;
+        let mut first = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
+        assert!(matches!(done(ask_later(bench, &request)).await, Key::Busy));
+    }
+
+    async fn a_transaction_that_found_the_key_busy_is_as_it_was_before(bench: &mut Bench) {
+        let request = request(bench).await;
+        let mut first = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
+        let mut second = bench.db.begin().await.unwrap();
+        assert!(matches!(claim(&mut second, &request).await.unwrap(), Key::Busy));
+        let elsewhere = KeyedRequest { key: "another".into(), ..request };
+        assert!(matches!(claim(&mut second, &elsewhere).await.unwrap(), Key::New));
+        store(&mut second, &elsewhere, "/kept", "{}").await.unwrap();
+        second.commit().await.unwrap();
+        first.commit().await.unwrap();
+        assert!(matches!(ask(bench, &elsewhere).await, Key::Answered(_)));
+    }
+}

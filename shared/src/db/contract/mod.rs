@@ -1,0 +1,61 @@
+//! What the database layer promises, as tests: the same against SQLite and PostgreSQL, and for
+//! PostgreSQL alone what only several connections can show.
+//!
+//! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
+//! - [`shop`], [`keys`], [`reading`]: the business rows.
+//! - [`races`], [`fan_in_races`], [`shop_races`]: two transactions, stepped by hand into each order.
+//! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
+//! - [`collisions`], [`faults`]: what is sacrificed, frozen, dropped or cut.
+//!
+//! Nothing sleeps: time passes by moving the rows' times into the past, and a race is stepped by
+//! holding a row until PostgreSQL says that everybody waits for it.
+
+mod bench;
+mod cancelling;
+mod claims;
+mod collisions;
+mod deadlocks;
+mod fan_in_races;
+mod faults;
+mod keys;
+mod leases;
+mod life;
+mod races;
+mod reading;
+mod runs;
+mod shop;
+mod shop_races;
+mod waiting;
+
+/// Makes a test of each promise: `promises!(both: …)` one a database, `promises!(postgres: …)` one.
+macro_rules! promises {
+    (both: $($promise:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $promise() {
+                    let mut bench = $crate::db::contract::bench::Bench::sqlite().await;
+                    super::$promise(&mut bench).await;
+                }
+            )+
+        }
+        promises!(postgres: $($promise),+);
+    };
+    (postgres: $($promise:ident),+ $(,)?) => {
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                #[ignore = "needs servers: scripts/test"]
+                async fn $promise() {
+                    use futures_util::FutureExt;
+                    let mut bench = $crate::db::contract::bench::Bench::postgres().await;
+                    let promise = std::panic::AssertUnwindSafe(super::$promise(&mut bench));
+                    let outcome = promise.catch_unwind().await;
+                    bench.drop_database().await;
+                    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                }
+            )+
+        }
+    };
+}
+use promises;

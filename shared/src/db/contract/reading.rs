@@ -1,0 +1,143 @@
+//! What the pages and the API read, and the smaller writes: every statement runs on both databases.
+
+use super::bench::Bench;
+use super::promises;
+use super::shop::{CANVAS, order_of, photo_of, place};
+use crate::db::jobs::status::{find_many, unfinished_by_queue};
+use crate::db::photos::PhotoVariant;
+use crate::db::{customers, dead_messages, orders, photos};
+use crate::domain::job::{Ending, JobState};
+use crate::domain::order::{OrderStatus, RejectReason};
+use crate::domain::photo::{ImageType, PhotoStatus, Variant};
+use crate::domain::{OrderId, PhotoId};
+
+promises!(both:
+    a_customer_is_known_by_the_hash_of_their_token,
+    pages_are_the_customers_own_the_newest_first_and_meet_without_a_gap,
+    an_order_goes_only_where_its_table_allows_and_its_timeline_says_so_once,
+    lines_come_in_the_customers_order_with_the_price_of_then,
+    a_photo_made_ready_twice_has_its_sizes_once,
+    only_a_photo_in_work_can_be_rejected,
+    a_message_that_is_no_job_is_kept,
+    unfinished_jobs_are_counted_by_queue_and_state,
+);
+
+async fn a_customer_is_known_by_the_hash_of_their_token(bench: &mut Bench) {
+    let mut conn = bench.db.read().await.unwrap();
+    let ada = customers::create(&mut conn, "hash of ada").await.unwrap();
+    assert_eq!(customers::by_token_hash(&mut conn, "hash of ada").await.unwrap(), Some(ada));
+    assert_eq!(customers::by_token_hash(&mut conn, "hash of bob").await.unwrap(), None);
+    let again = customers::create(&mut conn, "hash of ada").await.unwrap_err();
+    assert!(matches!(again, crate::db::DbError::Duplicate(_)), "{again:?}");
+}
+
+async fn pages_are_the_customers_own_the_newest_first_and_meet_without_a_gap(bench: &mut Bench) {
+    let (customer, photo, order) = order_of(bench, &[CANVAS]).await;
+    order_of(bench, &[CANVAS]).await;
+    let mut photos_newest_first = vec![photo];
+    let mut orders_newest_first = vec![order];
+    for _ in 0..4 {
+        photos_newest_first.insert(0, photo_of(bench, customer).await);
+        let mut tx = bench.db.begin().await.unwrap();
+        orders_newest_first.insert(0, place(&mut tx, customer, photo, &[CANVAS]).await);
+        tx.commit().await.unwrap();
+    }
+    let mut conn = bench.db.read().await.unwrap();
+    let (mut photos_seen, mut orders_seen): (Vec<PhotoId>, Vec<OrderId>) = Default::default();
+    for _ in 0..3 {
+        let page = photos::page(&mut conn, customer, photos_seen.last().copied(), 2).await.unwrap();
+        photos_seen.extend(page.iter().map(|photo| photo.id));
+        let page = orders::page(&mut conn, customer, orders_seen.last().copied(), 2).await.unwrap();
+        orders_seen.extend(page.iter().map(|order| order.id));
+    }
+    assert_eq!((photos_seen, orders_seen), (photos_newest_first, orders_newest_first));
+}
+
+async fn an_order_goes_only_where_its_table_allows_and_its_timeline_says_so_once(bench: &mut Bench) {
+    let (.., order) = order_of(bench, &[CANVAS]).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    for (status, reason) in [
+        (OrderStatus::Reserved, None),
+        (OrderStatus::Reserved, None),
+        (OrderStatus::Confirmed, None),
+        (OrderStatus::Rejected, Some(RejectReason::Declined)),
+        (OrderStatus::Cancelled, None),
+    ] {
+        orders::set_status(&mut tx, order, status, reason).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let mut conn = bench.db.read().await.unwrap();
+    let row = orders::find(&mut conn, order).await.unwrap().unwrap();
+    assert_eq!((row.status, row.reason), (OrderStatus::Rejected, Some(RejectReason::Declined)));
+    let timeline = orders::timeline(&mut conn, &[order]).await.unwrap();
+    let events: Vec<&str> = timeline.iter().map(|(_, event)| event.event.as_str()).collect();
+    assert_eq!(events, ["received", "reserved", "rejected"]);
+    assert_eq!(timeline[2].1.detail.as_deref(), Some(RejectReason::Declined.sentence()));
+}
+
+async fn lines_come_in_the_customers_order_with_the_price_of_then(bench: &mut Bench) {
+    let (.., order) = order_of(bench, &[CANVAS, "print-10x15"]).await;
+    let mut conn = bench.db.read().await.unwrap();
+    let lines = orders::lines(&mut conn, &[order]).await.unwrap();
+    let seen: Vec<(&str, i64)> =
+        lines.iter().map(|(_, line)| (line.product_id.as_str(), line.price_cents)).collect();
+    assert_eq!(seen, [(CANVAS, 100), ("print-10x15", 100)]);
+    assert_eq!(orders::find(&mut conn, order).await.unwrap().unwrap().total_cents, 200);
+}
+
+async fn a_photo_made_ready_twice_has_its_sizes_once(bench: &mut Bench) {
+    let (_, photo, _) = order_of(bench, &[CANVAS]).await;
+    let sizes: Vec<PhotoVariant> = [(Variant::Large, 1200), (Variant::Thumb, 160)]
+        .map(|(name, width)| PhotoVariant {
+            photo_id: photo,
+            name,
+            width,
+            height: 100,
+            content_type: ImageType::Jpeg,
+            bytes: 1,
+        })
+        .into();
+    for _ in 0..2 {
+        let mut tx = bench.db.begin().await.unwrap();
+        photos::set_ready(&mut tx, photo, (4000, 3000), &sizes).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let mut conn = bench.db.read().await.unwrap();
+    let row = photos::find(&mut conn, photo).await.unwrap().unwrap();
+    assert_eq!((row.status, row.width, row.height), (PhotoStatus::Ready, Some(4000), Some(3000)));
+    let made = photos::variants(&mut conn, &[photo]).await.unwrap();
+    assert_eq!(made.iter().map(|size| size.name).collect::<Vec<_>>(), [Variant::Thumb, Variant::Large]);
+}
+
+async fn only_a_photo_in_work_can_be_rejected(bench: &mut Bench) {
+    let (customer, ready, _) = order_of(bench, &[CANVAS]).await;
+    let in_work = photo_of(bench, customer).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    photos::set_ready(&mut tx, ready, (1, 1), &[]).await.unwrap();
+    for photo in [ready, in_work] {
+        photos::set_rejected(&mut tx, photo, "no picture").await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let found = photos::find_many(&mut bench.db.read().await.unwrap(), &[ready, in_work]).await.unwrap();
+    let status = |id| found.iter().find(|photo| photo.id == id).map(|photo| photo.status);
+    assert_eq!(status(ready), Some(PhotoStatus::Ready));
+    assert_eq!(status(in_work), Some(PhotoStatus::Rejected));
+}
+
+async fn a_message_that_is_no_job_is_kept(bench: &mut Bench) {
+    let mut conn = bench.db.read().await.unwrap();
+    dead_messages::keep(&mut conn, "images", b"\xff\x00not json", "expected a value").await.unwrap();
+    assert_eq!(dead_messages::count(&mut conn).await.unwrap(), 1);
+}
+
+async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
+    let queued = bench.enqueue().await;
+    bench.enqueue().await;
+    let over = bench.running().await;
+    bench.settle(&over, Ending::Succeeded).await;
+    let mut conn = bench.db.read().await.unwrap();
+    let counts = unfinished_by_queue(&mut conn).await.unwrap();
+    assert_eq!(counts, [("images".to_owned(), JobState::Queued, 2)]);
+    let found = find_many(&mut conn, &[queued.id, over.id, crate::domain::JobId::new()]).await.unwrap();
+    assert_eq!(found.len(), 2);
+}

@@ -1,0 +1,220 @@
+//! What the business rows rely on: stock, the payment ledger, photos, mails.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::promises;
+use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::mails::Place;
+use crate::db::orders::{NewLine, NewOrder};
+use crate::db::photos::{Deletion, NewPhoto};
+use crate::db::stock::Reserved;
+use crate::db::{customers, mails, orders, payments, photos, products, stock};
+use crate::domain::order::OrderStatus;
+use crate::domain::photo::ImageType;
+use crate::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
+use crate::jobs::{FulfilOrder, MakeThumbnails};
+
+promises!(both:
+    stock_is_taken_once_and_given_back_once,
+    stock_never_falls_below_zero,
+    a_short_order_takes_nothing_of_its_other_products,
+    an_order_is_charged_once,
+    a_void_refuses_a_charge_that_comes_later,
+    a_refund_takes_back_a_charge_and_only_a_charge,
+    a_photo_of_an_unfinished_order_is_not_deleted,
+    mails_of_the_last_hour_are_counted_once_each,
+);
+
+/// The limited one: there are three.
+pub(super) const CANVAS: &str = "canvas-60x80";
+
+pub(super) fn pieces(wanted: &[(&str, i32)]) -> BTreeMap<String, i32> {
+    wanted.iter().map(|(product, n)| ((*product).to_owned(), *n)).collect()
+}
+
+pub(super) async fn in_stock(bench: &Bench, product: &str) -> i32 {
+    let all = products::all(&mut bench.db.read().await.unwrap()).await.unwrap();
+    all.iter().find(|row| row.id == product).unwrap().stock
+}
+
+/// An order of one photo, as these products.
+pub(super) async fn order_of(bench: &Bench, wanted: &[&str]) -> (CustomerId, PhotoId, OrderId) {
+    let hash = uuid::Uuid::now_v7().to_string();
+    let customer = customers::create(&mut bench.db.read().await.unwrap(), &hash).await.unwrap();
+    let photo = photo_of(bench, customer).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    let order = place(&mut tx, customer, photo, wanted).await;
+    tx.commit().await.unwrap();
+    (customer, photo, order)
+}
+
+pub(super) async fn photo_of(bench: &Bench, customer: CustomerId) -> PhotoId {
+    let (id, job_id) = (PhotoId::new(), JobId::new());
+    let mut tx = bench.db.begin().await.unwrap();
+    let options = Options { id: Some(job_id), ..Options::default() };
+    enqueue(&mut tx, &MakeThumbnails { photo_id: id }, options).await.unwrap();
+    let photo = NewPhoto {
+        id,
+        customer_id: customer,
+        job_id,
+        file_name: None,
+        content_type: ImageType::Png,
+        bytes: 1,
+        width: None,
+        height: None,
+    };
+    photos::insert(&mut tx, &photo).await.unwrap();
+    tx.commit().await.unwrap();
+    id
+}
+
+pub(super) async fn place(
+    tx: &mut crate::db::Tx,
+    customer: CustomerId,
+    photo: PhotoId,
+    wanted: &[&str],
+) -> OrderId {
+    let (id, job_id) = (OrderId::new(), JobId::new());
+    let options = Options { id: Some(job_id), ..Options::default() };
+    enqueue(tx, &FulfilOrder { order_id: id }, options).await.unwrap();
+    let line = |product: &&str| NewLine {
+        photo_id: photo,
+        product_id: (*product).to_owned(),
+        quantity: 1,
+        price_cents: 100,
+    };
+    let order = NewOrder {
+        id,
+        customer_id: customer,
+        job_id,
+        email: "ada@example.org".parse().unwrap(),
+        payment_token: "tok_ok".into(),
+        lines: wanted.iter().map(line).collect(),
+    };
+    orders::insert(tx, &order).await.unwrap();
+    id
+}
+
+async fn reserve(bench: &Bench, order: OrderId, wanted: &[(&str, i32)]) -> Reserved {
+    let mut tx = bench.db.begin().await.unwrap();
+    let reserved = stock::reserve(&mut tx, order, &pieces(wanted)).await.unwrap();
+    tx.commit().await.unwrap();
+    reserved
+}
+
+async fn release(bench: &Bench, order: OrderId) {
+    let mut tx = bench.db.begin().await.unwrap();
+    stock::release(&mut tx, order).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+async fn stock_is_taken_once_and_given_back_once(bench: &mut Bench) {
+    let (.., order) = order_of(bench, &[CANVAS]).await;
+    release(bench, order).await;
+    assert_eq!(in_stock(bench, CANVAS).await, 3);
+    for _ in 0..2 {
+        assert_eq!(reserve(bench, order, &[(CANVAS, 2)]).await, Reserved::Yes);
+        assert_eq!(in_stock(bench, CANVAS).await, 1);
+    }
+    for _ in 0..2 {
+        release(bench, order).await;
+        assert_eq!(in_stock(bench, CANVAS).await, 3);
+    }
+}
+
+async fn stock_never_falls_below_zero(bench: &mut Bench) {
+    let (.., first) = order_of(bench, &[CANVAS]).await;
+    let (.., second) = order_of(bench, &[CANVAS]).await;
+    assert_eq!(reserve(bench, first, &[(CANVAS, 3)]).await, Reserved::Yes);
+    assert_eq!(reserve(bench, second, &[(CANVAS, 1)]).await, Reserved::Short);
+    assert_eq!(in_stock(bench, CANVAS).await, 0);
+    release(bench, first).await;
+    assert_eq!(reserve(bench, second, &[(CANVAS, 1)]).await, Reserved::Yes);
+}
+
+async fn a_short_order_takes_nothing_of_its_other_products(bench: &mut Bench) {
+    let (.., order) = order_of(bench, &[CANVAS, "print-10x15"]).await;
+    let before = in_stock(bench, "print-10x15").await;
+    assert_eq!(reserve(bench, order, &[("print-10x15", 1), (CANVAS, 4)]).await, Reserved::Short);
+    assert_eq!(reserve(bench, order, &[("print-10x15", 1), ("no such", 1)]).await, Reserved::Short);
+    assert_eq!(in_stock(bench, "print-10x15").await, before);
+}
+
+async fn an_order_is_charged_once(bench: &mut Bench) {
+    let order = OrderId::new();
+    assert_eq!(payments::ask(&bench.db, order, 500).await.unwrap().asked, 1);
+    assert_eq!(payments::answer(&bench.db, order, "charged").await.unwrap(), "charged");
+    let again = payments::ask(&bench.db, order, 500).await.unwrap();
+    assert_eq!((again.state.as_str(), again.asked, again.amount_cents), ("charged", 2, 500));
+    assert_eq!(payments::answer(&bench.db, order, "declined").await.unwrap(), "charged");
+}
+
+async fn a_void_refuses_a_charge_that_comes_later(bench: &mut Bench) {
+    let never_asked = OrderId::new();
+    payments::refund(&bench.db, never_asked).await.unwrap();
+    assert_eq!(payments::ask(&bench.db, never_asked, 500).await.unwrap().state, "voided");
+    assert_eq!(payments::answer(&bench.db, never_asked, "charged").await.unwrap(), "voided");
+
+    let asked = OrderId::new();
+    payments::ask(&bench.db, asked, 500).await.unwrap();
+    payments::refund(&bench.db, asked).await.unwrap();
+    assert_eq!(payments::answer(&bench.db, asked, "charged").await.unwrap(), "voided");
+}
+
+async fn a_refund_takes_back_a_charge_and_only_a_charge(bench: &mut Bench) {
+    for (answer, after) in [("charged", "refunded"), ("declined", "declined")] {
+        let order = OrderId::new();
+        payments::ask(&bench.db, order, 500).await.unwrap();
+        payments::answer(&bench.db, order, answer).await.unwrap();
+        for _ in 0..2 {
+            payments::refund(&bench.db, order).await.unwrap();
+            assert_eq!(payments::ask(&bench.db, order, 500).await.unwrap().state, after);
+        }
+    }
+}
+
+async fn a_photo_of_an_unfinished_order_is_not_deleted(bench: &mut Bench) {
+    let (customer, photo, order) = order_of(bench, &[CANVAS]).await;
+    assert_eq!(delete(bench, CustomerId::new(), photo).await, Deletion::Unknown);
+    assert_eq!(delete(bench, customer, photo).await, Deletion::InUse);
+    let mut tx = bench.db.begin().await.unwrap();
+    orders::set_status(&mut tx, order, OrderStatus::Cancelled, None).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(delete(bench, customer, photo).await, Deletion::Done);
+    assert_eq!(delete(bench, customer, photo).await, Deletion::Unknown);
+}
+
+async fn delete(bench: &Bench, customer: CustomerId, photo: PhotoId) -> Deletion {
+    let mut tx = bench.db.begin().await.unwrap();
+    let deletion = photos::delete(&mut tx, customer, photo).await.unwrap();
+    tx.commit().await.unwrap();
+    deletion
+}
+
+async fn mails_of_the_last_hour_are_counted_once_each(bench: &mut Bench) {
+    let ada: EmailAddress = "Ada@example.org".parse().unwrap();
+    let bob: EmailAddress = "bob@example.org".parse().unwrap();
+    let lower: EmailAddress = "ada@example.org".parse().unwrap();
+    let job = JobId::new();
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Taken);
+    assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Full);
+    assert_eq!(mail_place(bench, JobId::new(), &bob).await, Place::Taken);
+    mails::mark_sent(&mut bench.db.read().await.unwrap(), job).await.unwrap();
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
+    bench.time_passes(3601).await;
+    assert_eq!(mail_place(bench, JobId::new(), &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
+}
+
+/// At most two mails an hour.
+async fn mail_place(bench: &Bench, job: JobId, recipient: &EmailAddress) -> Place {
+    let mut tx = bench.db.begin().await.unwrap();
+    let hour = Duration::from_secs(3600);
+    let place = mails::take_place(&mut tx, job, recipient, 2, hour).await.unwrap();
+    tx.commit().await.unwrap();
+    place
+}

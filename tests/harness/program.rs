@@ -1,0 +1,122 @@
+//! One child process: its log, its address, its end.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::within;
+
+/// What a program prints in front of its address when it is ready.
+const READY: &str = "listening on ";
+
+/// Variables of the tests' own environment that programs may see. Settings are not among them: a developer's
+/// `DATABASE_URL` must not reach a test. The last one lets `scripts/servers` find what is left at its end.
+const INHERITED: [&str; 6] =
+    ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE", "WEB_QUEUE_WORKER_TEST_RUN"];
+
+/// A running program; killed when dropped.
+pub struct Program {
+    name: String,
+    child: Child,
+    stdout: PathBuf,
+    log: PathBuf,
+}
+
+/// The path of one of the three programs: `web-queue-worker`, `web`, `worker`.
+pub fn program_path(name: &str) -> &'static str {
+    match name {
+        "web-queue-worker" => env!("CARGO_BIN_EXE_web-queue-worker"),
+        "web" => env!("CARGO_BIN_EXE_web"),
+        "worker" => env!("CARGO_BIN_EXE_worker"),
+        other => panic!("there is no program {other}"),
+    }
+}
+
+/// A command with nothing in its environment but `settings`.
+fn command(program: &str, arguments: &[&str], settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(program_path(program));
+    command.args(arguments).env_clear().stdin(Stdio::null());
+    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// Runs a program that is expected to end by itself soon.
+pub async fn run_to_end(program: &str, arguments: &[&str], settings: &[(String, String)]) -> Output {
+    let mut command = tokio::process::Command::from(command(program, arguments, settings));
+    let output = command.kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await;
+    output.unwrap_or_else(|_| panic!("{program} {arguments:?} did not end")).unwrap()
+}
+
+impl Program {
+    /// Starts `program` under a `name` of its own, with its logs in `folder`; a second start adds to them.
+    pub fn start(name: &str, program: &str, settings: &[(String, String)], folder: &Path) -> Self {
+        let stdout = folder.join(format!("{name}.stdout"));
+        let log = folder.join(format!("{name}.log"));
+        let appended = File::options().append(true).create(true).open(&log).unwrap();
+        let child = command(program, &[], settings)
+            .stdout(File::create(&stdout).unwrap())
+            .stderr(appended)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+        Self { name: name.to_owned(), child, stdout, log }
+    }
+
+    /// The address that it prints once it is ready: `http://127.0.0.1:PORT`.
+    pub async fn ready(&mut self) -> String {
+        let what = format!("{} to be ready", self.name);
+        within(Duration::from_secs(30), &what, async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{} ended with {status} instead of getting ready:\n{}", self.name, self.log());
+            }
+            self.printed().lines().find_map(|line| {
+                Some(line.split_once(READY)?.1.split_whitespace().next()?.trim_end_matches('/').to_owned())
+            })
+        })
+        .await
+    }
+
+    /// What it printed on standard output since it was started.
+    pub fn printed(&self) -> String {
+        fs::read_to_string(&self.stdout).unwrap_or_default()
+    }
+
+    /// What it logged, over all its starts.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The name that it was started under.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} to end", self.name);
+        within(limit, &what, async || self.child.try_wait().unwrap()).await
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

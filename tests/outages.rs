@@ -1,0 +1,204 @@
+//! Servers that go away, messages that come twice or make no sense, and more than one worker.
+
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::json;
+
+use crate::harness::{App, Order, Placed, Setup, Upload, Visitor, eventually, on_production, pictures};
+
+async fn while_the_broker_is_away_everything_is_accepted_and_finished_later(setup: Setup) {
+    let app = setup.on_fault_servers().await.workers(2).start().await;
+    let ada = app.visitor().await;
+    let before = accept(&ada, 2).await;
+    app.faults().rabbitmq("kill").await;
+    let during = accept(&ada, 3).await;
+    let nobody = app.nobody();
+    eventually("web to say that it is degraded", async || {
+        let ready = nobody.get("/readyz").await.expect(200);
+        ready.text().contains("degraded").then_some(())
+    })
+    .await;
+    app.faults().rabbitmq("start").await;
+    for (upload, placed) in before.iter().chain(&during) {
+        assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
+        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    }
+    eventually("web to be well again", async || {
+        (!nobody.get("/readyz").await.text().contains("degraded")).then_some(())
+    })
+    .await;
+    app.idle().await;
+    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 5);
+}
+
+async fn the_programs_start_without_the_broker(setup: Setup) {
+    let setup = setup.on_fault_servers().await;
+    setup.fault_servers().rabbitmq("stop").await;
+    let app = setup.start().await;
+    let ada = app.visitor().await;
+    let accepted = accept(&ada, 1).await;
+    app.faults().rabbitmq("start").await;
+    for (_, placed) in accepted {
+        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    }
+}
+
+async fn a_restart_of_the_database_in_the_middle_loses_nothing(setup: Setup) {
+    let app = setup.on_fault_servers().await.with("LEASE_SECONDS", 5).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let slow = ada.order(&Order::of(&photo, "canvas-60x80", 1).paid_by("tok_slow")).await;
+    ada.wait_for_status(&format!("/api/jobs/{}", slow.job), "running").await;
+    let others = accept(&ada, 2).await;
+    app.faults().postgres("kill").await;
+    let away = ada.get("/api/photos").await;
+    assert!(matches!(away.status, 500..=599), "{}", away.text());
+    assert!(!away.header("retry-after").is_empty(), "{:?}", away.headers);
+    away.problem(503);
+    let ready = app.nobody().get("/readyz").await.status;
+    assert_eq!(ready, 503, "web can't work without its database");
+    assert_eq!(app.nobody().get("/livez").await.status, 200, "and a restart of web would not help");
+    app.faults().postgres("start").await;
+    for job in others.iter().flat_map(|(upload, placed)| [&upload.job, &placed.job]).chain([&slow.job]) {
+        assert_eq!(ada.wait_for(job).await["status"], "succeeded");
+    }
+    app.idle().await;
+    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 3);
+    assert_eq!(app.number("SELECT stock FROM products WHERE id = 'canvas-60x80'").await, 2);
+}
+
+async fn two_workers_share_the_work(setup: Setup) {
+    let app = setup.workers(2).with("QUEUES", "images=1,orders=1,mail=1").start().await;
+    let ada = app.visitor().await;
+    let mut uploads = Vec::new();
+    for number in 0..12 {
+        uploads.push(ada.upload(pictures::jpeg(1600 + number, 1200)).await);
+    }
+    for upload in &uploads {
+        assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
+    }
+    let mut total = 0;
+    for worker in 0..2 {
+        let done = pictures_done(&app, worker).await;
+        assert!(done > 0, "worker {worker} did its share");
+        total += done;
+    }
+    assert_eq!(total, 12, "each picture was made once");
+}
+
+/// Read from the worker's own metrics.
+async fn pictures_done(app: &App, worker: usize) -> u64 {
+    let metrics = app.worker_client(worker).get("/metrics").await.expect(200).text();
+    let counts = metrics.lines().filter(|line| {
+        line.starts_with("jobs_ended_total{")
+            && line.contains("\"make_thumbnails\"")
+            && line.contains("\"succeeded\"")
+    });
+    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+async fn a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up(setup: Setup) {
+    let app = setup.start().await;
+    let ada = app.visitor().await;
+    for body in [&b"\xff\xfenot an envelope"[..], b"{}", b""] {
+        publish(&app, "images", body).await;
+    }
+    ada.ready_photo().await;
+    eventually("three dead messages", async || {
+        (app.number("SELECT count(*) FROM dead_messages").await == 3).then_some(())
+    })
+    .await;
+    eventually("the queue to be empty", async || (unacked(&app, "images").await == 0).then_some(())).await;
+}
+
+async fn a_message_that_comes_five_times_does_its_work_once(setup: Setup) {
+    let app = setup.workers(2).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let placed = ada.order(&Order::of(&photo, "canvas-60x80", 1)).await;
+    let envelope = json!({"job": placed.job, "kind": "fulfil_order", "version": 1}).to_string();
+    for _ in 0..5 {
+        publish(&app, "orders", envelope.as_bytes()).await;
+    }
+    assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    for _ in 0..5 {
+        publish(&app, "orders", envelope.as_bytes()).await;
+    }
+    app.idle().await;
+    eventually("the queue to be empty", async || (unacked(&app, "orders").await == 0).then_some(())).await;
+    assert_eq!(app.number("SELECT sum(asked) FROM payments").await, 1);
+    assert_eq!(app.number("SELECT stock FROM products WHERE id = 'canvas-60x80'").await, 2);
+    assert_eq!(app.mails().len(), 1);
+}
+
+async fn a_job_of_a_newer_program_is_left_for_one(setup: Setup) {
+    let app = setup.leaving_work().start().await;
+    let ada = app.visitor().await;
+    let upload = ada.upload(pictures::small_jpeg()).await;
+    ada.wait_for(&upload.job).await;
+    app.execute(&format!(
+        "UPDATE jobs SET kind = 'frame_picture', state = 'pending', started_at = NULL, attempt = 0, run_at = now()
+         WHERE id = '{}'",
+        upload.job
+    ))
+    .await;
+    let put_back = "SELECT count(*) FROM jobs WHERE kind = 'frame_picture' AND state = 'pending'
+                    AND run_at > now() + interval '10 seconds' AND attempt = 0 AND fence > 1";
+    eventually("the job to be put back", async || (app.number(put_back).await == 1).then_some(())).await;
+    ada.ready_photo().await;
+}
+
+/// Messages that no consumer has acked yet. The management API counts them with a delay, an open channel does not.
+async fn unacked(app: &App, queue: &str) -> u64 {
+    let production = app.production();
+    let url = format!(
+        "{}/api/queues/%2f/{}{queue}",
+        crate::harness::test_variable("TEST_RABBITMQ_API"),
+        production.prefix
+    );
+    let answer = reqwest::get(url).await.unwrap();
+    let counts: serde_json::Value = answer.json().await.unwrap();
+    counts["messages"].as_u64().unwrap_or(u64::MAX)
+}
+
+/// Puts bytes into a queue, as anybody with access to the broker can.
+async fn publish(app: &App, queue: &str, body: &[u8]) {
+    let production = app.production();
+    let connection =
+        Connection::connect(&production.amqp_url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+    let queue = format!("{}{queue}", production.prefix);
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let sent = channel
+        .basic_publish("".into(), queue.into(), options, body, BasicProperties::default())
+        .await
+        .unwrap();
+    assert!(sent.await.unwrap().is_ack());
+    connection.close(200, "bye".into()).await.unwrap();
+}
+
+/// Uploads photos and orders a print of each. Web must accept, at once, whatever else is broken.
+async fn accept(visitor: &Visitor, count: u8) -> Vec<(Upload, Placed)> {
+    let mut accepted = Vec::new();
+    for number in 0..count {
+        let begun = std::time::Instant::now();
+        let upload = visitor.upload(pictures::jpeg_of_colour(number, 0, 0)).await;
+        let placed = visitor.order(&Order::of(&upload.photo, "print-10x15", 1)).await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "accepted after {:?}", begun.elapsed());
+        accepted.push((upload, placed));
+    }
+    accepted
+}
+
+on_production!(
+    while_the_broker_is_away_everything_is_accepted_and_finished_later,
+    the_programs_start_without_the_broker,
+    a_restart_of_the_database_in_the_middle_loses_nothing,
+    two_workers_share_the_work,
+    a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up,
+    a_message_that_comes_five_times_does_its_work_once,
+    a_job_of_a_newer_program_is_left_for_one,
+);
