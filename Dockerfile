@@ -4,7 +4,8 @@
 #   docker build --target worker --tag print-shop-worker .
 #
 # BuildKit builds them (Docker's default since 23). The downloaded crates and the compiled dependencies live in cache
-# mounts that both builds share: after a change only the workspace itself is compiled again.
+# mounts that both builds share: after a change only the workspace itself is compiled again. The programs lose their
+# line numbers, four fifths of their size; a backtrace keeps the names.
 
 FROM rust:1.95-slim-trixie AS source
 WORKDIR /src
@@ -14,13 +15,13 @@ FROM source AS build-web
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked --no-default-features --features web --bin web && \
-    install -D --target-directory=/out target/release/web
+    mkdir /out && strip --strip-debug -o /out/web target/release/web
 
 FROM source AS build-worker
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target,sharing=locked \
     cargo build --release --locked --no-default-features --features worker --bin worker && \
-    install -D --target-directory=/out target/release/worker
+    mkdir /out && strip --strip-debug -o /out/worker target/release/worker
 
 # The same Debian as the one that compiled: a program wants at least the C library that it was linked with.
 # Nothing is installed. TLS needs only the file with the authorities' certificates; the health check is the program

@@ -1,7 +1,7 @@
 //! `web health` and `worker health`: the question of an image's health check to the program that runs
 //! beside it. It needs no shell and no curl in the image, and knows the address from the same setting.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const LONGEST_LINE: u64 = 256;
 #[derive(Debug, thiserror::Error)]
 enum Sick {
     #[error("{0} does not answer: {1}")]
-    Silent(SocketAddr, std::io::Error),
+    Silent(SocketAddr, io::Error),
     #[error("{0}/livez answers {1:?}")]
     Unwell(SocketAddr, String),
 }
@@ -40,14 +40,19 @@ fn within_reach(mut address: SocketAddr) -> SocketAddr {
 }
 
 fn ask(address: SocketAddr) -> Result<(), Sick> {
-    let answer = first_line(address).map_err(|error| Sick::Silent(address, error))?;
+    let answer = first_line(address).map_err(|error| Sick::Silent(address, in_words(error)))?;
     match answer.split(' ').nth(1) {
         Some("200") => Ok(()),
         _ => Err(Sick::Unwell(address, answer.trim_end().to_owned())),
     }
 }
 
-fn first_line(address: SocketAddr) -> std::io::Result<String> {
+/// On Unix a read that took too long is a "resource temporarily unavailable".
+fn in_words(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+}
+
+fn first_line(address: SocketAddr) -> io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
     connection.set_write_timeout(Some(PATIENCE))?;
     connection.set_read_timeout(Some(PATIENCE))?;
