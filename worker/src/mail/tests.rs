@@ -34,7 +34,7 @@ fn the_plain_text_is_the_whole_mail() {
     let expected = "\
 Your prints are on their way
 
-Thank you for your order. It is paid and printed, and about to leave our shop.
+Thank you for your order. It is paid, and your prints are on their way.
 
 Order A-1042
 
@@ -48,7 +48,7 @@ https://prints.example/orders/1?expires=1&signature=x-y_z
 This link is for you alone and opens until 3 February 2026, 04:05 UTC.
 
 --\x20
-Print shop. This mail was written by a machine; nobody reads the answers to it.";
+Halftone. This mail was written by a machine; nobody reads the answers to it.";
     assert_eq!(mail.text.trim_end(), expected);
     assert_eq!(mail.subject, "Order A-1042: your prints are on their way");
 }
