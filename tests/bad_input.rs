@@ -1,6 +1,7 @@
 //! Every bad input gets its clear answer, and leaves nothing behind.
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use futures_util::stream;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method};
@@ -56,6 +57,28 @@ async fn a_file_that_is_too_large_is_refused_with_or_without_its_length(setup: S
     }
     assert_eq!(app.blob_files(), Vec::<std::path::PathBuf>::new());
     assert_eq!(app.number("SELECT count(*) FROM jobs").await, 0);
+}
+
+/// Eight uploads of 64 MiB at a time go through web in pieces: what it holds of each is a few of them.
+async fn an_upload_passes_through_and_is_not_gathered_in_memory(setup: Setup) {
+    const SIZE: usize = 64 * 1024 * 1024;
+    let setup = setup.with("MAX_UPLOAD_BYTES", SIZE).with("QUEUES", "mail").leaving_work();
+    let app = setup.start().await;
+    let ada = app.visitor().await;
+    let before = app.web_memory();
+    let chunk = Bytes::from(vec![0; 64 * 1024]);
+    let uploads = (0..8).map(|number| {
+        let picture = Bytes::from(pictures::jpeg_of_colour(number, 0, 0));
+        let rest = (SIZE - picture.len()) / chunk.len();
+        let pieces = std::iter::once(picture).chain(std::iter::repeat_n(chunk.clone(), rest));
+        let body = Body::wrap_stream(stream::iter(pieces.map(Ok::<_, std::io::Error>)));
+        ada.send(ada.request(Method::POST, "/api/photos").header("Content-Type", "image/jpeg").body(body))
+    });
+    for answer in join_all(uploads).await {
+        answer.expect(202);
+    }
+    let grown = app.web_memory() - before;
+    assert!(grown < 200, "512 MiB came in, and it needed {grown} MiB for that");
 }
 
 async fn a_form_has_exactly_one_file(setup: Setup) {
@@ -237,6 +260,7 @@ async fn an_eager_client_is_told_when_to_come_back(setup: Setup) {
 on_both_set_ups!(
     bad_uploads_are_refused_and_leave_no_blob,
     a_file_that_is_too_large_is_refused_with_or_without_its_length,
+    an_upload_passes_through_and_is_not_gathered_in_memory,
     a_form_has_exactly_one_file,
     a_truncated_picture_is_taken_and_then_rejected_with_the_reason,
     bad_orders_are_refused_with_the_names_of_the_fields,

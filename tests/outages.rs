@@ -1,4 +1,4 @@
-//! Servers that go away, messages that come twice or make no sense, and more than one worker.
+//! Servers that go away, and messages that come twice or make no sense.
 
 use std::time::Duration;
 
@@ -69,34 +69,23 @@ async fn a_restart_of_the_database_in_the_middle_loses_nothing(setup: Setup) {
     assert_eq!(app.number("SELECT stock FROM products WHERE id = 'canvas-60x80'").await, 2);
 }
 
-async fn two_workers_share_the_work(setup: Setup) {
-    let app = setup.workers(2).with("QUEUES", "images=1,orders=1,mail=1").start().await;
+async fn while_the_mail_server_is_away_orders_go_on_and_their_mails_wait(setup: Setup) {
+    let app = setup.start().await;
     let ada = app.visitor().await;
-    let mut uploads = Vec::new();
-    for number in 0..12 {
-        uploads.push(ada.upload(pictures::jpeg(1600 + number, 1200)).await);
-    }
-    for upload in &uploads {
-        assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
-    }
-    let mut total = 0;
-    for worker in 0..2 {
-        let done = pictures_done(&app, worker).await;
-        assert!(done > 0, "worker {worker} did its share");
-        total += done;
-    }
-    assert_eq!(total, 12, "each picture was made once");
-}
-
-/// Read from the worker's own metrics.
-async fn pictures_done(app: &App, worker: usize) -> u64 {
-    let metrics = app.worker_client(worker).get("/metrics").await.expect(200).text();
-    let counts = metrics.lines().filter(|line| {
-        line.starts_with("jobs_ended_total{")
-            && line.contains("\"make_thumbnails\"")
-            && line.contains("\"succeeded\"")
-    });
-    counts.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+    let photo = ada.ready_photo().await;
+    app.production().smtp.set_away(true);
+    let order = ada.order_and_wait(&Order::of(&photo, "print-10x15", 1)).await;
+    assert_eq!(order["status"], "confirmed", "{order}");
+    let put_off = "SELECT count(*) FROM jobs WHERE kind = 'send_email' AND state = 'pending'
+                   AND started_at IS NOT NULL AND attempt = 0";
+    eventually("the mail to be put off, no attempt burnt", async || {
+        (app.number(put_off).await == 1).then_some(())
+    })
+    .await;
+    app.production().smtp.set_away(false);
+    app.mail_to("ada@example.org").await;
+    app.idle().await;
+    assert_eq!(app.mails().len(), 1);
 }
 
 async fn a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up(setup: Setup) {
@@ -194,10 +183,10 @@ async fn accept(visitor: &Visitor, count: u8) -> Vec<(Upload, Placed)> {
 }
 
 on_production!(
+    while_the_mail_server_is_away_orders_go_on_and_their_mails_wait,
     while_the_broker_is_away_everything_is_accepted_and_finished_later,
     the_programs_start_without_the_broker,
     a_restart_of_the_database_in_the_middle_loses_nothing,
-    two_workers_share_the_work,
     a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up,
     a_message_that_comes_five_times_does_its_work_once,
     a_job_of_a_newer_program_is_left_for_one,

@@ -1,6 +1,8 @@
 //! The main job from end to end, as a customer lives it.
 
+use chrono::{TimeDelta, Utc};
 use serde_json::Value;
+use shared::signing::SecretKeys;
 
 use crate::harness::{App, Order, Setup, on_both_set_ups, on_production, pictures};
 
@@ -100,6 +102,32 @@ async fn the_link_opens_without_a_token(app: &App, link: &str, order: &str) {
     assert!(matches!(cancel, 400..=499), "a link only reads: {cancel}");
 }
 
+/// The first secret signs, all of them verify: an old one is taken away once its links have expired.
+async fn a_link_outlives_a_new_secret_and_not_the_loss_of_its_own(setup: Setup) {
+    let (old, new) = ("an-old-secret-of-more-than-thirty-two", "a-new-secret-of-more-than-thirty-two");
+    let mut app = setup.with("SECRET_KEYS", old).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let order = ada.order_and_wait(&Order::of(&photo, "print-10x15", 1)).await;
+    let link = app.mail_to("ada@example.org").await.order_link();
+    let keys: SecretKeys = old.parse().unwrap();
+    let path = format!("/orders/{}", order["id"].as_str().unwrap());
+    let expired = keys.sign_path(&path, Utc::now() - TimeDelta::seconds(1));
+    assert!(matches!(app.nobody().get(&expired).await.status, 403 | 404 | 410), "it has expired");
+    for (secrets, opens) in [(format!("{new},{old}"), true), (new.to_owned(), false)] {
+        app.stop_gracefully().await;
+        app.set("SECRET_KEYS", &secrets);
+        app.start_again().await;
+        let status = app.nobody().get(&link).await.status;
+        assert_eq!(status == 200, opens, "{status}");
+        assert_eq!(
+            ada.read_order(order["id"].as_str().unwrap()).await["status"],
+            "confirmed",
+            "tokens need no secret"
+        );
+    }
+}
+
 async fn a_picture_is_never_upscaled_and_keeps_its_transparency(setup: Setup) {
     let app = setup.start().await;
     let ada = app.visitor().await;
@@ -139,6 +167,7 @@ async fn photos_and_orders_are_listed_page_by_page(setup: Setup) {
 mod more {
     use super::*;
     on_both_set_ups!(
+        a_link_outlives_a_new_secret_and_not_the_loss_of_its_own,
         a_picture_is_never_upscaled_and_keeps_its_transparency,
         photos_and_orders_are_listed_page_by_page
     );

@@ -113,6 +113,34 @@ impl App {
         begun.elapsed()
     }
 
+    /// Freezes a worker in the middle of whatever it does, as a stopped virtual machine would be.
+    pub fn freeze_worker(&self, number: usize) {
+        self.workers[number].signal(Signal::STOP);
+    }
+
+    /// Lets it go on as if nothing had been.
+    pub fn thaw_worker(&self, number: usize) {
+        self.workers[number].signal(Signal::CONT);
+    }
+
+    /// Changes a setting, for the programs' next start.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Starts another web program beside the first. Gives its client and itself.
+    pub async fn another_web(&self) -> (Visitor, Program) {
+        let mut web = Program::start("web-2", "web", &self.settings, self.folder.path());
+        let base = Arc::new(Mutex::new(web.ready().await));
+        (Visitor::new(base), web)
+    }
+
+    /// The most memory that the web program has ever had, in MiB, as the kernel counts it.
+    pub fn web_memory(&self) -> u64 {
+        self.web.as_ref().unwrap().peak_memory()
+    }
+
     /// A person with a token.
     pub async fn visitor(&self) -> Visitor {
         let nobody = self.nobody();

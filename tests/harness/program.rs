@@ -108,6 +108,13 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The most memory that it has ever had, in MiB (`VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to end", self.name);

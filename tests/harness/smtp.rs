@@ -2,6 +2,7 @@
 //!
 //! Own code, because the servers on crates.io are frameworks with threads or TLS of their own; this is one loop.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -13,6 +14,7 @@ type Mails = Arc<Mutex<Vec<Vec<u8>>>>;
 pub struct SmtpServer {
     port: u16,
     mails: Mails,
+    away: Arc<AtomicBool>,
 }
 
 impl SmtpServer {
@@ -21,19 +23,28 @@ impl SmtpServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mails = Mails::default();
-        let kept = mails.clone();
+        let away = Arc::new(AtomicBool::new(false));
+        let (kept, closed) = (mails.clone(), away.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                if closed.load(Ordering::SeqCst) {
+                    continue;
+                }
                 // A client that hangs up in the middle has sent no mail.
                 tokio::spawn(talk(stream, kept.clone()));
             }
         });
-        Self { port, mails }
+        Self { port, mails, away }
     }
 
     /// The value for `SMTP_URL`.
     pub fn url(&self) -> String {
         format!("smtp://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on hangs up on everybody, or is there again.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
     }
 
     /// What came in so far, in that order.

@@ -85,6 +85,11 @@ impl Visitor {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// The token that it sends.
+    pub fn token(&self) -> &str {
+        self.token.as_deref().unwrap()
+    }
+
     /// A request that can still be changed.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}{path}", self.base.lock().unwrap());
