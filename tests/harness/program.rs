@@ -28,7 +28,8 @@ pub struct Program {
 /// The path of one of the three programs: `web-queue-worker`, `web`, `worker`.
 pub fn program_path(name: &str) -> &'static str {
     match name {
-        "web-queue-worker" => env!("CARGO_BIN_EXE_web-queue-worker"),
+        // By the package's name, which `cargo generate` changes.
+        "web-queue-worker" => env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))),
         "web" => env!("CARGO_BIN_EXE_web"),
         "worker" => env!("CARGO_BIN_EXE_worker"),
         other => panic!("there is no program {other}"),
