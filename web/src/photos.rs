@@ -28,7 +28,7 @@ pub struct AcceptPhoto {
 }
 
 /// Accepts a photo: its row, the job that makes its sizes and the answer under its key, all or none. When
-/// it is none, or the same request was answered before, the new blob is deleted.
+/// the request is refused, or was answered before, the new blob is deleted.
 ///
 /// # Errors
 /// The key's refusals; those of the database.
@@ -41,7 +41,13 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
             async move { insert(&db, &request).await }
         })
         .await;
-    if !matches!(&answer, Ok(answer) if !answer.replayed) {
+    let unwanted = match &answer {
+        Ok(answer) => answer.replayed,
+        // After a fault it is not known whether the row is there: a database that goes away during the
+        // commit may have committed. A blob too many is litter, a row without its blob a lost photo.
+        Err(error) => !error.is_fault(),
+    };
+    if unwanted {
         delete_blobs(&app.blobs, &[BlobPath::Original(photo)]).await;
     }
     answer

@@ -139,12 +139,13 @@ pub struct PoolUsage {
 }
 
 /// WAL lets readers of other processes (backups, a person with `sqlite3`) in; `FULL` makes a commit
-/// survive a power cut.
+/// survive a power cut. The patience comes first: without it, changing to WAL fails while such a reader
+/// holds the file.
 const SQLITE_SETUP: &str = "
+    PRAGMA busy_timeout = 5000;
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
-    PRAGMA busy_timeout = 5000;
 ";
 
 async fn connect_sqlite(path: String) -> ConnectionResult<AsyncSqliteConnection> {

@@ -56,10 +56,14 @@ async fn published(broker: &Broker, queue: Queue) -> JobId {
 }
 
 /// Waits for something that the broker does in its own time.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
+    within(PATIENCE, what, holds).await;
+}
+
+async fn within(patience: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < patience, "never: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
