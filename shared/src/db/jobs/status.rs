@@ -24,6 +24,23 @@ pub async fn find_many(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, DbErr
     Ok(with!(conn, |c| jobs::table.filter(jobs::id.eq_any(ids)).select(Job::as_select()).load(c).await)?)
 }
 
+/// The parts of a job that are not over, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_children(conn: &mut Conn, parent: JobId) -> Result<Vec<JobId>, DbError> {
+    use crate::domain::job::JobState;
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(jobs::parent.eq(parent))
+            .filter(jobs::state.ne_all(JobState::FINAL))
+            .order(jobs::id.desc())
+            .select(jobs::id)
+            .load(c)
+            .await
+    })?)
+}
+
 /// How many jobs are in each state, by queue: for metrics. Final states are left out: they only grow.
 ///
 /// # Errors
