@@ -35,7 +35,8 @@ pub struct Checked {
 /// The first setting that is wrong.
 pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, ConfigError> {
     let queues = settings.queues()?;
-    let pictures = queues.slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let pictures =
+        queues.slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,

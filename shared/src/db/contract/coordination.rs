@@ -49,6 +49,7 @@ async fn a_job_in_backoff_keeps_those_behind_it_waiting_and_others_not(bench: &m
     let second = in_line(bench, "a").await;
     let other = in_line(bench, "b").await;
     assert_eq!(due(bench).await, [first.id, other.id]);
+    bench.claim(other.id).await;
     let run = bench.claim(first.id).await;
     bench.settle(&run, Ending::Retry(Some(Duration::from_secs(60)))).await;
     assert_eq!(due(bench).await, []);

@@ -108,6 +108,9 @@ async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<JobId>, DbError> {
     for express in [true, false] {
         loop {
             let room = limit - i64::try_from(taken.len()).unwrap_or(limit);
+            if room <= 0 {
+                break;
+            }
             let found = look(tx, express, &taken, &with_broker, room).await?;
             let all_of_them = i64::try_from(found.len()).unwrap_or(room) < room;
             for (id, owner, queue) in found {
@@ -180,11 +183,7 @@ async fn queued_by_owner(tx: &mut Tx) -> Result<WithBroker, DbError> {
 }
 
 /// How many of an owner's jobs in this lane are with the broker.
-pub(super) async fn queued_of_owner(
-    conn: &mut Conn,
-    owner: CustomerId,
-    lane: Lane,
-) -> Result<i64, DbError> {
+pub(super) async fn queued_of_owner(conn: &mut Conn, owner: CustomerId, lane: Lane) -> Result<i64, DbError> {
     Ok(with!(conn, |c| {
         jobs::table
             .filter(sql::<Bool>("state = 'queued' AND owner IS NOT NULL"))

@@ -104,10 +104,16 @@ async fn show_progress(tx: &mut Tx, still_waiting: &[(JobId, i64)]) -> Result<()
     for (waiter, unfinished) in still_waiting {
         let (stored, all): (Option<Value>, i64) = with!(tx.conn(), |c| {
             let all = job_waits::table.filter(job_waits::waiter.eq(jobs::id)).select(count_star());
-            jobs::table.find(waiter).select((jobs::progress, all.single_value().assume_not_null())).first(c).await
+            jobs::table
+                .find(waiter)
+                .select((jobs::progress, all.single_value().assume_not_null()))
+                .first(c)
+                .await
         })?;
         let progress: Option<Progress> = stored.and_then(|stored| serde_json::from_value(stored).ok());
-        let Some(progress) = progress.and_then(|progress| progress.share(all - unfinished, all)) else { continue };
+        let Some(progress) = progress.and_then(|progress| progress.share(all - unfinished, all)) else {
+            continue;
+        };
         let version: i64 = with!(tx.conn(), |c| {
             diesel::update(jobs::table.find(waiter))
                 .set((
