@@ -110,6 +110,9 @@ diesel::table! {
         name -> Text,
         price_cents -> BigInt,
         stock -> Integer,
+        short_mm -> Integer,
+        long_mm -> Integer,
+        dpi -> Integer,
     }
 }
 

@@ -9,6 +9,7 @@ mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
+mod render_print;
 mod send_email;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
+pub use render_print::RenderPrint;
 pub use send_email::{EmailTemplate, SendEmail};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
@@ -88,8 +90,12 @@ impl KindInfo {
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
-pub const KINDS: &[KindInfo] =
-    &[KindInfo::of::<MakeThumbnails>(), KindInfo::of::<FulfilOrder>(), KindInfo::of::<SendEmail>()];
+pub const KINDS: &[KindInfo] = &[
+    KindInfo::of::<MakeThumbnails>(),
+    KindInfo::of::<FulfilOrder>(),
+    KindInfo::of::<SendEmail>(),
+    KindInfo::of::<RenderPrint>(),
+];
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::db::jobs::Job;
 use shared::domain::job::{Failure, JobState};
-use shared::jobs::{FulfilOrder, Kind, MakeThumbnails};
+use shared::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -111,7 +111,7 @@ fn subject_path(job: &Job) -> Option<String> {
     let argument = |name: &str| job.args.get(name).and_then(Value::as_str);
     match job.kind.as_str() {
         MakeThumbnails::NAME => argument("photo_id").map(|id| format!("/api/photos/{id}")),
-        FulfilOrder::NAME => argument("order_id").map(|id| format!("/api/orders/{id}")),
+        FulfilOrder::NAME | RenderPrint::NAME => argument("order_id").map(|id| format!("/api/orders/{id}")),
         _ => None,
     }
 }

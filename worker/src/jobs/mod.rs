@@ -2,12 +2,14 @@
 
 mod fulfil_order;
 mod make_thumbnails;
+mod picture;
+mod render_print;
 mod send_email;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
+use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -34,8 +36,12 @@ pub struct Handler {
 }
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
-const HANDLERS: &[Handler] =
-    &[Handler::of::<MakeThumbnails>(), Handler::of::<FulfilOrder>(), Handler::of::<SendEmail>()];
+const HANDLERS: &[Handler] = &[
+    Handler::of::<MakeThumbnails>(),
+    Handler::of::<FulfilOrder>(),
+    Handler::of::<SendEmail>(),
+    Handler::of::<RenderPrint>(),
+];
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
