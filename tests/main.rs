@@ -19,6 +19,7 @@ mod in_a_browser;
 mod orders;
 mod outages;
 mod pages;
+mod prints;
 mod scaling;
 mod starting;
 mod status;

@@ -252,9 +252,12 @@ pub async fn views(conn: &mut Conn, list: &[Order]) -> Result<Vec<OrderView>, Ap
     for (id, event) in orders::timeline(conn, &ids).await? {
         events.entry(id).or_default().push(event);
     }
+    let job_ids: Vec<JobId> = list.iter().map(|order| order.job_id).collect();
+    let jobs = status::find_many(conn, &job_ids).await?;
     let mut view = |order: &Order| {
         let lines = lines.remove(&order.id).unwrap_or_default();
-        OrderView::new(order, lines, events.remove(&order.id).unwrap_or_default())
+        let job = jobs.iter().find(|job| job.id == order.job_id);
+        OrderView::new(order, lines, events.remove(&order.id).unwrap_or_default(), job)
     };
     Ok(list.iter().map(&mut view).collect())
 }

@@ -85,6 +85,8 @@ pub struct OrderPage {
     pub total_cents: i64,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+    /// How far its job is, and with what, while it is under way.
+    pub progress: Option<(u64, String)>,
     /// Whether it may still be cancelled: shows the button (`POST /orders/{id}/cancel`).
     pub can_cancel: bool,
     /// Whether it was asked to be cancelled and has not come to rest yet.

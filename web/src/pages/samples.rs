@@ -171,6 +171,7 @@ fn order(text: &str, status: OrderStatus) -> OrderPage {
             entry(text, "103 sheets"),
             entry(status.name(), ""),
         ],
+        progress: (!status.is_final()).then(|| (64, text.to_owned())),
         can_cancel: !status.is_final(),
         cancel_asked: status == OrderStatus::Paid,
         read_only: false,

@@ -4,6 +4,7 @@ mod job;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use shared::db::jobs::Job;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
 use shared::db::photos::{Photo, PhotoVariant};
 use shared::db::products::Product;
@@ -130,6 +131,8 @@ pub struct OrderView {
     pub lines: Vec<LineView>,
     /// What happened to it.
     pub timeline: Vec<EventView>,
+    /// How far its fulfilment is.
+    pub progress: Option<ProgressView>,
 }
 
 /// A line of an order.
@@ -159,8 +162,8 @@ pub struct EventView {
 }
 
 impl OrderView {
-    /// From the order's row, its lines and its timeline.
-    pub fn new(order: &Order, lines: Vec<OrderLine>, timeline: Vec<OrderEvent>) -> Self {
+    /// From the rows of the order, its lines, its timeline and its job, if that is still there.
+    pub fn new(order: &Order, lines: Vec<OrderLine>, timeline: Vec<OrderEvent>, job: Option<&Job>) -> Self {
         Self {
             id: order.id.0,
             job_id: order.job_id.0,
@@ -171,6 +174,7 @@ impl OrderView {
             created_at: order.created_at.0,
             lines: lines.into_iter().map(LineView::from).collect(),
             timeline: timeline.into_iter().map(EventView::from).collect(),
+            progress: job.map(ProgressView::from),
         }
     }
 }
