@@ -17,7 +17,7 @@ install_packages() {
         apt-get install --quiet=2 --yes --no-install-recommends "$@" >&2
 }
 
-# why_no_engine: sets `reason` and fails if an engine of one's own can't be had at all.
+# why_no_engine DIRECTORY: sets `reason` and fails if an engine of one's own can't be had at all.
 why_no_engine() {
     reason=''
     if ((EUID != 0)); then
@@ -26,6 +26,8 @@ why_no_engine() {
         reason='the engine and the stand-ins for the images come from Debian, and there is no apt-get'
     elif ! unshare --mount --net --pid --fork --mount-proc true 2>/dev/null; then
         reason='name spaces are not allowed'
+    elif ! mknod "$1/device" c 1 3 2>/dev/null; then
+        reason='root has not its privileges'
     fi
     [[ -z $reason ]]
 }
@@ -37,6 +39,8 @@ install_engine() {
     command -v ip >/dev/null || packages+=(iproute2)
     command -v debootstrap >/dev/null || packages+=(debootstrap)
     install_packages "${packages[@]}"
+    # Later releases have the command in a package of its own.
+    command -v docker >/dev/null || install_packages docker-cli
 }
 
 # install_plugins DIRECTORY: the plugins' packages are unpacked and not installed: what they depend on is elsewhere.
@@ -72,7 +76,7 @@ download_packages() {
 debian_mirror() {
     local mirror
     # shellcheck disable=SC2016 # apt's own variables
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | head --lines=1)
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' | sed --quiet 1p)
     printf '%s\n' "${mirror:-http://deb.debian.org/debian}"
 }
 

@@ -13,7 +13,7 @@ named_images() {
 }
 
 # named_image DIRECTORY BEGINNING: the one that begins so; the stand-in takes its name, whatever version that has.
-named_image() { named_images "$1" | grep --max-count=1 "^$2"; }
+named_image() { named_images "$1" | grep "^$2" | sed --quiet 1p; }
 
 # copy_project FROM TO: what a fresh clone would have, and what is being worked on.
 copy_project() {
@@ -37,13 +37,14 @@ make_roots() {
     exec {roots_lock}>&-
 }
 
-# make_root NAME PACKAGE…: a folder; half made, it has no stamp and is made anew.
+# make_root NAME PACKAGE…: a folder; half made, it has no stamp and is made anew, as when this file has changed.
 make_root() {
-    local name=$1 directory=$CONTAINERS_CACHE/$1 stamp=$CONTAINERS_CACHE/$1.stamp
+    local name=$1 directory=$CONTAINERS_CACHE/$1 stamp=$CONTAINERS_CACHE/$1.stamp recipe
+    recipe="$* $(sha256sum <"${BASH_SOURCE[0]}")"
     shift
-    if [[ $(cat "$stamp" 2>/dev/null) == "$DEBIAN_RELEASE $*" ]]; then return; fi
+    if [[ $(cat "$stamp" 2>/dev/null) == "$recipe" ]]; then return; fi
     say "making the stand-in $name"
-    rm --recursive --force "$directory" "$stamp"
+    rm --recursive --force "$directory" "$directory".{stamp,rust,lock}
     if [[ $name == base ]]; then
         debootstrap --variant=minbase "$DEBIAN_RELEASE" "$directory" "$(debian_mirror)" >"$directory.log" 2>&1
     else
@@ -54,7 +55,7 @@ make_root() {
         die "the stand-in $name can't be made"
     }
     rm --recursive --force "$directory"/var/cache/apt/archives/*.deb "$directory"/var/lib/apt/lists/*
-    printf '%s' "$DEBIAN_RELEASE $*" >"$stamp"
+    printf '%s' "$recipe" >"$stamp"
 }
 
 # install_into DIRECTORY PACKAGE…: no service is started, and none may prepare its data: that is the entry point's work.
@@ -80,7 +81,7 @@ add_toolchain() {
         rm --recursive --force "$1.rust" "$1/usr/local/rust"
         mkdir --parents "$1/usr/local/rust/lib/rustlib" "$cargo/bin"
         cp --archive "$sysroot/bin" "$1/usr/local/rust/"
-        cp --archive "$sysroot"/lib/*.so "$1/usr/local/rust/lib/"
+        cp --archive "$sysroot"/lib/*.so* "$1/usr/local/rust/lib/"
         cp --archive "$sysroot"/lib/rustlib/*-linux-* "$1/usr/local/rust/lib/rustlib/"
         ln --symbolic --force /usr/local/rust/bin/cargo /usr/local/rust/bin/rustc "$cargo/bin/"
         printf '%s' "$version" >"$1.rust"
@@ -112,7 +113,9 @@ import_stand_ins() {
 import() {
     local name=$1 image=$2 stamp changes=() instruction
     shift 2
-    stamp=$(cat "$CONTAINERS_CACHE/$name".{stamp,rust,lock} "$STAND_INS/$name" 2>/dev/null | cat - <(echo "$@") | sha256sum)
+    # Not each has all of these files.
+    stamp=$(cat "$CONTAINERS_CACHE/$name".{stamp,rust,lock} "$STAND_INS/$name" 2>/dev/null) || true
+    stamp=$(sha256sum <<<"$stamp $*")
     stamp=${stamp%% *}
     if [[ $(docker image inspect --format '{{.Config.Labels.stamp}}' "$image" 2>/dev/null) == "$stamp" ]]; then return; fi
     say "importing the stand-in for $image"
