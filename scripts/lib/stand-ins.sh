@@ -130,6 +130,8 @@ prepare_rust() { :; }
 prepare_postgres() {
     install --mode=755 "$STAND_INS/postgres" "$1/entry-point"
     chroot "$1" install --directory --owner=postgres --group=postgres --mode=700 /var/lib/postgresql/data
+    # As in the real image: a tmpfs on top takes the folder's mode, but not its owner.
+    chmod 3777 "$1/run/postgresql"
 }
 
 prepare_rabbitmq() {
