@@ -108,6 +108,16 @@ discard_after() {
     ) </dev/null >/dev/null 2>&1 &
 }
 
+# remove_leftovers: of a run that failed and whose data was kept. The build cache stays.
+remove_leftovers() {
+    local names
+    mapfile -t names < <(docker ps --all --quiet)
+    ((${#names[@]} == 0)) || docker rm --force "${names[@]}"
+    mapfile -t names < <(docker volume ls --quiet)
+    ((${#names[@]} == 0)) || docker volume rm --force "${names[@]}"
+    docker image prune --force
+}
+
 # start_engine DIRECTORY DATA: sets the variables by which `docker` finds it.
 start_engine() {
     export DOCKER_HOST=unix://$1/engine.sock DOCKER_CONFIG=$1/docker

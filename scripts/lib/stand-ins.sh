@@ -124,7 +124,8 @@ import() {
     tar --create --directory="$CONTAINERS_CACHE/$name" --numeric-owner . | docker import "${changes[@]}" - "$image" >/dev/null
 }
 
-prepare_base() { :; }
+# As in the real image, which is called slim for that.
+prepare_base() { rm --recursive --force "$1"/usr/share/{doc,info,locale,man}/* "$1"/var/cache/*; }
 prepare_rust() { :; }
 
 prepare_postgres() {
