@@ -121,8 +121,9 @@ migrated_once() {
     local state rows
     state=$(docker inspect --format '{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}' "$(containers migrate)")
     [[ $state == 'exited 0 0' ]] || fail "$state"
-    rows=$(docker compose exec -T postgres psql --username=print_shop --host=/run/postgresql --tuples-only --no-align \
-        --command='select count(*) from __diesel_schema_migrations' print_shop)
+    # shellcheck disable=SC2016 # for the shell in the container, which knows the user, for whom the database is named
+    rows=$(docker compose exec -T postgres sh -c 'psql --username="$POSTGRES_USER" --host=/run/postgresql \
+        --tuples-only --no-align --command="select count(*) from __diesel_schema_migrations"')
     [[ $rows == "$(find migrations/postgres -mindepth 1 -type d | wc --lines)" ]] || fail "migrations in the database: $rows"
     detail "$rows in the database"
 }

@@ -114,7 +114,7 @@ import() {
     local name=$1 image=$2 stamp changes=() instruction
     shift 2
     # Not each has all of these files.
-    stamp=$(cat "$CONTAINERS_CACHE/$name".{stamp,rust,lock} "$STAND_INS/$name" 2>/dev/null) || true
+    stamp=$(cat "$CONTAINERS_CACHE/$name".{stamp,rust,lock} "$STAND_INS/$name"{,.py} 2>/dev/null) || true
     stamp=$(sha256sum <<<"$stamp $*")
     stamp=${stamp%% *}
     if [[ $(docker image inspect --format '{{.Config.Labels.stamp}}' "$image" 2>/dev/null) == "$stamp" ]]; then return; fi
@@ -141,4 +141,4 @@ prepare_rabbitmq() {
     rm --force "$1/var/lib/rabbitmq/.erlang.cookie"
 }
 
-prepare_mailpit() { install --mode=755 "$STAND_INS/mailpit" "$1/mailpit"; }
+prepare_mailpit() { install --mode=755 "$STAND_INS/mailpit.py" "$1/mailpit"; }
