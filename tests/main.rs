@@ -16,6 +16,7 @@ mod deletion;
 mod gateway;
 mod harness;
 mod in_a_browser;
+mod load;
 mod orders;
 mod outages;
 mod pages;

@@ -8,7 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
+use crate::db::jobs::queues;
 use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
+use crate::jobs::Queue;
 use crate::messaging::{Broker, BrokerError, RabbitMqSettings, relay};
 use crate::signing::{SecretKeys, SecretKeysError};
 use crate::telemetry::{self, Metrics, MetricsError};
@@ -101,6 +103,7 @@ impl Foundation {
             }
             Migrate::Check => check_schema(&db).await?,
         }
+        queues::register(&mut db.read().await?, Queue::ALL).await?;
         if lock.is_some() {
             // Nobody else can be running them: the last start of this program crashed.
             let orphans = crate::db::jobs::lease::end_all(&db).await?;

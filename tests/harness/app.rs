@@ -193,10 +193,9 @@ impl App {
         answer.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    /// Changes rows, as an operator with a console could. PostgreSQL only.
+    /// Changes rows, as an operator with a console could.
     pub async fn execute(&self, statement: &str) {
-        let client = super::database::connect(&self.production().database_url).await.unwrap();
-        client.batch_execute(statement).await.unwrap();
+        self.database.execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 
     /// Waits until no job is unfinished.

@@ -1,4 +1,5 @@
-//! One consumer a queue: takes a message when a slot is free, and hands it to the runner.
+//! One consumer a queue: takes a message when a slot is free, and hands it to the runner. What is in the
+//! queue's express lane comes first.
 //!
 //! Concurrency is bounded by the slots; the broker's prefetch only bounds what lies in this process.
 
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::jobs::Queue;
-use shared::messaging::{Delivery, Subscription};
+use shared::messaging::{Broker, Delivery, Subscription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -19,18 +20,18 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
     let prefetch = u16::try_from(slots).unwrap_or(u16::MAX);
     let free = Arc::new(Semaphore::new(slots));
-    let mut subscription = worker.services.broker.subscribe(queue, prefetch).await;
+    let mut lanes = Lanes::subscribe(&worker.services.broker, queue, prefetch).await;
     let mut runs = JoinSet::new();
     loop {
         while runs.try_join_next().is_some() {}
-        let Some((delivery, slot)) = next(&worker, queue, &mut subscription, &free).await else { break };
+        let Some((delivery, slot)) = next(&worker, queue, &mut lanes, &free).await else { break };
         let worker = worker.clone();
         runs.spawn(async move {
             runner::handle(&worker, queue, delivery).await;
             drop(slot);
         });
     }
-    subscription.cancel().await;
+    lanes.cancel().await;
     while runs.join_next().await.is_some() {}
 }
 
@@ -38,7 +39,7 @@ pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
 async fn next(
     worker: &Worker,
     queue: Queue,
-    subscription: &mut Subscription,
+    lanes: &mut Lanes,
     free: &Arc<Semaphore>,
 ) -> Option<(Delivery, OwnedSemaphorePermit)> {
     let slot = loop {
@@ -50,13 +51,45 @@ async fn next(
     };
     loop {
         // A consumer that the broker took away counts as dead, unless the broker itself is away.
-        if subscription.is_consuming() || !worker.services.broker.connected() {
+        if lanes.are_consuming() || !worker.services.broker.connected() {
             worker.pulse.beat(queue.name());
         }
         tokio::select! {
             () = worker.stop.cancelled() => return None,
-            delivery = subscription.next() => return Some((delivery?, slot)),
+            delivery = lanes.next() => return Some((delivery?, slot)),
             () = tokio::time::sleep(SIGN_OF_LIFE) => {}
         }
+    }
+}
+
+/// The subscriptions of a queue.
+struct Lanes {
+    express: Subscription,
+    ordinary: Subscription,
+}
+
+impl Lanes {
+    async fn subscribe(broker: &Broker, queue: Queue, prefetch: u16) -> Self {
+        let [express, ordinary] = queue.lanes();
+        Self {
+            express: broker.subscribe(express, prefetch).await,
+            ordinary: broker.subscribe(ordinary, prefetch).await,
+        }
+    }
+
+    async fn next(&mut self) -> Option<Delivery> {
+        tokio::select! {
+            biased;
+            delivery = self.express.next() => delivery,
+            delivery = self.ordinary.next() => delivery,
+        }
+    }
+
+    fn are_consuming(&self) -> bool {
+        self.express.is_consuming() && self.ordinary.is_consuming()
+    }
+
+    async fn cancel(self) {
+        tokio::join!(self.express.cancel(), self.ordinary.cancel());
     }
 }

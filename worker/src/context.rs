@@ -53,15 +53,45 @@ impl JobContext {
         Ok(cancel)
     }
 
-    /// Enqueues a job that belongs to the same customer and the same trace.
+    /// Shows how far the run is.
+    ///
+    /// # Errors
+    /// [`JobError::LostLease`].
+    pub async fn report(&self, progress: Progress) -> Result<(), JobError> {
+        Ok(settle::report(&self.services.db, self.claim, &progress).await?)
+    }
+
+    /// Enqueues a job that belongs to the same customer and the same trace, and travels as fast.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn enqueue<K: Kind>(&self, tx: &mut Tx, args: &K) -> Result<Job, JobError> {
+        self.enqueue_with(tx, args, Options::default()).await
+    }
+
+    /// As [`JobContext::enqueue`], as a part of this job: cancelling this one cancels it, too.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn enqueue_child<K: Kind>(&self, tx: &mut Tx, args: &K) -> Result<Job, JobError> {
+        self.enqueue_with(tx, args, Options { parent: Some(self.job.id), ..Options::default() }).await
+    }
+
+    /// As [`JobContext::enqueue`], with more to say about it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn enqueue_with<K: Kind>(
+        &self,
+        tx: &mut Tx,
+        args: &K,
+        options: Options,
+    ) -> Result<Job, JobError> {
         let options = Options {
             owner: self.job.owner,
             traceparent: self.job.traceparent.clone(),
-            ..Options::default()
+            express: self.job.express,
+            ..options
         };
         Ok(enqueue::enqueue(tx, args, options).await?)
     }

@@ -7,6 +7,7 @@
 pub mod breaker;
 pub mod consumer;
 pub mod context;
+pub mod follow;
 pub mod health;
 pub mod imaging;
 pub mod jobs;
@@ -22,9 +23,10 @@ pub mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::config::WorkedQueues;
 use shared::domain::WorkerId;
 use shared::jobs::Queue;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,8 +41,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Everything that handlers use.
     pub services: Services,
-    /// The queues, each with the number of jobs at a time.
-    pub slots: Vec<(Queue, usize)>,
+    /// What it works on.
+    pub queues: WorkedQueues,
     /// How long a silent worker keeps its jobs.
     pub lease: Duration,
     /// How long stopping may take.
@@ -66,7 +68,7 @@ impl Worker {
     /// A worker that is ready to [`run`].
     pub fn new(
         services: Services,
-        slots: Vec<(Queue, usize)>,
+        queues: WorkedQueues,
         lease: Duration,
         shutdown: Duration,
         stop: CancellationToken,
@@ -74,7 +76,7 @@ impl Worker {
         Arc::new(Self {
             id: WorkerId::new(),
             services,
-            slots,
+            queues,
             lease,
             shutdown,
             running: Running::default(),
@@ -98,18 +100,26 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     let mut consumers = JoinSet::new();
     worker.pulse.beat(leases::PART);
     worker.pulse.beat(supervisor::PART);
-    for (queue, slots) in worker.slots.clone() {
-        // A consumer that never comes to register must be missed as well.
-        worker.pulse.beat(queue.name());
-        consumers.spawn(consumer::run(worker.clone(), queue, slots));
+    for (queue, slots) in worker.queues.slots.clone() {
+        consume(&worker, &mut consumers, queue, slots);
     }
-    tracing::info!(worker = %worker.id, queues = ?worker.slots, "the worker is at work");
-    tokio::select! {
-        () = worker.stop.cancelled() => {}
-        ended = loops.join_next() => return Err(LoopEnded(name_of(ended))),
-        _ = consumers.join_next() => {
-            if !worker.stop.is_cancelled() {
-                return Err(LoopEnded("consumer"));
+    tracing::info!(worker = %worker.id, queues = ?worker.queues, "the worker is at work");
+    let (found, mut new_queues) = mpsc::channel(1);
+    if worker.queues.follow {
+        loops.spawn(named("look for new queues", follow::run(worker.clone(), found, housekeeping.clone())));
+    }
+    loop {
+        tokio::select! {
+            () = worker.stop.cancelled() => break,
+            ended = loops.join_next() => return Err(LoopEnded(name_of(ended))),
+            _ = consumers.join_next() => {
+                if !worker.stop.is_cancelled() {
+                    return Err(LoopEnded("consumer"));
+                }
+            }
+            Some(queue) = new_queues.recv() => {
+                tracing::info!(%queue, "a new queue was named: working on it, too");
+                consume(&worker, &mut consumers, queue, queue.default_slots(1));
             }
         }
     }
@@ -124,6 +134,12 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     housekeeping.cancel();
     join_all(&mut loops).await;
     Ok(())
+}
+
+fn consume(worker: &Arc<Worker>, consumers: &mut JoinSet<()>, queue: Queue, slots: usize) {
+    // A consumer that never comes to register must be missed as well.
+    worker.pulse.beat(queue.name());
+    consumers.spawn(consumer::run(worker.clone(), queue, slots));
 }
 
 async fn named(name: &'static str, work: impl Future<Output = ()>) -> &'static str {

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::db::Tx;
 use shared::db::jobs::settle::Progress;
+use shared::db::jobs::status::unfinished_children;
 use shared::domain::JobId;
+use shared::jobs::cancel_job;
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -75,6 +77,11 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     pub async fn run(&self, context: &JobContext, subject: &S) -> Result<Outcome, JobError> {
         let mut position = self.position(context)?;
         loop {
+            if let Position::Undo { .. } = position
+                && let Some(outcome) = self.stop_children(context).await?
+            {
+                return Ok(outcome);
+            }
             position = match position {
                 Position::Forward { done } if done >= self.steps.len() => {
                     return Ok(Outcome::Done((self.done)(subject)));
@@ -100,6 +107,19 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 Position::Undone { reason: None } => return Ok(Outcome::Cancelled),
             };
         }
+    }
+
+    /// What is undone is not to be made any more: its parts are cancelled, each in a transaction of its own
+    /// (job rows are locked one at a time here, in no order that others know), and waited for.
+    async fn stop_children(&self, context: &JobContext) -> Result<Option<Outcome>, JobError> {
+        let db = &context.services.db;
+        for child in unfinished_children(&mut db.read().await?, context.job.id).await? {
+            let mut tx = db.begin().await?;
+            cancel_job(&mut tx, child).await?;
+            tx.commit().await?;
+        }
+        let left = unfinished_children(&mut db.read().await?, context.job.id).await?;
+        Ok((!left.is_empty()).then_some(Outcome::WaitFor(left)))
     }
 
     fn position(&self, context: &JobContext) -> Result<Position<R>, JobError> {
@@ -136,7 +156,12 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 let tx = context.begin().await?;
                 Moved::To(self.commit(context, tx, undo_from_here(Some(reason))).await?.0)
             }
-            StepEnd::Wait(jobs) => Moved::Stop(Outcome::WaitFor(jobs)),
+            StepEnd::Wait(jobs) => {
+                let so_far = self.progress(Position::Forward { done });
+                let next = self.progress(Position::Forward { done: done + 1 });
+                context.report(so_far.until(next.percent)).await?;
+                Moved::Stop(Outcome::WaitFor(jobs))
+            }
             StepEnd::GiveUp(reason) => Moved::Stop(Outcome::GiveUp(reason)),
         })
     }
@@ -157,12 +182,11 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     fn progress(&self, position: Position<R>) -> Progress {
         let percent = |part: usize| u8::try_from(part * 100 / self.steps.len().max(1)).unwrap_or(100);
         match position {
-            Position::Forward { done } => Progress {
-                percent: percent(done),
-                step: self.steps.get(done).map_or("done", |step| step.name).to_owned(),
-            },
-            Position::Undo { left, .. } => Progress { percent: percent(left), step: "undoing".to_owned() },
-            Position::Undone { .. } => Progress { percent: 100, step: "undone".to_owned() },
+            Position::Forward { done } => {
+                Progress::at(percent(done), self.steps.get(done).map_or("done", |step| step.name))
+            }
+            Position::Undo { left, .. } => Progress::at(percent(left), "undoing"),
+            Position::Undone { .. } => Progress::at(100, "undone"),
         }
     }
 }

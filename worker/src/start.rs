@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkerSettings};
+use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkedQueues, WorkerSettings};
 use shared::foundation::Foundation;
 use shared::jobs::Queue;
 use shared::mail::smtp::SmtpUrl;
@@ -21,7 +21,7 @@ pub const MAIL_FOLDER: &str = "mail";
 
 /// The worker's settings, checked: made before any server is waited for.
 pub struct Checked {
-    slots: Vec<(Queue, usize)>,
+    queues: WorkedQueues,
     lease: Duration,
     sender: Sender,
     smtp: Option<SmtpMailer>,
@@ -34,15 +34,16 @@ pub struct Checked {
 /// # Errors
 /// The first setting that is wrong.
 pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, ConfigError> {
-    let slots = settings.slots()?;
-    let pictures = slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let queues = settings.queues()?;
+    let pictures =
+        queues.slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
-        slots,
+        queues,
         sender,
     })
 }
@@ -79,7 +80,7 @@ pub fn worker(
         base_url,
         metrics: foundation.metrics.clone(),
     };
-    Ok(Worker::new(services, checked.slots, checked.lease, common.shutdown, stop))
+    Ok(Worker::new(services, checked.queues, checked.lease, common.shutdown, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use common::{Common, CommonSettings, Migrate, Program};
 pub use web::{RateLimit, WebSettings};
-pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkerSettings};
+pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkedQueues, WorkerSettings};
 
 /// A setting is wrong, missing or contradicts another: one line for the person who starts the program.
 #[derive(Debug, Clone, PartialEq, Eq)]

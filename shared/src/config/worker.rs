@@ -19,7 +19,8 @@ pub struct WorkerSettings {
     /// is taken
     #[arg(long, env, value_name = "ADDRESS")]
     pub worker_http_addr: Option<SocketAddr>,
-    /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them
+    /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them, those
+    /// too that are named while it runs
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
     /// How long a worker may be silent before its jobs are given to others
@@ -40,11 +41,11 @@ pub struct WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// The queues to work on, with the jobs at a time of each.
+    /// The queues to work on.
     ///
     /// # Errors
     /// When `QUEUES` can't be read.
-    pub fn slots(&self) -> Result<Vec<(Queue, usize)>, ConfigError> {
+    pub fn queues(&self) -> Result<WorkedQueues, ConfigError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         parse_queues(&self.queues, cores)
     }
@@ -61,11 +62,22 @@ impl WorkerSettings {
     }
 }
 
-fn parse_queues(text: &str, cores: usize) -> Result<Vec<(Queue, usize)>, ConfigError> {
+/// The queues that a worker works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkedQueues {
+    /// Each with the jobs at a time.
+    pub slots: Vec<(Queue, usize)>,
+    /// Whether it also works on those that are named while it runs.
+    pub follow: bool,
+}
+
+fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
     let wrong = |problem: String| ConfigError::new("QUEUES", problem);
     let mut slots: Vec<(Queue, usize)> = Vec::new();
+    let mut follow = false;
     for part in text.split(',').map(str::trim) {
         if part == "*" {
+            follow = true;
             for queue in Queue::ALL.iter().copied() {
                 if slots.iter().all(|(known, _)| *known != queue) {
                     slots.push((queue, queue.default_slots(cores)));
@@ -88,7 +100,7 @@ fn parse_queues(text: &str, cores: usize) -> Result<Vec<(Queue, usize)>, ConfigE
         }
         slots.push((queue, count));
     }
-    Ok(slots)
+    Ok(WorkedQueues { slots, follow })
 }
 
 #[cfg(test)]
@@ -97,9 +109,11 @@ mod tests {
 
     #[test]
     fn queues_are_read_with_their_slots() {
-        assert_eq!(parse_queues("images=2, orders", 4).unwrap(), [(Queue::IMAGES, 2), (Queue::ORDERS, 16)]);
-        assert_eq!(parse_queues("*", 4).unwrap().len(), Queue::ALL.len());
-        assert_eq!(parse_queues("images=9,*", 4).unwrap()[0], (Queue::IMAGES, 9));
+        let some = parse_queues("images=2, orders", 4).unwrap();
+        assert_eq!((some.slots, some.follow), (vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16)], false));
+        let all = parse_queues("*", 4).unwrap();
+        assert_eq!((all.slots.len(), all.follow), (Queue::ALL.len(), true));
+        assert_eq!(parse_queues("images=9,*", 4).unwrap().slots[0], (Queue::IMAGES, 9));
     }
 
     #[test]

@@ -118,6 +118,16 @@ impl Tx {
         &mut *self
     }
 
+    /// Whether there are jobs that stay `pending` because their owner has many with the broker already.
+    pub(crate) fn note_held_back(&self, some: bool) {
+        self.signals.note_held_back(some);
+    }
+
+    /// What [`Tx::note_held_back`] was told last.
+    pub(crate) fn some_are_held_back(&self) -> bool {
+        self.signals.some_are_held_back()
+    }
+
     /// What will be told after the commit.
     pub(crate) fn after_commit(&mut self) -> &mut AfterCommit {
         &mut self.after_commit

@@ -43,6 +43,24 @@ diesel::table! {
         version -> BigInt,
         created_at -> Instant,
         updated_at -> Instant,
+        express -> Bool,
+        parent -> Nullable<Id>,
+        ordering_key -> Nullable<Text>,
+        ordering_seq -> Nullable<BigInt>,
+        unique_key -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    ordering_keys (key) {
+        key -> Text,
+        last_seq -> BigInt,
+    }
+}
+
+diesel::table! {
+    queues (name) {
+        name -> Text,
     }
 }
 
@@ -108,6 +126,7 @@ diesel::table! {
         total_cents -> BigInt,
         payment_token -> Text,
         created_at -> Instant,
+        express -> Bool,
     }
 }
 

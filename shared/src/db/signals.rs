@@ -2,11 +2,12 @@
 //! slow look at the table and by the fallback of the status waiters.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
 
 use crate::domain::JobId;
-use crate::jobs::{Envelope, Queue};
+use crate::jobs::{Envelope, Lane};
 
 /// How many hand-overs may lie before a slow relay; more are left to its look at the table.
 const CAPACITY: usize = 4096;
@@ -15,7 +16,7 @@ const CAPACITY: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// Where to.
-    pub queue: Queue,
+    pub lane: Lane,
     /// What.
     pub envelope: Envelope,
     /// The row's fence when it became `queued`: a late confirm must not touch a later life of it.
@@ -64,6 +65,7 @@ pub struct Signals {
     publications: mpsc::Sender<Publication>,
     changes: mpsc::Sender<StatusChange>,
     wake: Arc<Notify>,
+    held_back: Arc<AtomicBool>,
 }
 
 /// The receiving side: the relay of this process.
@@ -83,7 +85,15 @@ impl Signals {
         let wake = Arc::new(Notify::new());
         let receivers =
             SignalReceivers { publications: publications_rx, changes: changes_rx, wake: wake.clone() };
-        (Self { publications, changes, wake }, receivers)
+        (Self { publications, changes, wake, held_back: Arc::default() }, receivers)
+    }
+
+    pub(super) fn note_held_back(&self, some: bool) {
+        self.held_back.store(some, Ordering::Relaxed);
+    }
+
+    pub(super) fn some_are_held_back(&self) -> bool {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// A full channel drops the hint: the table knows.

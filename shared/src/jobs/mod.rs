@@ -20,8 +20,17 @@ pub use cancel::{cancel_job, mark_subject_cancelled};
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
-pub use queue::Queue;
+pub use queue::{Lane, Queue};
 pub use send_email::{EmailTemplate, SendEmail};
+
+/// For how long a job that was enqueued under a unique key keeps others of that key away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unique {
+    /// Until a worker takes it: what happens after that is not in its run, and wants another.
+    UntilStarted,
+    /// Until it is over: two of them never run at the same time.
+    UntilFinished,
+}
 
 /// A kind of job: its arguments are the struct, everything else is constant.
 ///
@@ -37,6 +46,8 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const MAX_ATTEMPTS: i32 = 20;
     /// How long one try may take; at most 25 minutes, because a broker gives up at 30.
     const TIMEOUT: Duration = Duration::from_secs(300);
+    /// For how long a unique key is taken, if it is enqueued with one.
+    const UNIQUE: Unique = Unique::UntilFinished;
     /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
     const WAITS_FOR: &'static [&'static str] = &[];
 }
@@ -52,6 +63,8 @@ pub struct KindInfo {
     pub version: i32,
     /// See [`Kind::TIMEOUT`].
     pub timeout: Duration,
+    /// See [`Kind::UNIQUE`].
+    pub unique: Unique,
     /// See [`Kind::WAITS_FOR`].
     pub waits_for: &'static [&'static str],
 }
@@ -63,6 +76,7 @@ impl KindInfo {
             queue: K::QUEUE,
             version: K::VERSION,
             timeout: K::TIMEOUT,
+            unique: K::UNIQUE,
             waits_for: K::WAITS_FOR,
         }
     }

@@ -1,10 +1,18 @@
 //! The queues: one a kind of resource, so that each is scaled, paused and watched on its own.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 /// A queue's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Queue(&'static str);
+
+/// The names that came from outside, such as from a row: kept for ever, each once.
+static NAMED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// So many queues may be named while a program runs: rows can't fill its memory with names.
+const MOST_NAMED: usize = 1000;
 
 impl Queue {
     /// Pictures: bound by the processor.
@@ -14,17 +22,44 @@ impl Queue {
     /// E-mail: waits for a slow server.
     pub const MAIL: Self = Self("mail");
 
-    /// Every queue.
+    /// Every queue that this program's kinds name. Others may be named while it runs.
     pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL];
+
+    /// The longest name.
+    pub const MAX_LENGTH: usize = 40;
 
     /// The name in the database, in settings and in metrics.
     pub fn name(self) -> &'static str {
         self.0
     }
 
-    /// The queue of that name.
+    /// The queue of that name, if it is one of [`Queue::ALL`].
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|queue| queue.0 == name)
+    }
+
+    /// A queue of any name: at most 40 lower-case letters, digits and hyphens. `None` for what is not a
+    /// name, for names that mean something else on the broker, and when there are too many.
+    pub fn named(name: &str) -> Option<Self> {
+        if let Some(known) = Self::from_name(name) {
+            return Some(known);
+        }
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let reserved = ["dead", "events", "submit"];
+        let is_name = !name.is_empty() && name.len() <= Self::MAX_LENGTH && name.bytes().all(plain);
+        if !is_name || reserved.contains(&name) {
+            return None;
+        }
+        let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = named.get(name) {
+            return Some(Self(known));
+        }
+        if named.len() >= MOST_NAMED {
+            return None;
+        }
+        let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
+        named.insert(kept);
+        Some(Self(kept))
     }
 
     /// How many of its jobs one worker process runs at a time, unless `QUEUES` says otherwise.
@@ -34,10 +69,73 @@ impl Queue {
             _ => 16,
         }
     }
+
+    /// Its two lanes, the one to look at first before the other.
+    pub fn lanes(self) -> [Lane; 2] {
+        [Lane { queue: self, express: true }, Lane { queue: self, express: false }]
+    }
 }
 
 impl fmt::Display for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
+    }
+}
+
+/// A line of messages: each queue has an ordinary one and an express one (priority queue). They share the
+/// queue's slots, and what is in the express lane is taken first.
+///
+/// Two lanes instead of priorities of the broker's own: quorum queues have none before RabbitMQ 4.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// Whose.
+    pub queue: Queue,
+    /// Which of the two.
+    pub express: bool,
+}
+
+impl Lane {
+    /// The ordinary lane of a queue.
+    pub const fn ordinary(queue: Queue) -> Self {
+        Self { queue, express: false }
+    }
+
+    /// Both lanes of [`Queue::ALL`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        Queue::ALL.iter().flat_map(|queue| queue.lanes())
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.queue.0)?;
+        if self.express { f.write_str(".express") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_once_and_known_ones_are_themselves() {
+        assert_eq!(Queue::named("images"), Some(Queue::IMAGES));
+        let (one, other) = (Queue::named("bulk-1").unwrap(), Queue::named("bulk-1").unwrap());
+        assert!(std::ptr::eq(one.name(), other.name()));
+        assert_eq!(Queue::from_name("bulk-1"), None);
+    }
+
+    #[test]
+    fn what_is_no_name_or_means_something_else_is_refused() {
+        let long = "x".repeat(41);
+        for bad in ["", "Images", "images.express", "a b", "dead", "events", "submit", "ü", long.as_str()] {
+            assert_eq!(Queue::named(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_queue_has_an_express_lane_before_its_ordinary_one() {
+        let names: Vec<String> = Queue::MAIL.lanes().iter().map(Lane::to_string).collect();
+        assert_eq!(names, ["mail.express", "mail"]);
     }
 }

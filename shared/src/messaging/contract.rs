@@ -13,6 +13,11 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::domain::JobId;
+use crate::jobs::Queue;
+
+const IMAGES: Lane = Lane::ordinary(Queue::IMAGES);
+const ORDERS: Lane = Lane::ordinary(Queue::ORDERS);
+const MAIL: Lane = Lane::ordinary(Queue::MAIL);
 
 /// Far longer than anything here takes, far shorter than anybody's patience.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,9 +54,9 @@ async fn nothing(subscription: &mut Subscription) -> bool {
     timeout(QUIET, subscription.next()).await.is_err()
 }
 
-async fn published(broker: &Broker, queue: Queue) -> JobId {
+async fn published(broker: &Broker, lane: Lane) -> JobId {
     let envelope = envelope();
-    broker.publish(queue, &envelope).await.unwrap();
+    broker.publish(lane, &envelope).await.unwrap();
     envelope.job
 }
 
@@ -73,35 +78,59 @@ async fn registered(subscription: &Subscription) {
 }
 
 async fn a_message_is_delivered_until_it_is_acked(broker: &Broker) {
-    let mut first = broker.subscribe(Queue::IMAGES, 10).await;
-    let id = published(broker, Queue::IMAGES).await;
+    let mut first = broker.subscribe(IMAGES, 10).await;
+    let id = published(broker, IMAGES).await;
     let delivery = delivered(&mut first).await;
     assert_eq!((job(&delivery), delivery.redelivered), (id, false));
     assert_eq!(delivery.ack().await, Settled::Acked);
     first.cancel().await;
 
-    let mut second = broker.subscribe(Queue::IMAGES, 10).await;
+    let mut second = broker.subscribe(IMAGES, 10).await;
     registered(&second).await;
     assert!(nothing(&mut second).await);
-    assert_eq!(broker.depth(Queue::IMAGES).await, Some(0));
+    assert_eq!(broker.depth(IMAGES).await, Some(0));
 }
 
 async fn queues_are_separate(broker: &Broker) {
-    let mut mail = broker.subscribe(Queue::MAIL, 10).await;
-    let order = published(broker, Queue::ORDERS).await;
+    let mut mail = broker.subscribe(MAIL, 10).await;
+    let order = published(broker, ORDERS).await;
     assert!(nothing(&mut mail).await);
-    let mut orders = broker.subscribe(Queue::ORDERS, 10).await;
+    let mut orders = broker.subscribe(ORDERS, 10).await;
     assert_eq!(job(&delivered(&mut orders).await), order);
 }
 
+async fn the_express_lane_of_a_queue_is_a_line_of_its_own(broker: &Broker) {
+    let [express, ordinary] = Queue::MAIL.lanes();
+    let mut first = broker.subscribe(express, 10).await;
+    let slow = published(broker, ordinary).await;
+    assert!(nothing(&mut first).await);
+    let fast = published(broker, express).await;
+    assert_eq!(job(&delivered(&mut first).await), fast);
+    let mut other = broker.subscribe(ordinary, 10).await;
+    assert_eq!(job(&delivered(&mut other).await), slow);
+}
+
+async fn a_queue_that_is_named_while_the_program_runs_is_there_when_it_is_used(broker: &Broker) {
+    let lane = Lane::ordinary(Queue::named("named-later").unwrap());
+    let mut subscription = broker.subscribe(lane, 1).await;
+    registered(&subscription).await;
+    let id = published(broker, lane).await;
+    let delivery = delivered(&mut subscription).await;
+    assert_eq!(job(&delivery), id);
+    delivery.ack().await;
+    let other = Lane::ordinary(Queue::named("published-first").unwrap());
+    eventually("it takes messages", async || broker.publish(other, &envelope()).await.is_ok()).await;
+    assert_eq!(broker.depth(other).await, Some(1));
+}
+
 async fn what_is_unacked_is_delivered_again_once_its_channel_is_gone(broker: &Broker) {
-    let mut first = broker.subscribe(Queue::IMAGES, 10).await;
-    let forgotten = published(broker, Queue::IMAGES).await;
-    let acked = published(broker, Queue::IMAGES).await;
+    let mut first = broker.subscribe(IMAGES, 10).await;
+    let forgotten = published(broker, IMAGES).await;
+    let acked = published(broker, IMAGES).await;
     assert_eq!(job(&delivered(&mut first).await), forgotten);
     let late = delivered(&mut first).await;
 
-    let mut second = broker.subscribe(Queue::IMAGES, 10).await;
+    let mut second = broker.subscribe(IMAGES, 10).await;
     assert!(nothing(&mut second).await, "a dropped delivery stays unacked while its channel lives");
     first.cancel().await;
     assert!(nothing(&mut second).await, "one delivery is still out");
@@ -114,9 +143,9 @@ async fn what_is_unacked_is_delivered_again_once_its_channel_is_gone(broker: &Br
 }
 
 async fn the_prefetch_bounds_what_is_unacked(broker: &Broker) {
-    let mut subscription = broker.subscribe(Queue::IMAGES, 2).await;
+    let mut subscription = broker.subscribe(IMAGES, 2).await;
     for _ in 0..3 {
-        published(broker, Queue::IMAGES).await;
+        published(broker, IMAGES).await;
     }
     let first = delivered(&mut subscription).await;
     let _second = delivered(&mut subscription).await;
@@ -128,12 +157,12 @@ async fn the_prefetch_bounds_what_is_unacked(broker: &Broker) {
 async fn competing_consumers_share_the_messages(broker: &Broker) {
     let mut consumers = Vec::new();
     for _ in 0..3 {
-        let consumer = broker.subscribe(Queue::IMAGES, 1).await;
+        let consumer = broker.subscribe(IMAGES, 1).await;
         registered(&consumer).await;
         consumers.push(consumer);
     }
     let published: HashSet<_> =
-        join_all((0..30).map(|_| published(broker, Queue::IMAGES))).await.into_iter().collect();
+        join_all((0..30).map(|_| published(broker, IMAGES))).await.into_iter().collect();
     assert_eq!(published.len(), 30);
     let mut seen = HashSet::new();
     while seen.len() < 30 {
@@ -150,10 +179,10 @@ async fn competing_consumers_share_the_messages(broker: &Broker) {
 async fn two_thousand_in_flight_are_all_confirmed(broker: &Broker) {
     let envelopes: Vec<_> = (0..2000).map(|_| envelope()).collect();
     let start = Instant::now();
-    let results = join_all(envelopes.iter().map(|envelope| broker.publish(Queue::IMAGES, envelope))).await;
+    let results = join_all(envelopes.iter().map(|envelope| broker.publish(IMAGES, envelope))).await;
     println!("2000 published in {:?}", start.elapsed());
     assert!(results.iter().all(Result::is_ok), "{:?}", results.iter().find(|result| result.is_err()));
-    eventually("all are in the queue", async || broker.depth(Queue::IMAGES).await == Some(2000)).await;
+    eventually("all are in the queue", async || broker.depth(IMAGES).await == Some(2000)).await;
 }
 
 async fn hints_reach_every_listener(broker: &Broker) {
@@ -171,7 +200,7 @@ async fn hints_reach_every_listener(broker: &Broker) {
 }
 
 async fn closing_ends_every_stream_and_publishing_fails(broker: &Broker) {
-    let mut subscription = broker.subscribe(Queue::MAIL, 1).await;
+    let mut subscription = broker.subscribe(MAIL, 1).await;
     registered(&subscription).await;
     let mut hints = broker.status_hints();
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
@@ -179,16 +208,16 @@ async fn closing_ends_every_stream_and_publishing_fails(broker: &Broker) {
     assert!(!broker.connected() && !subscription.is_consuming());
     assert!(timeout(PATIENCE, subscription.next()).await.unwrap().is_none());
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), None);
-    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::NotConnected));
+    assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::NotConnected));
 }
 
 async fn every_new_queue_is_reported_once(broker: &Broker) {
     let mut new = Vec::new();
-    for _ in Queue::ALL {
+    for _ in Lane::all() {
         new.push(timeout(PATIENCE, broker.recreated()).await.unwrap());
     }
     new.sort();
-    let mut all = Queue::ALL.to_vec();
+    let mut all: Vec<Lane> = Lane::all().collect();
     all.sort();
     assert_eq!(new, all);
     assert!(timeout(QUIET, broker.recreated()).await.is_err());
@@ -223,6 +252,8 @@ macro_rules! contract {
 contract!(
     a_message_is_delivered_until_it_is_acked,
     queues_are_separate,
+    the_express_lane_of_a_queue_is_a_line_of_its_own,
+    a_queue_that_is_named_while_the_program_runs_is_there_when_it_is_used,
     what_is_unacked_is_delivered_again_once_its_channel_is_gone,
     the_prefetch_bounds_what_is_unacked,
     competing_consumers_share_the_messages,
@@ -235,7 +266,7 @@ contract!(
 #[tokio::test]
 async fn bytes_that_are_no_envelope_arrive_as_they_are() {
     let in_process = InProcess::default();
-    in_process.push(Queue::ORDERS, b"\xff\x00 not json".to_vec()).unwrap();
-    let mut subscription = Broker::InProcess(in_process).subscribe(Queue::ORDERS, 1).await;
+    in_process.push(ORDERS, b"\xff\x00 not json".to_vec()).unwrap();
+    let mut subscription = Broker::InProcess(in_process).subscribe(ORDERS, 1).await;
     assert_eq!(delivered(&mut subscription).await.body, b"\xff\x00 not json");
 }

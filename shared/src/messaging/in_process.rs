@@ -1,6 +1,6 @@
-//! The broker of the all-in-one program: one line of messages a queue, in memory.
+//! The broker of the all-in-one program: one line of messages a lane, in memory.
 //!
-//! Volatile on purpose. A message is a job's id; the rows are on disk, and at the start every queue
+//! Volatile on purpose. A message is a job's id; the rows are on disk, and at the start every lane
 //! reports itself as recreated, so that the relay publishes what is due. Nothing is bounded but by what
 //! the relay has published: small bodies, whose rows are bounded by the disk already.
 //!
@@ -19,14 +19,14 @@ use super::delivery::{Delivery, Settled};
 use super::hints::{self, HintEvent, StatusHint, StatusHints};
 use super::recreated::Recreated;
 use super::{PublishError, delivery};
-use crate::jobs::{Envelope, Queue};
+use crate::jobs::{Envelope, Lane};
 
 /// See the [module's](self) words.
 #[derive(Clone)]
 pub struct InProcess(Arc<Inner>);
 
 struct Inner {
-    lines: Mutex<HashMap<Queue, Arc<Line>>>,
+    lines: Mutex<HashMap<Lane, Arc<Line>>>,
     hints: Mutex<Option<broadcast::Sender<HintEvent>>>,
     recreated: Recreated,
     closed: CancellationToken,
@@ -45,7 +45,7 @@ struct Message {
     redelivered: bool,
 }
 
-/// A consumer of one queue.
+/// A consumer of one lane.
 pub struct Subscription {
     channel: Arc<Channel>,
     closed: CancellationToken,
@@ -80,23 +80,23 @@ impl Default for InProcess {
 }
 
 impl InProcess {
-    pub(super) fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
-        self.push(queue, envelope.to_bytes())
+    pub(super) fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
+        self.push(lane, envelope.to_bytes())
     }
 
-    pub(super) fn push(&self, queue: Queue, body: Vec<u8>) -> Result<(), PublishError> {
+    pub(super) fn push(&self, lane: Lane, body: Vec<u8>) -> Result<(), PublishError> {
         if self.0.closed.is_cancelled() {
             return Err(PublishError::NotConnected);
         }
-        let line = self.line(queue);
+        let line = self.line(lane);
         lock(&line.ready).push_back(Message { body, redelivered: false });
         line.added.notify_one();
         Ok(())
     }
 
-    pub(super) fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
+    pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
         let channel = Channel {
-            line: self.line(queue),
+            line: self.line(lane),
             unacked: Mutex::default(),
             last_tag: AtomicU64::new(0),
             prefetch: Semaphore::new(usize::from(prefetch.max(1))),
@@ -122,12 +122,12 @@ impl InProcess {
         !self.0.closed.is_cancelled()
     }
 
-    pub(super) async fn recreated(&self) -> Queue {
+    pub(super) async fn recreated(&self) -> Lane {
         self.0.recreated.next().await
     }
 
-    pub(super) fn depth(&self, queue: Queue) -> u64 {
-        lock(&self.line(queue).ready).len() as u64
+    pub(super) fn depth(&self, lane: Lane) -> u64 {
+        lock(&self.line(lane).ready).len() as u64
     }
 
     pub(super) fn close(&self) {
@@ -135,8 +135,8 @@ impl InProcess {
         lock(&self.0.hints).take();
     }
 
-    fn line(&self, queue: Queue) -> Arc<Line> {
-        lock(&self.0.lines).entry(queue).or_default().clone()
+    fn line(&self, lane: Lane) -> Arc<Line> {
+        lock(&self.0.lines).entry(lane).or_default().clone()
     }
 }
 

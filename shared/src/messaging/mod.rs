@@ -27,7 +27,7 @@ pub use hints::{HintEvent, StatusHint, StatusHints};
 pub use in_process::InProcess;
 pub use rabbitmq::{RabbitMq, RabbitMqSettings};
 
-use crate::jobs::{Envelope, Queue};
+use crate::jobs::{Envelope, Lane};
 
 /// The message broker. Cloning is cheap: all clones are the same broker.
 #[derive(Clone)]
@@ -90,19 +90,19 @@ impl Broker {
     /// # Errors
     /// [`PublishError`]; the message may have arrived nevertheless. Answers within
     /// [`rabbitmq::PUBLISH_TIMEOUT`], also during an outage.
-    pub async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
+    pub async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
         match self {
-            Self::RabbitMq(broker) => broker.publish(queue, envelope).await,
-            Self::InProcess(broker) => broker.publish(queue, envelope),
+            Self::RabbitMq(broker) => broker.publish(lane, envelope).await,
+            Self::InProcess(broker) => broker.publish(lane, envelope),
         }
     }
 
-    /// Begins to consume a queue, with at most `prefetch` deliveries unacked at a time (at least 1).
+    /// Begins to consume a lane of a queue, with at most `prefetch` deliveries unacked at a time (at least 1).
     /// Survives reconnects by itself.
-    pub async fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
+    pub async fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
         match self {
-            Self::RabbitMq(broker) => Subscription::RabbitMq(broker.subscribe(queue, prefetch)),
-            Self::InProcess(broker) => Subscription::InProcess(broker.subscribe(queue, prefetch)),
+            Self::RabbitMq(broker) => Subscription::RabbitMq(broker.subscribe(lane, prefetch)),
+            Self::InProcess(broker) => Subscription::InProcess(broker.subscribe(lane, prefetch)),
         }
     }
 
@@ -131,22 +131,22 @@ impl Broker {
         }
     }
 
-    /// The next queue that had to be created: it was not there, so the messages that it may have held
-    /// are gone, and its rows are due for publishing. The in-process broker reports every queue once,
+    /// The next lane that had to be created: it was not there, so the messages that it may have held
+    /// are gone, and its rows are due for publishing. The in-process broker reports every lane once,
     /// at its start. One task a process should ask; dropping the future loses nothing.
-    pub async fn recreated(&self) -> Queue {
+    pub async fn recreated(&self) -> Lane {
         match self {
             Self::RabbitMq(broker) => broker.recreated().await,
             Self::InProcess(broker) => broker.recreated().await,
         }
     }
 
-    /// How many messages are ready in the queue (those at consumers are not counted), or `None` when
+    /// How many messages are ready in the lane (those at consumers are not counted), or `None` when
     /// the broker can't say now. For metrics: asks the broker each time.
-    pub async fn depth(&self, queue: Queue) -> Option<u64> {
+    pub async fn depth(&self, lane: Lane) -> Option<u64> {
         match self {
-            Self::RabbitMq(broker) => broker.depth(queue).await,
-            Self::InProcess(broker) => Some(broker.depth(queue)),
+            Self::RabbitMq(broker) => broker.depth(lane).await,
+            Self::InProcess(broker) => Some(broker.depth(lane)),
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, StatusHint};
-use crate::db::jobs::relay::{confirmed, queue_was_recreated, take_due};
+use crate::db::jobs::relay::{confirmed, lane_was_recreated, take_due};
 use crate::db::{Db, DbError, Publication, SignalReceivers, StatusChange};
 
 /// How often an idle relay looks at the table.
@@ -86,7 +86,7 @@ async fn publish(db: &Db, broker: &Broker, messages: Vec<Publication>) {
         return;
     }
     let begun = Instant::now();
-    let sent = messages.iter().map(|message| broker.publish(message.queue, &message.envelope));
+    let sent = messages.iter().map(|message| broker.publish(message.lane, &message.envelope));
     let outcomes = join_all(sent).await;
     let total = messages.len();
     let mut first_error = None;
@@ -126,23 +126,23 @@ async fn pass_on_changes(
     }
 }
 
-/// A queue that was made anew is empty: what was in it must be published again, at once.
+/// A lane that was made anew is empty: what was in it must be published again, at once.
 async fn republish_recreated(db: &Db, broker: &Broker, stop: &CancellationToken) {
     loop {
-        let queue = tokio::select! {
-            queue = broker.recreated() => queue,
+        let lane = tokio::select! {
+            lane = broker.recreated() => lane,
             () = stop.cancelled() => return,
         };
         loop {
-            match queue_was_recreated(db, queue).await {
+            match lane_was_recreated(db, lane).await {
                 Ok(0) => break,
                 Ok(rows) => {
-                    tracing::info!(queue = queue.name(), rows, "the queue is new: publishing its jobs again");
+                    tracing::info!(queue = %lane, rows, "the queue is new: publishing its jobs again");
                     break;
                 }
                 Err(DbError::Unavailable(_)) if !stop.is_cancelled() => tokio::time::sleep(AFTER_ERROR).await,
                 Err(error) => {
-                    tracing::warn!(%error, queue = queue.name(), "could not mark the queue's jobs for publishing");
+                    tracing::warn!(%error, queue = %lane, "could not mark the queue's jobs for publishing");
                     break;
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `{prefix}{queue}` | a quorum queue of jobs, one for each [`Queue`] |
+//! | `{prefix}{queue}`, `{prefix}{queue}.express` | quorum queues of jobs, one for each [`Lane`] |
 //! | `{prefix}dead` | where a message goes that was delivered [`DELIVERY_LIMIT`] times: a safety net, not a way to fail a job |
 //! | `{prefix}events` | the topic exchange of status hints; routing key = the job's id |
 //!
@@ -13,7 +13,7 @@
 //! Arguments can't be changed once a queue exists. Every one here is understood by RabbitMQ 3.10 and
 //! 4.x alike; whatever operators may want to tune (lengths, lifetimes) belongs in a policy.
 
-use crate::jobs::Queue;
+use crate::jobs::Lane;
 
 /// How often a message may be delivered before the broker gives up on it. What counts as a delivery,
 /// and the limit when none is set, differ between RabbitMQ 3.10, 4.0 and 4.3; so it is set, and so high
@@ -38,7 +38,7 @@ pub struct QueueSpec {
     /// The full name.
     pub name: String,
     /// The jobs in it; `None` for the dead-letter queue.
-    pub holds: Option<Queue>,
+    pub holds: Option<Lane>,
     /// Declared with exactly these.
     pub arguments: Vec<(&'static str, Argument)>,
 }
@@ -58,9 +58,9 @@ impl Topology {
         Self { prefix: prefix.into() }
     }
 
-    /// The name of a queue of jobs.
-    pub fn queue(&self, queue: Queue) -> String {
-        format!("{}{queue}", self.prefix)
+    /// The name of a lane.
+    pub fn lane(&self, lane: Lane) -> String {
+        format!("{}{lane}", self.prefix)
     }
 
     /// The name of the dead-letter queue.
@@ -73,16 +73,16 @@ impl Topology {
         format!("{}events", self.prefix)
     }
 
-    /// Every durable queue.
-    pub fn queues(&self) -> Vec<QueueSpec> {
-        let jobs = Queue::ALL.iter().map(|queue| self.jobs(*queue));
+    /// Every durable queue: those of these lanes, and the one for dead letters.
+    pub fn queues(&self, lanes: impl IntoIterator<Item = Lane>) -> Vec<QueueSpec> {
+        let jobs = lanes.into_iter().map(|lane| self.jobs(lane));
         std::iter::once(self.dead_letters()).chain(jobs).collect()
     }
 
-    fn jobs(&self, queue: Queue) -> QueueSpec {
+    fn jobs(&self, lane: Lane) -> QueueSpec {
         QueueSpec {
-            name: self.queue(queue),
-            holds: Some(queue),
+            name: self.lane(lane),
+            holds: Some(lane),
             arguments: vec![
                 ("x-queue-type", Argument::Text("quorum".into())),
                 ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
@@ -114,16 +114,27 @@ mod tests {
     #[test]
     fn every_queue_is_declared_under_the_prefix_and_none_takes_the_dead_letter_name() {
         let topology = Topology::new("shop.");
-        let names: Vec<_> = topology.queues().into_iter().map(|queue| queue.name).collect();
-        assert_eq!(names, ["shop.dead", "shop.images", "shop.orders", "shop.mail"]);
+        let names: Vec<_> = topology.queues(Lane::all()).into_iter().map(|queue| queue.name).collect();
+        assert_eq!(
+            names,
+            [
+                "shop.dead",
+                "shop.images.express",
+                "shop.images",
+                "shop.orders.express",
+                "shop.orders",
+                "shop.mail.express",
+                "shop.mail"
+            ]
+        );
         assert_eq!(topology.events(), "shop.events");
-        assert_eq!(Queue::from_name("dead"), None);
+        assert_eq!(crate::jobs::Queue::named("dead"), None);
     }
 
     #[test]
     fn what_a_queue_gives_up_on_goes_to_the_dead_letter_queue() {
         let topology = Topology::new("shop.");
-        for queue in topology.queues().into_iter().filter(|queue| queue.holds.is_some()) {
+        for queue in topology.queues(Lane::all()).into_iter().filter(|queue| queue.holds.is_some()) {
             let target = Argument::Text(topology.dead());
             assert!(queue.arguments.contains(&("x-dead-letter-routing-key", target)), "{queue:?}");
         }

@@ -59,10 +59,11 @@ mod servers {
 
     async fn processes_that_migrate_at_once_do_it_once(bench: &mut Bench) {
         bench.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await;
-        assert_eq!(bench.db.pending_migrations().await.unwrap().len(), 1);
+        let all = bench.db.pending_migrations().await.unwrap().len();
+        assert!(all > 1);
         let (one, two) = (bench.another_process(|_| {}), bench.another_process(|_| {}));
         let one = tokio::spawn(async move { one.migrate().await.unwrap() });
         let two = tokio::spawn(async move { two.migrate().await.unwrap() });
-        assert_eq!(done(one).await + done(two).await, 1);
+        assert_eq!(done(one).await + done(two).await, all);
     }
 }

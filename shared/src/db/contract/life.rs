@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::relay::{confirmed, queue_was_recreated, take_due};
+use crate::db::jobs::relay::{confirmed, lane_was_recreated, take_due};
 use crate::db::jobs::status;
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, PhotoId};
-use crate::jobs::{MakeThumbnails, Queue};
+use crate::jobs::{Lane, MakeThumbnails, Queue};
 
 promises!(both:
     a_job_is_seen_by_nobody_before_the_commit,
@@ -55,7 +55,7 @@ async fn a_due_job_is_born_queued_and_handed_to_the_relay_by_the_commit(bench: &
     tx.commit().await.unwrap();
     let message = bench.signals.publications.try_recv().unwrap();
     assert_eq!((message.envelope.job, message.fence, message.published), (job.id, 0, 0));
-    assert_eq!((message.queue, message.envelope.kind.as_str()), (Queue::IMAGES, "make_thumbnails"));
+    assert_eq!((message.lane.queue, message.envelope.kind.as_str()), (Queue::IMAGES, "make_thumbnails"));
     assert_eq!((job.state, job.attempt, job.version), (JobState::Queued, 0, 1));
 }
 
@@ -143,9 +143,9 @@ async fn the_jobs_of_a_new_queue_are_published_again_at_once(bench: &mut Bench) 
     let delay = Duration::from_secs(60);
     bench.enqueue_with(Options { delay, ..Options::default() }).await;
     bench.running().await;
-    assert_eq!(queue_was_recreated(&bench.db, Queue::MAIL).await.unwrap(), 0);
+    assert_eq!(lane_was_recreated(&bench.db, Lane::ordinary(Queue::MAIL)).await.unwrap(), 0);
     assert_eq!(due(bench).await, []);
-    assert_eq!(queue_was_recreated(&bench.db, Queue::IMAGES).await.unwrap(), 1);
+    assert_eq!(lane_was_recreated(&bench.db, Lane::ordinary(Queue::IMAGES)).await.unwrap(), 1);
     assert_eq!(due(bench).await, [job.id]);
 }
 
@@ -155,7 +155,7 @@ async fn relaying_is_no_change_that_others_see(bench: &mut Bench) {
     bench.time_passes(16).await;
     assert_eq!(due(bench).await, [job.id]);
     confirmed(&bench.db, &[message]).await.unwrap();
-    queue_was_recreated(&bench.db, Queue::IMAGES).await.unwrap();
+    lane_was_recreated(&bench.db, Lane::ordinary(Queue::IMAGES)).await.unwrap();
     assert_eq!(bench.job(job.id).await.version, 1);
     assert!(bench.signals.changes.try_recv().is_err());
 }

@@ -2,8 +2,9 @@
 //! PostgreSQL alone what only several connections can show.
 //!
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
+//! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
-//! - [`races`], [`fan_in_races`], [`shop_races`]: two transactions, stepped by hand into each order.
+//! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
 //! - [`collisions`], [`faults`]: what is sacrificed, frozen, dropped or cut.
 //!
@@ -14,6 +15,8 @@ mod bench;
 mod cancelling;
 mod claims;
 mod collisions;
+mod coordination;
+mod coordination_races;
 mod deadlocks;
 mod fan_in_races;
 mod faults;

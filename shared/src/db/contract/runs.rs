@@ -112,7 +112,7 @@ async fn a_run_that_was_asked_to_cancel_is_due_at_once_and_does_not_fail(bench: 
 async fn a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel(bench: &mut Bench) {
     let job = bench.running().await;
     bench.set(job.id, "attempt = 7").await;
-    let progress = Progress { percent: 50, step: "charging".into() };
+    let progress = Progress::at(50, "charging");
     let mut tx = bench.db.begin().await.unwrap();
     let position = json!({"done": 2});
     assert!(!checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap());

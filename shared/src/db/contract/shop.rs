@@ -92,6 +92,7 @@ pub(super) async fn place(
         email: "ada@example.org".parse().unwrap(),
         payment_token: "tok_ok".into(),
         lines: wanted.iter().map(line).collect(),
+        express: false,
     };
     orders::insert(tx, &order).await.unwrap();
     id

@@ -33,6 +33,7 @@ pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
     if let Some(job) = cancel_unstarted(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
         waits::wake_waiters(tx, job.id).await?;
+        tx.after_commit().wake_relay();
         return Ok(CancelOutcome::Cancelled(Box::new(job)));
     }
     if let Some(job) = request(tx, id).await? {

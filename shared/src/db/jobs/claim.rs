@@ -13,6 +13,7 @@ use crate::db::schema::jobs;
 use crate::db::{Db, DbError, with};
 use crate::domain::job::JobState;
 use crate::domain::{JobId, WorkerId};
+use crate::jobs::{KINDS, Unique};
 
 /// What became of an attempt to claim.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub async fn claim(
     alone: bool,
 ) -> Result<Claimed, DbError> {
     let mut tx = db.begin().await?;
+    let kept_unique = kinds_unique_until_finished();
     let claimed: Option<Job> = with!(tx.conn(), |c| {
         let queued = jobs::table
             .filter(jobs::id.eq(job))
@@ -56,6 +58,7 @@ pub async fn claim(
                 jobs::started_at.eq(coalesce(jobs::started_at, now()).nullable()),
                 jobs::republish_at.eq(None::<crate::domain::Timestamp>),
                 jobs::published.eq(0),
+                jobs::unique_key.eq(case_when(jobs::kind.eq_any(kept_unique), jobs::unique_key)),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
@@ -66,6 +69,10 @@ pub async fn claim(
     })?;
     if let Some(job) = claimed {
         tx.after_commit().changed(job.id, job.version);
+        if job.owner.is_some() && tx.some_are_held_back() {
+            // There is room for another of the owner's.
+            tx.after_commit().wake_relay();
+        }
         tx.commit().await?;
         return Ok(Claimed::Yes(Box::new(job)));
     }
@@ -80,6 +87,11 @@ pub async fn claim(
     })?;
     tx.commit().await?;
     Ok(if left_out > 0 { Claimed::OnlyAlone } else { Claimed::No })
+}
+
+/// What is unique until it starts gives its key up at the claim.
+fn kinds_unique_until_finished() -> Vec<&'static str> {
+    KINDS.iter().filter(|kind| kind.unique == Unique::UntilFinished).map(|kind| kind.name).collect()
 }
 
 /// Puts a job that this program can't read back for a newer one: claimed and snoozed in one

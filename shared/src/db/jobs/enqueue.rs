@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 use serde_json::json;
 
-use super::Job;
-use super::relay::{FIRST_REPUBLISH, publication};
+use super::relay::{FIRST_REPUBLISH, MOST_QUEUED_OF_OWNER, publication, queued_of_owner};
+use super::{Job, UNFINISHED, order, queues};
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
 use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::Kind;
+use crate::jobs::{Kind, Lane, Queue};
 
 /// What may differ between two jobs of one kind.
 #[derive(Debug, Clone, Default)]
@@ -27,29 +29,115 @@ pub struct Options {
     pub delay: Duration,
     /// W3C Trace Context of the request that caused it.
     pub traceparent: Option<String>,
+    /// Through the express lane of its queue.
+    pub express: bool,
+    /// The job that it is a part of.
+    pub parent: Option<JobId>,
+    /// The line that it stands in: of one key, one at a time and in order. See [`super::order`].
+    pub ordering_key: Option<String>,
+    /// Another queue than its kind's.
+    pub queue: Option<Queue>,
+}
+
+/// What became of a job that must be the only one.
+#[derive(Debug)]
+pub enum Enqueued {
+    /// It was written.
+    New(Job),
+    /// There is one already.
+    Existing(Job),
+}
+
+impl Enqueued {
+    /// The job that there is now.
+    pub fn job(self) -> Job {
+        match self {
+            Self::New(job) | Self::Existing(job) => job,
+        }
+    }
+}
+
+/// Writes a job unless one with this key is unfinished: not started (`Unique::UntilStarted`) or not over,
+/// as its kind says. Kinds share the keys; begin a key with the kind's name.
+///
+/// # Errors
+/// Those of the database.
+pub async fn enqueue_unique<K: Kind>(
+    tx: &mut Tx,
+    key: &str,
+    args: &K,
+    options: Options,
+) -> Result<Enqueued, DbError> {
+    loop {
+        if let Some(job) = insert(tx, args, &options, Some(key)).await? {
+            return Ok(Enqueued::New(job));
+        }
+        let existing: Option<Job> = with!(tx.conn(), |c| {
+            jobs::table
+                .filter(sql::<Bool>(UNFINISHED))
+                .filter(jobs::unique_key.eq(key))
+                .select(Job::as_select())
+                .first(c)
+                .await
+                .optional()
+        })?;
+        // Otherwise it ended between the two statements, and there is room now.
+        if let Some(job) = existing {
+            return Ok(Enqueued::Existing(job));
+        }
+    }
 }
 
 /// Writes a job that exists if and only if the transaction commits.
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
-/// commit; should that be lost, the row is published again in 15 s by any process.
+/// commit; should that be lost, the row is published again in 15 s by any process. One that must wait
+/// for its turn, in a line or among its owner's jobs, is left to the relay.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn enqueue<K: Kind>(tx: &mut Tx, args: &K, options: Options) -> Result<Job, DbError> {
+    let job = insert(tx, args, &options, None).await?;
+    // Without a unique key there is nothing to be in its way.
+    job.ok_or(DbError::Other(diesel::result::Error::NotFound))
+}
+
+/// `None`: another job has the unique key.
+async fn insert<K: Kind>(
+    tx: &mut Tx,
+    args: &K,
+    options: &Options,
+    unique_key: Option<&str>,
+) -> Result<Option<Job>, DbError> {
     let id = options.id.unwrap_or_else(JobId::new);
+    let queue = options.queue.unwrap_or(K::QUEUE);
+    if Queue::from_name(queue.name()).is_none() {
+        queues::register(tx.conn(), &[queue]).await?;
+    }
+    let place = match &options.ordering_key {
+        Some(key) => Some(order::take_place(tx, key).await?),
+        None => None,
+    };
     let args = serde_json::to_value(args)
         .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))?;
-    let due = options.delay.is_zero();
+    let due = options.delay.is_zero() && place.is_none() && {
+        match options.owner {
+            Some(owner) => {
+                let lane = Lane { queue, express: options.express };
+                queued_of_owner(tx.conn(), owner, lane).await? < MOST_QUEUED_OF_OWNER
+            }
+            None => true,
+        }
+    };
     let state = if due { JobState::Queued } else { JobState::Pending };
     let republish_at = due.then(|| now_plus(FIRST_REPUBLISH));
-    let job: Job = with!(tx.conn(), |c| {
+    let job: Option<Job> = with!(tx.conn(), |c| {
         diesel::insert_into(jobs::table)
             .values((
                 (
                     jobs::id.eq(id),
                     jobs::kind.eq(K::NAME),
-                    jobs::queue.eq(K::QUEUE.name()),
+                    jobs::queue.eq(queue.name()),
                     jobs::args.eq(&args),
                     jobs::state.eq(state),
                     jobs::max_attempts.eq(K::MAX_ATTEMPTS),
@@ -63,14 +151,24 @@ pub async fn enqueue<K: Kind>(tx: &mut Tx, args: &K, options: Options) -> Result
                     jobs::updated_at.eq(now()),
                 ),
                 republish_at.map(|at| jobs::republish_at.eq(at.nullable())),
+                (
+                    jobs::express.eq(options.express),
+                    jobs::parent.eq(options.parent),
+                    jobs::ordering_key.eq(options.ordering_key.as_deref()),
+                    jobs::ordering_seq.eq(place),
+                    jobs::unique_key.eq(unique_key),
+                ),
             ))
+            .on_conflict_do_nothing()
             .returning(Job::as_returning())
             .get_result(c)
             .await
+            .optional()
     })?;
+    let Some(job) = job else { return Ok(None) };
     match publication(&job) {
         Some(publication) if due => tx.after_commit().publish(publication),
         _ => tx.after_commit().wake_relay(),
     }
-    Ok(job)
+    Ok(Some(job))
 }

@@ -12,6 +12,8 @@ pub mod cancel;
 pub mod claim;
 pub mod enqueue;
 pub mod lease;
+pub mod order;
+pub mod queues;
 pub mod relay;
 pub mod settle;
 pub mod status;
@@ -25,6 +27,7 @@ use serde_json::Value;
 use super::schema::jobs;
 use crate::domain::job::{Facts, Failure, JobState};
 use crate::domain::{CustomerId, JobId, Timestamp};
+use crate::jobs::{Lane, Queue};
 
 /// A job's row, as far as its run needs it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -78,6 +81,12 @@ pub struct Job {
     pub created_at: Timestamp,
     /// When `version` rose last.
     pub updated_at: Timestamp,
+    /// Whether it goes through the express lane of its queue.
+    pub express: bool,
+    /// The job that it is a part of.
+    pub parent: Option<JobId>,
+    /// The line that it stands in, see [`order`].
+    pub ordering_key: Option<String>,
 }
 
 impl Job {
@@ -90,6 +99,11 @@ impl Job {
             undoing: self.undoing,
             cancel_requested: self.cancel_requested_at.is_some(),
         }
+    }
+
+    /// The lane that its message goes through; `None` when its queue has a name that can't be one.
+    pub fn lane(&self) -> Option<Lane> {
+        Some(Lane { queue: Queue::named(&self.queue)?, express: self.express })
     }
 
     /// The error log.
@@ -141,6 +155,10 @@ pub fn log_error(log: &mut Vec<ErrorEntry>, at: DateTime<Utc>, message: &str) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the lease on this job was lost")]
 pub struct LostLease;
+
+/// The states of unfinished jobs, as the partial indexes spell them: a parameter in their place would
+/// keep PostgreSQL from using those.
+pub(crate) const UNFINISHED: &str = "state IN ('pending', 'queued', 'running', 'waiting')";
 
 /// A fenced write failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,12 +1,17 @@
 //! The relay's look at the table: what is due becomes `queued`; what was published and not taken in
 //! time is published again.
 //!
+//! **Order**: a job with an ordering key is moved when no unfinished one of its line stands before it.
+//! **Fairness**: of one owner, at most [`MOST_QUEUED_OF_OWNER`] jobs a lane are with the broker, where
+//! nothing can overtake them; the others stay `pending`, so that everybody else's are not behind them.
+//!
 //! No transaction is open while the broker is talked to: one takes the rows, another records the
 //! confirms. A crash between the two costs a second, harmless message.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use diesel::dsl::sql;
+use diesel::dsl::{count_star, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
@@ -14,10 +19,10 @@ use diesel_async::RunQueryDsl;
 use super::Job;
 use crate::db::expressions::{for_update, for_update_skip_locked, now, now_plus};
 use crate::db::schema::jobs;
-use crate::db::{Db, DbError, Publication, with};
-use crate::domain::JobId;
+use crate::db::{Conn, Db, DbError, Publication, Tx, with};
 use crate::domain::job::JobState;
-use crate::jobs::{Envelope, KindInfo, Queue};
+use crate::domain::{CustomerId, JobId};
+use crate::jobs::{Envelope, KindInfo, Lane};
 
 /// An unconfirmed message is published again after this time.
 pub const FIRST_REPUBLISH: Duration = Duration::from_secs(15);
@@ -34,12 +39,14 @@ pub fn republish_delay(published: i32) -> Duration {
     CONFIRMED_REPUBLISH.saturating_mul(1 << doublings).min(MAX_REPUBLISH)
 }
 
-/// The message of a queued job, or `None` if its queue is unknown to this program: a newer one will
-/// publish it.
+/// So many jobs of one owner and lane are with the broker at a time.
+pub const MOST_QUEUED_OF_OWNER: i64 = 50;
+
+/// The message of a queued job, or `None` if the name of its queue can't be one.
 pub fn publication(job: &Job) -> Option<Publication> {
     let version = KindInfo::find(&job.kind).map_or(1, |kind| kind.version);
     Some(Publication {
-        queue: Queue::from_name(&job.queue)?,
+        lane: job.lane()?,
         envelope: Envelope {
             job: job.id,
             kind: job.kind.clone(),
@@ -58,16 +65,7 @@ pub fn publication(job: &Job) -> Option<Publication> {
 /// Those of the database; then nothing was moved.
 pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> {
     let mut tx = db.begin().await?;
-    // The states are part of the text, not parameters: only so can the partial indexes serve.
-    let mut ids: Vec<JobId> = with!(tx.conn(), |c| {
-        let due = jobs::table
-            .filter(sql::<Bool>("state = 'pending'"))
-            .filter(jobs::run_at.le(now()))
-            .order(jobs::run_at)
-            .limit(limit)
-            .select(jobs::id);
-        for_update_skip_locked(due).load(c).await
-    })?;
+    let mut ids = due(&mut tx, limit).await?;
     let rest = limit - i64::try_from(ids.len()).unwrap_or(limit);
     let again: Vec<JobId> = with!(tx.conn(), |c| {
         let lost = jobs::table
@@ -83,7 +81,7 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
         tx.rollback().await?;
         return Ok(Vec::new());
     }
-    let moved: Vec<Job> = with!(tx.conn(), |c| {
+    let mut moved: Vec<Job> = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq_any(&ids)))
             .set((
                 jobs::state.eq(JobState::Queued),
@@ -94,7 +92,108 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
             .await
     })?;
     tx.commit().await?;
+    // An UPDATE returns its rows in any order.
+    let place: HashMap<JobId, usize> = std::iter::zip(ids, 0..).collect();
+    moved.sort_by_key(|job| place.get(&job.id).copied());
     Ok(moved.iter().filter_map(publication).collect())
+}
+
+/// How many jobs are with the broker, by owner and lane (queue and express).
+type WithBroker = HashMap<(CustomerId, String, bool), i64>;
+
+/// Pending rows whose time and turn have come, locked: express ones first, then the longest due.
+async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<JobId>, DbError> {
+    let mut with_broker = queued_by_owner(tx).await?;
+    let mut taken: Vec<JobId> = Vec::new();
+    for express in [true, false] {
+        loop {
+            let room = limit - i64::try_from(taken.len()).unwrap_or(limit);
+            if room <= 0 {
+                break;
+            }
+            let found = look(tx, express, &taken, &with_broker, room).await?;
+            let all_of_them = i64::try_from(found.len()).unwrap_or(room) < room;
+            for (id, owner, queue) in found {
+                let share = owner.map(|owner| with_broker.entry((owner, queue, express)).or_default());
+                match share {
+                    // Those behind it, of other owners, are found by the next look.
+                    Some(count) if *count >= MOST_QUEUED_OF_OWNER => continue,
+                    Some(count) => *count += 1,
+                    None => {}
+                }
+                taken.push(id);
+            }
+            if all_of_them {
+                break;
+            }
+        }
+    }
+    tx.note_held_back(with_broker.values().any(|count| *count >= MOST_QUEUED_OF_OWNER));
+    Ok(taken)
+}
+
+/// One look for rows of a lane that may be moved. The states are part of the text, not parameters: only so
+/// can the partial indexes serve.
+async fn look(
+    tx: &mut Tx,
+    express: bool,
+    taken: &[JobId],
+    with_broker: &WithBroker,
+    limit: i64,
+) -> Result<Vec<(JobId, Option<CustomerId>, String)>, DbError> {
+    let pending = if express { "state = 'pending' AND express" } else { "state = 'pending' AND NOT express" };
+    let its_turn = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+                    WHERE earlier.ordering_key = jobs.ordering_key \
+                    AND earlier.ordering_seq < jobs.ordering_seq \
+                    AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
+    let mut full: HashMap<&str, Vec<CustomerId>> = HashMap::new();
+    for ((owner, queue, _), count) in with_broker.iter().filter(|((.., lane), _)| *lane == express) {
+        if *count >= MOST_QUEUED_OF_OWNER {
+            full.entry(queue).or_default().push(*owner);
+        }
+    }
+    Ok(with!(tx.conn(), |c| {
+        let mut rows = jobs::table
+            .filter(sql::<Bool>(pending))
+            .filter(jobs::run_at.le(now()))
+            .filter(sql::<Bool>(its_turn))
+            .filter(jobs::id.ne_all(taken))
+            .order(jobs::run_at)
+            .limit(limit)
+            .select((jobs::id, jobs::owner, jobs::queue))
+            .into_boxed();
+        for (queue, owners) in &full {
+            let held_back = jobs::queue.eq(*queue).and(jobs::owner.assume_not_null().eq_any(owners));
+            rows = rows.filter(jobs::owner.is_null().or(not(held_back)));
+        }
+        for_update_skip_locked(rows).load(c).await
+    })?)
+}
+
+async fn queued_by_owner(tx: &mut Tx) -> Result<WithBroker, DbError> {
+    let counts: Vec<(CustomerId, String, bool, i64)> = with!(tx.conn(), |c| {
+        jobs::table
+            .filter(sql::<Bool>("state = 'queued' AND owner IS NOT NULL"))
+            .group_by((jobs::owner, jobs::queue, jobs::express))
+            .select((jobs::owner.assume_not_null(), jobs::queue, jobs::express, count_star()))
+            .load(c)
+            .await
+    })?;
+    Ok(counts.into_iter().map(|(owner, queue, express, count)| ((owner, queue, express), count)).collect())
+}
+
+/// How many of an owner's jobs in this lane are with the broker.
+pub(super) async fn queued_of_owner(conn: &mut Conn, owner: CustomerId, lane: Lane) -> Result<i64, DbError> {
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>("state = 'queued' AND owner IS NOT NULL"))
+            .filter(jobs::owner.eq(owner))
+            .filter(jobs::queue.eq(lane.queue.name()))
+            .filter(jobs::express.eq(lane.express))
+            .count()
+            .get_result(c)
+            .await
+    })?)
 }
 
 /// Records that the broker has these messages: they are published again much later.
@@ -142,17 +241,20 @@ pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError>
     tx.commit().await
 }
 
-/// Makes every `queued` row of a queue due for publishing at once: the queue is new and empty.
+/// Makes every `queued` row of a lane due for publishing at once: the lane is new and empty.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn queue_was_recreated(db: &Db, queue: Queue) -> Result<usize, DbError> {
+pub async fn lane_was_recreated(db: &Db, lane: Lane) -> Result<usize, DbError> {
     // Too many rows to lock them in order: if PostgreSQL sacrifices this, it is done again.
     db.run(move |db| async move {
         let mut conn = db.read().await?;
         Ok(with!(&mut conn, |c| {
             diesel::update(
-                jobs::table.filter(sql::<Bool>("state = 'queued'")).filter(jobs::queue.eq(queue.name())),
+                jobs::table
+                    .filter(sql::<Bool>("state = 'queued'"))
+                    .filter(jobs::queue.eq(lane.queue.name()))
+                    .filter(jobs::express.eq(lane.express)),
             )
             .set(jobs::republish_at.eq(now().nullable()))
             .execute(c)

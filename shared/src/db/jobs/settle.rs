@@ -2,6 +2,7 @@
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::lock_own;
@@ -91,25 +92,82 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
     tx.after_commit().changed(job.id, version);
     match verdict.state {
         JobState::Pending => tx.after_commit().wake_relay(),
-        state if state.is_final() => waits::wake_waiters(tx, job.id).await?,
+        state if state.is_final() => {
+            waits::wake_waiters(tx, job.id).await?;
+            if job.ordering_key.is_some() {
+                // It is the next one's turn.
+                tx.after_commit().wake_relay();
+            }
+        }
         _ => {}
     }
     Ok(verdict.state)
 }
 
 /// How far a handler is.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// 0 to 100.
     pub percent: u8,
     /// What is being done now.
     pub step: String,
+    /// While the job waits for others: the percent when all of them are over. Each that ends takes it on
+    /// by its share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(u8, u8)>,
 }
 
 impl Progress {
-    fn to_json(&self) -> Value {
-        serde_json::json!({"percent": self.percent.min(100), "step": self.step})
+    /// A point on the way.
+    pub fn at(percent: u8, step: impl Into<String>) -> Self {
+        Self { percent: percent.min(100), step: step.into(), range: None }
     }
+
+    /// From here to `until`, by what others do.
+    pub fn until(self, until: u8) -> Self {
+        Self { range: Some((self.percent, until.clamp(self.percent, 100))), ..self }
+    }
+
+    /// How far it is when `over` of `all` others are over.
+    pub(super) fn share(&self, over: i64, all: i64) -> Option<Self> {
+        let (from, until) = self.range?;
+        let part = i64::from(until - from) * over.clamp(0, all) / all.max(1);
+        Some(Self { percent: from + u8::try_from(part).unwrap_or(0), ..self.clone() })
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+/// Records how far a run is, without a checkpoint.
+///
+/// # Errors
+/// [`FencedError::LostLease`].
+pub async fn report(db: &Db, claim: Claim, progress: &Progress) -> Result<(), FencedError> {
+    let mut tx = db.begin().await?;
+    let version: Option<i64> = with!(tx.conn(), |c| {
+        diesel::update(own(claim))
+            .set((
+                jobs::progress.eq(progress.to_json()),
+                jobs::version.eq(jobs::version + 1),
+                jobs::updated_at.eq(now()),
+            ))
+            .returning(jobs::version)
+            .get_result(c)
+            .await
+            .optional()
+    })
+    .map_err(DbError::from)?;
+    tx.after_commit().changed(claim.job, version.ok_or(LostLease)?);
+    Ok(tx.commit().await?)
+}
+
+/// The row, as long as the run owns it.
+#[diesel::dsl::auto_type]
+fn own(claim: Claim) -> _ {
+    let (job, running, fence): (JobId, JobState, i64) = (claim.job, JobState::Running, claim.fence);
+    jobs::table.filter(jobs::id.eq(job)).filter(jobs::state.eq(running)).filter(jobs::fence.eq(fence))
 }
 
 /// Records where the handler goes on after a crash, in the transaction of the step's business rows.
@@ -125,11 +183,7 @@ pub async fn checkpoint(
     progress: &Progress,
 ) -> Result<bool, FencedError> {
     let written: Option<(i64, Option<Timestamp>)> = with!(tx.conn(), |c| {
-        let own = jobs::table
-            .filter(jobs::id.eq(claim.job))
-            .filter(jobs::state.eq(JobState::Running))
-            .filter(jobs::fence.eq(claim.fence));
-        diesel::update(own)
+        diesel::update(own(claim))
             .set((
                 jobs::checkpoint.eq(checkpoint),
                 jobs::undoing.eq(undoing),

@@ -7,6 +7,9 @@
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use serde_json::Value;
+
+use super::settle::Progress;
 
 use crate::db::expressions::{for_share, for_update, now};
 use crate::db::schema::{job_waits, jobs};
@@ -71,6 +74,7 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
             .load(c)
             .await
     })?;
+    show_progress(tx, &still_waiting).await?;
     let due: Vec<JobId> =
         waiters.into_iter().filter(|waiter| still_waiting.iter().all(|(other, _)| other != waiter)).collect();
     if due.is_empty() {
@@ -92,6 +96,37 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
         tx.after_commit().changed(job, version);
     }
     tx.after_commit().wake_relay();
+    Ok(())
+}
+
+/// Takes the progress of those who wait on by the share of what is over. Their rows are locked.
+async fn show_progress(tx: &mut Tx, still_waiting: &[(JobId, i64)]) -> Result<(), DbError> {
+    for (waiter, unfinished) in still_waiting {
+        let (stored, all): (Option<Value>, i64) = with!(tx.conn(), |c| {
+            let all = job_waits::table.filter(job_waits::waiter.eq(jobs::id)).select(count_star());
+            jobs::table
+                .find(waiter)
+                .select((jobs::progress, all.single_value().assume_not_null()))
+                .first(c)
+                .await
+        })?;
+        let progress: Option<Progress> = stored.and_then(|stored| serde_json::from_value(stored).ok());
+        let Some(progress) = progress.and_then(|progress| progress.share(all - unfinished, all)) else {
+            continue;
+        };
+        let version: i64 = with!(tx.conn(), |c| {
+            diesel::update(jobs::table.find(waiter))
+                .set((
+                    jobs::progress.eq(progress.to_json()),
+                    jobs::version.eq(jobs::version + 1),
+                    jobs::updated_at.eq(now()),
+                ))
+                .returning(jobs::version)
+                .get_result(c)
+                .await
+        })?;
+        tx.after_commit().changed(*waiter, version);
+    }
     Ok(())
 }
 

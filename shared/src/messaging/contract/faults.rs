@@ -30,7 +30,7 @@ async fn publish_all_the_time(broker: &Broker, confirmed: &Mutex<HashSet<JobId>>
     loop {
         let envelopes: Vec<_> = (0..20).map(|_| envelope()).collect();
         let start = Instant::now();
-        let results = join_all(envelopes.iter().map(|one| broker.publish(Queue::IMAGES, one))).await;
+        let results = join_all(envelopes.iter().map(|one| broker.publish(IMAGES, one))).await;
         assert!(start.elapsed() < rabbitmq::PUBLISH_TIMEOUT + Duration::from_secs(1));
         let sent = std::iter::zip(&envelopes, &results).filter(|(_, result)| result.is_ok());
         confirmed.lock().unwrap().extend(sent.map(|(envelope, _)| envelope.job));
@@ -50,7 +50,7 @@ async fn nothing_confirmed_is_lost_when_the_broker_goes_down(verb: &str) {
     let _turn = TURN.lock().await;
     let server = Server::new(variable("TEST_FAULT_AMQP_URL"), None);
     let broker = server.connected().await;
-    let mut subscription = broker.subscribe(Queue::IMAGES, 50).await;
+    let mut subscription = broker.subscribe(IMAGES, 50).await;
     let mut hints = broker.status_hints();
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
     registered(&subscription).await;
@@ -61,7 +61,7 @@ async fn nothing_confirmed_is_lost_when_the_broker_goes_down(verb: &str) {
         eventually("work flows", async || count(&seen) > 100).await;
         control(verb).await;
         eventually("the loss is seen", async || !broker.connected()).await;
-        assert!(broker.publish(Queue::IMAGES, &envelope()).await.is_err());
+        assert!(broker.publish(IMAGES, &envelope()).await.is_err());
         let before = count(&confirmed);
         control("start").await;
         within(RESTART, "work flows again", async || count(&confirmed) > before + 100).await;

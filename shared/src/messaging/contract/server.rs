@@ -42,17 +42,17 @@ impl Server {
         broker
     }
 
-    fn name(&self, queue: Queue) -> String {
-        Topology::new(self.prefix.as_str()).queue(queue)
+    fn name(&self, lane: Lane) -> String {
+        Topology::new(self.prefix.as_str()).lane(lane)
     }
 
     pub(super) async fn connection(&self) -> Connection {
         Connection::connect(&self.url, ConnectionProperties::default()).await.unwrap()
     }
 
-    async fn delete(&self, queue: Queue) {
+    async fn delete(&self, lane: Lane) {
         let channel = self.connection().await.create_channel().await.unwrap();
-        channel.queue_delete(self.name(queue).into(), Default::default()).await.unwrap();
+        channel.queue_delete(self.name(lane).into(), Default::default()).await.unwrap();
     }
 
     /// Closes our connections, as an operator can.
@@ -83,7 +83,8 @@ impl Server {
     pub(super) async fn clean_up(&self) {
         let connection = self.connection().await;
         let topology = Topology::new(self.prefix.as_str());
-        for queue in topology.queues() {
+        let named = ["named-later", "published-first"].into_iter().filter_map(Queue::named);
+        for queue in topology.queues(Lane::all().chain(named.map(Lane::ordinary))) {
             let channel = connection.create_channel().await.unwrap();
             let _ = channel.queue_delete(queue.name.into(), Default::default()).await;
         }
@@ -102,10 +103,10 @@ async fn bytes_that_are_no_envelope_arrive_as_they_are() {
     let server = Server::from_environment();
     let broker = server.connected().await;
     let channel = server.connection().await.create_channel().await.unwrap();
-    let queue = server.name(Queue::ORDERS);
+    let queue = server.name(ORDERS);
     let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
     channel.basic_publish("".into(), queue.into(), options, b"\xff\x00 not json", properties).await.unwrap();
-    let mut subscription = broker.subscribe(Queue::ORDERS, 1).await;
+    let mut subscription = broker.subscribe(ORDERS, 1).await;
     assert_eq!(delivered(&mut subscription).await.body, b"\xff\x00 not json");
     server.clean_up().await;
 }
@@ -115,10 +116,10 @@ async fn bytes_that_are_no_envelope_arrive_as_they_are() {
 async fn a_lost_connection_redelivers_what_is_unacked_and_makes_the_old_ack_stale() {
     let server = Server::from_environment();
     let broker = server.connected().await;
-    let mut subscription = broker.subscribe(Queue::IMAGES, 10).await;
+    let mut subscription = broker.subscribe(IMAGES, 10).await;
     let mut hints = broker.status_hints();
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
-    let id = published(&broker, Queue::IMAGES).await;
+    let id = published(&broker, IMAGES).await;
     let before = delivered(&mut subscription).await;
 
     server.close_connections().await;
@@ -129,7 +130,7 @@ async fn a_lost_connection_redelivers_what_is_unacked_and_makes_the_old_ack_stal
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
 
     eventually("connected again", async || broker.connected()).await;
-    let next = published(&broker, Queue::IMAGES).await;
+    let next = published(&broker, IMAGES).await;
     assert_eq!(job(&delivered(&mut subscription).await), next);
     server.clean_up().await;
 }
@@ -141,10 +142,10 @@ async fn a_message_to_a_missing_queue_is_an_error_and_the_queue_comes_back() {
     let broker = server.connected().await;
     every_new_queue_is_reported_once(&broker).await;
 
-    server.delete(Queue::MAIL).await;
-    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::Unroutable));
-    assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), Queue::MAIL);
-    published(&broker, Queue::MAIL).await;
+    server.delete(MAIL).await;
+    assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::Unroutable));
+    assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), MAIL);
+    published(&broker, MAIL).await;
     assert!(timeout(QUIET, broker.recreated()).await.is_err(), "reported once");
     server.clean_up().await;
 }
@@ -154,9 +155,9 @@ async fn a_message_to_a_missing_queue_is_an_error_and_the_queue_comes_back() {
 async fn of_many_in_flight_exactly_the_confirmed_ones_are_in_a_queue() {
     let server = Server::from_environment();
     let broker = server.connected().await;
-    server.delete(Queue::MAIL).await;
+    server.delete(MAIL).await;
     let envelopes: Vec<_> = (0..300).map(|_| envelope()).collect();
-    let queue = |index: usize| if index.is_multiple_of(3) { Queue::MAIL } else { Queue::IMAGES };
+    let queue = |index: usize| if index.is_multiple_of(3) { MAIL } else { IMAGES };
     let publishing =
         envelopes.iter().enumerate().map(|(index, envelope)| broker.publish(queue(index), envelope));
     let results = join_all(publishing).await;
@@ -167,7 +168,7 @@ async fn of_many_in_flight_exactly_the_confirmed_ones_are_in_a_queue() {
         .collect();
 
     let mut arrived = HashSet::new();
-    for queue in [Queue::MAIL, Queue::IMAGES] {
+    for queue in [MAIL, IMAGES] {
         let mut subscription = broker.subscribe(queue, 500).await;
         registered(&subscription).await;
         while let Ok(Some(delivery)) = timeout(QUIET, subscription.next()).await {
@@ -184,12 +185,12 @@ async fn of_many_in_flight_exactly_the_confirmed_ones_are_in_a_queue() {
 async fn a_consumer_that_the_broker_cancelled_says_so_and_registers_again() {
     let server = Server::from_environment();
     let broker = server.connected().await;
-    let mut subscription = broker.subscribe(Queue::MAIL, 1).await;
+    let mut subscription = broker.subscribe(MAIL, 1).await;
     registered(&subscription).await;
-    server.delete(Queue::MAIL).await;
+    server.delete(MAIL).await;
     eventually("the loss is seen", async || !subscription.is_consuming()).await;
     registered(&subscription).await;
-    let id = published(&broker, Queue::MAIL).await;
+    let id = published(&broker, MAIL).await;
     assert_eq!(job(&delivered(&mut subscription).await), id);
     server.clean_up().await;
 }
@@ -199,9 +200,9 @@ async fn a_consumer_that_the_broker_cancelled_says_so_and_registers_again() {
 async fn what_the_broker_gives_up_on_ends_in_the_dead_letter_queue() {
     let server = Server::from_environment();
     let broker = server.connected().await;
-    let id = published(&broker, Queue::ORDERS).await;
+    let id = published(&broker, ORDERS).await;
     let channel = server.connection().await.create_channel().await.unwrap();
-    let taken = channel.basic_get(server.name(Queue::ORDERS).into(), Default::default()).await.unwrap();
+    let taken = channel.basic_get(server.name(ORDERS).into(), Default::default()).await.unwrap();
     let rejecting = BasicRejectOptions { requeue: false };
     assert!(taken.unwrap().reject(rejecting).await.unwrap());
 
@@ -220,11 +221,11 @@ async fn a_queue_that_was_declared_otherwise_is_used_as_it_is() {
     let server = Server::from_environment();
     let channel = server.connection().await.create_channel().await.unwrap();
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-    let name = server.name(Queue::ORDERS).into();
+    let name = server.name(ORDERS).into();
     channel.queue_declare(name, durable, FieldTable::default()).await.unwrap();
     let broker = server.connected().await;
-    let mut subscription = broker.subscribe(Queue::ORDERS, 1).await;
-    let id = published(&broker, Queue::ORDERS).await;
+    let mut subscription = broker.subscribe(ORDERS, 1).await;
+    let id = published(&broker, ORDERS).await;
     assert_eq!(job(&delivered(&mut subscription).await), id);
     server.clean_up().await;
 }
@@ -235,12 +236,12 @@ async fn a_program_starts_while_the_broker_is_down_and_publishing_fails_at_once(
     let url = format!("amqp://app:pw@{}", nobody.local_addr().unwrap());
     drop(nobody);
     let broker = Server::new(url, None).broker();
-    let subscription = broker.subscribe(Queue::MAIL, 1).await;
+    let subscription = broker.subscribe(MAIL, 1).await;
     let start = Instant::now();
-    assert_eq!(broker.publish(Queue::MAIL, &envelope()).await, Err(PublishError::NotConnected));
+    assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::NotConnected));
     broker.publish_status(StatusHint { job: JobId::new(), version: 1 }).await;
     assert!(start.elapsed() < rabbitmq::PUBLISH_TIMEOUT);
     assert!(!broker.connected() && !subscription.is_consuming());
-    assert_eq!(broker.depth(Queue::MAIL).await, None);
+    assert_eq!(broker.depth(MAIL).await, None);
     timeout(PATIENCE, broker.close()).await.unwrap();
 }

@@ -29,7 +29,7 @@ const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURA
 /// other arguments is as good.
 pub(super) async fn all(context: &Context, connection: &Connection) {
     let _one_at_a_time = context.declaring.lock().await;
-    let queues = context.topology.queues();
+    let queues = context.topology.queues(context.wanted());
     let queues = join_all(queues.iter().map(|spec| queue_or_warn(context, connection, spec)));
     tokio::join!(exchange_or_warn(context, connection), queues);
 }
@@ -46,8 +46,8 @@ async fn queue_or_warn(context: &Context, connection: &Connection, spec: &QueueS
         Ok(Found::Existing) => {}
         Ok(Found::Created) => {
             info!(queue = %spec.name, "created the queue");
-            if let Some(jobs) = spec.holds {
-                context.recreated.add(jobs);
+            if let Some(lane) = spec.holds {
+                context.recreated.add(lane);
             }
         }
         Err(error) => warn!(queue = %spec.name, %error, "can't declare the queue; using what is there"),

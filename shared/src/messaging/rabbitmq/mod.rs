@@ -26,7 +26,8 @@ mod link;
 mod publisher;
 mod subscription;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -43,7 +44,7 @@ use super::hints::{StatusHint, StatusHints};
 use super::recreated::Recreated;
 use super::topology::Topology;
 use super::{BrokerError, PublishError};
-use crate::jobs::{Envelope, Queue};
+use crate::jobs::{Envelope, Lane};
 
 /// How long [`super::Broker::publish`] takes at most.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -79,6 +80,8 @@ struct Context {
     address: Address,
     connection_name: String,
     topology: Topology,
+    /// What must be there: the lanes that the program was built with, and those named since.
+    lanes: std::sync::Mutex<BTreeSet<Lane>>,
     recreated: Recreated,
     /// Held while declaring, so that one missing queue is reported once.
     declaring: Mutex<()>,
@@ -97,6 +100,7 @@ impl RabbitMq {
             address: Address::parse(&settings.url)?,
             connection_name: settings.connection_name,
             topology: Topology::new(settings.queue_prefix),
+            lanes: std::sync::Mutex::new(Lane::all().collect()),
             recreated: Recreated::default(),
             declaring: Mutex::default(),
             missing: Notify::new(),
@@ -109,12 +113,12 @@ impl RabbitMq {
         Ok(Self { context, publisher, consuming })
     }
 
-    pub(super) async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
-        self.publisher.publish(queue, envelope).await
+    pub(super) async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
+        self.publisher.publish(lane, envelope).await
     }
 
-    pub(super) fn subscribe(&self, queue: Queue, prefetch: u16) -> Subscription {
-        Subscription::start(self.context.clone(), self.consuming.clone(), queue, prefetch)
+    pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
+        Subscription::start(self.context.clone(), self.consuming.clone(), lane, prefetch)
     }
 
     pub(super) async fn publish_status(&self, hint: StatusHint) {
@@ -129,13 +133,13 @@ impl RabbitMq {
         self.publisher.connected() && self.consuming.connection().is_some()
     }
 
-    pub(super) async fn recreated(&self) -> Queue {
+    pub(super) async fn recreated(&self) -> Lane {
         self.context.recreated.next().await
     }
 
-    pub(super) async fn depth(&self, queue: Queue) -> Option<u64> {
+    pub(super) async fn depth(&self, lane: Lane) -> Option<u64> {
         let connection = self.consuming.connection()?;
-        let asking = declare::depth(&connection, self.context.topology.queue(queue));
+        let asking = declare::depth(&connection, self.context.topology.lane(lane));
         tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?
     }
 
@@ -143,6 +147,19 @@ impl RabbitMq {
         self.context.closing.cancel();
         self.context.tasks.close();
         self.context.tasks.wait().await;
+    }
+}
+
+impl Context {
+    /// Has the lane declared, now if it is new and with the others from then on.
+    fn want(&self, lane: Lane) {
+        if self.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(lane) {
+            self.missing.notify_one();
+        }
+    }
+
+    fn wanted(&self) -> Vec<Lane> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::link::Link;
 use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT};
-use crate::jobs::{Envelope, Queue};
+use crate::jobs::{Envelope, Lane};
 use crate::messaging::PublishError;
 use crate::messaging::hints::StatusHint;
 
@@ -53,8 +53,9 @@ impl Publisher {
         self.link.connection().is_some()
     }
 
-    pub(super) async fn publish(&self, queue: Queue, envelope: &Envelope) -> Result<(), PublishError> {
-        let name = self.context.topology.queue(queue);
+    pub(super) async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
+        self.context.want(lane);
+        let name = self.context.topology.lane(lane);
         let answer = timeout(PUBLISH_TIMEOUT, self.publish_in_turn(&name, envelope)).await;
         let result = answer.unwrap_or(Err(PublishError::TimedOut));
         if result == Err(PublishError::Unroutable) {

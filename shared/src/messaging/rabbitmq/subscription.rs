@@ -17,10 +17,10 @@ use super::backoff::Backoff;
 use super::declare::within;
 use super::link::Link;
 use super::{ANSWER_TIMEOUT, Context};
-use crate::jobs::Queue;
+use crate::jobs::Lane;
 use crate::messaging::delivery::{self, Delivery, Settled};
 
-/// A consumer of one queue. Its task works also while nobody asks for the next delivery, so that a
+/// A consumer of one lane. Its task works also while nobody asks for the next delivery, so that a
 /// busy worker stays registered.
 pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
@@ -37,12 +37,13 @@ pub(in crate::messaging) struct Unacked {
 }
 
 impl Subscription {
-    pub(super) fn start(context: Arc<Context>, link: Link, queue: Queue, prefetch: u16) -> Self {
+    pub(super) fn start(context: Arc<Context>, link: Link, lane: Lane, prefetch: u16) -> Self {
+        context.want(lane);
         // Bounded by the prefetch, on the broker's side.
         let (sender, deliveries) = mpsc::unbounded_channel();
         let consuming = Arc::new(AtomicBool::new(false));
         let consumer = Task {
-            queue: context.topology.queue(queue),
+            queue: context.topology.lane(lane),
             prefetch: prefetch.max(1),
             deliveries: sender,
             consuming: consuming.clone(),

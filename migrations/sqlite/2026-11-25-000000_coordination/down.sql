@@ -1,0 +1,14 @@
+DROP TABLE queues;
+DROP TABLE ordering_keys;
+DROP INDEX jobs_unique;
+DROP INDEX jobs_one_of_ordering_key;
+DROP INDEX jobs_in_order;
+DROP INDEX jobs_unfinished_of_owner;
+DROP INDEX jobs_queued_of_owner;
+DROP INDEX jobs_of_parent;
+DROP INDEX jobs_pending_express;
+ALTER TABLE jobs DROP COLUMN unique_key;
+ALTER TABLE jobs DROP COLUMN ordering_seq;
+ALTER TABLE jobs DROP COLUMN ordering_key;
+ALTER TABLE jobs DROP COLUMN parent;
+ALTER TABLE jobs DROP COLUMN express;

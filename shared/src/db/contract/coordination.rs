@@ -1,0 +1,256 @@
+//! Order, uniqueness, fairness, express, parts of a job.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::bench::{Bench, own};
+use super::promises;
+use crate::db::jobs::enqueue::{Enqueued, Options, enqueue_unique};
+use crate::db::jobs::relay::{MOST_QUEUED_OF_OWNER, take_due};
+use crate::db::jobs::settle::{Progress, report};
+use crate::db::jobs::status::unfinished_children;
+use crate::db::jobs::{Job, cancel, queues};
+use crate::domain::job::{Ending, JobState};
+use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::jobs::{Kind, MakeThumbnails, Queue, Unique};
+
+promises!(both:
+    jobs_of_one_key_are_relayed_one_at_a_time_in_the_order_of_their_enqueuing,
+    a_job_in_backoff_keeps_those_behind_it_waiting_and_others_not,
+    every_way_into_a_final_state_frees_the_line,
+    of_one_owner_only_so_many_jobs_are_with_the_broker,
+    a_long_line_of_one_owner_does_not_delay_another_owner,
+    express_jobs_are_relayed_before_all_others,
+    an_express_job_is_not_held_back_by_its_owners_other_jobs,
+    a_claim_wakes_the_relay_while_jobs_are_held_back,
+    of_a_unique_key_there_is_one_unfinished_job,
+    a_key_that_is_unique_until_the_start_is_free_at_the_claim,
+    the_progress_of_who_waits_is_taken_on_by_each_that_ends,
+    children_are_found_until_they_are_over,
+    a_queue_that_is_named_in_an_enqueue_exists,
+);
+
+async fn jobs_of_one_key_are_relayed_one_at_a_time_in_the_order_of_their_enqueuing(bench: &mut Bench) {
+    let line = [in_line(bench, "a").await, in_line(bench, "a").await, in_line(bench, "a").await];
+    assert!(line.iter().all(|job| job.state == JobState::Pending));
+    assert!(bench.signals.publications.try_recv().is_err(), "none is born queued");
+    for job in line {
+        assert_eq!(due(bench).await, [job.id]);
+        assert_eq!(due(bench).await, []);
+        let run = bench.claim(job.id).await;
+        assert_eq!(due(bench).await, []);
+        bench.settle(&run, Ending::Succeeded).await;
+    }
+}
+
+async fn a_job_in_backoff_keeps_those_behind_it_waiting_and_others_not(bench: &mut Bench) {
+    let first = in_line(bench, "a").await;
+    let second = in_line(bench, "a").await;
+    let other = in_line(bench, "b").await;
+    assert_eq!(due(bench).await, [first.id, other.id]);
+    bench.claim(other.id).await;
+    let run = bench.claim(first.id).await;
+    bench.settle(&run, Ending::Retry(Some(Duration::from_secs(60)))).await;
+    assert_eq!(due(bench).await, []);
+    bench.time_passes(61).await;
+    assert_eq!(due(bench).await, [first.id]);
+    let run = bench.claim(first.id).await;
+    bench.settle(&run, Ending::Discarded).await;
+    assert_eq!(due(bench).await, [second.id]);
+}
+
+async fn every_way_into_a_final_state_frees_the_line(bench: &mut Bench) {
+    for ending in [Ending::Succeeded, Ending::Discarded, Ending::Exhausted, Ending::Cancelled] {
+        let key = format!("{ending:?}");
+        let (first, second) = (in_line(bench, &key).await, in_line(bench, &key).await);
+        assert_eq!(due(bench).await, [first.id]);
+        let run = bench.claim(first.id).await;
+        bench.settle(&run, ending).await;
+        assert_eq!(due(bench).await, [second.id], "{ending:?}");
+    }
+    let (first, second) = (in_line(bench, "cancel").await, in_line(bench, "cancel").await);
+    let mut tx = bench.db.begin().await.unwrap();
+    cancel::cancel(&mut tx, first.id).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(due(bench).await, [second.id]);
+}
+
+async fn of_one_owner_only_so_many_jobs_are_with_the_broker(bench: &mut Bench) {
+    let ada = CustomerId::new();
+    let mut queued = Vec::new();
+    for _ in 0..MOST_QUEUED_OF_OWNER + 3 {
+        queued.push(owned(bench, ada).await);
+    }
+    let held_back = queued.split_off(usize::try_from(MOST_QUEUED_OF_OWNER).unwrap());
+    assert!(queued.iter().all(|job| job.state == JobState::Queued));
+    assert!(held_back.iter().all(|job| job.state == JobState::Pending));
+    assert_eq!(due(bench).await, []);
+    bench.claim(queued[0].id).await;
+    assert_eq!(due(bench).await, [held_back[0].id], "as one is taken, the next one comes");
+    assert_eq!(due(bench).await, []);
+}
+
+async fn a_long_line_of_one_owner_does_not_delay_another_owner(bench: &mut Bench) {
+    let (ada, bob) = (CustomerId::new(), CustomerId::new());
+    let minute = Duration::from_secs(60);
+    for _ in 0..130 {
+        delayed(bench, ada, minute).await;
+    }
+    let first = delayed(bench, bob, minute * 2).await;
+    bench.time_passes(180).await;
+    let moved = due(bench).await;
+    assert_eq!(moved.len(), usize::try_from(MOST_QUEUED_OF_OWNER).unwrap() + 1);
+    assert!(moved.contains(&first.id), "in the same look, though 130 were due before it");
+    assert_eq!(owned(bench, bob).await.state, JobState::Queued);
+}
+
+async fn express_jobs_are_relayed_before_all_others(bench: &mut Bench) {
+    let minute = Duration::from_secs(60);
+    let ordinary = bench.enqueue_with(Options { delay: minute, ..Options::default() }).await;
+    let express = Options { delay: minute * 2, express: true, ..Options::default() };
+    let express = bench.enqueue_with(express).await;
+    bench.time_passes(180).await;
+    assert_eq!(due(bench).await, [express.id, ordinary.id]);
+}
+
+async fn an_express_job_is_not_held_back_by_its_owners_other_jobs(bench: &mut Bench) {
+    let ada = CustomerId::new();
+    for _ in 0..=MOST_QUEUED_OF_OWNER {
+        owned(bench, ada).await;
+    }
+    let express = Options { owner: Some(ada), express: true, ..Options::default() };
+    let express = bench.enqueue_with(express).await;
+    assert_eq!(express.state, JobState::Queued);
+    let lane = express.lane().unwrap();
+    assert_eq!((lane.queue, lane.express), (Queue::IMAGES, true));
+}
+
+async fn a_claim_wakes_the_relay_while_jobs_are_held_back(bench: &mut Bench) {
+    let ada = CustomerId::new();
+    let first = owned(bench, ada).await;
+    for _ in 0..=MOST_QUEUED_OF_OWNER {
+        owned(bench, ada).await;
+    }
+    due(bench).await;
+    assert!(woken(bench).await, "by the enqueue of those held back");
+    assert!(!woken(bench).await);
+    bench.claim(first.id).await;
+    assert!(woken(bench).await);
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Refresh {}
+
+impl Kind for Refresh {
+    const NAME: &'static str = "refresh_of_the_tests";
+    const QUEUE: Queue = Queue::MAIL;
+    const UNIQUE: Unique = Unique::UntilStarted;
+}
+
+async fn of_a_unique_key_there_is_one_unfinished_job(bench: &mut Bench) {
+    let first = new(unique_photo(bench, "photo 1").await);
+    assert_eq!(existing(unique_photo(bench, "photo 1").await).id, first.id);
+    new(unique_photo(bench, "photo 2").await);
+    let run = bench.claim(first.id).await;
+    assert_eq!(existing(unique_photo(bench, "photo 1").await).id, first.id, "while it runs, too");
+    bench.settle(&run, Ending::Succeeded).await;
+    new(unique_photo(bench, "photo 1").await);
+}
+
+async fn a_key_that_is_unique_until_the_start_is_free_at_the_claim(bench: &mut Bench) {
+    let refresh = async |bench: &Bench| {
+        let mut tx = bench.db.begin().await.unwrap();
+        let enqueued = enqueue_unique(&mut tx, "refresh", &Refresh {}, Options::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        enqueued
+    };
+    let first = new(refresh(bench).await);
+    assert_eq!(existing(refresh(bench).await).id, first.id);
+    bench.claim(first.id).await;
+    let second = new(refresh(bench).await);
+    assert_eq!(existing(refresh(bench).await).id, second.id);
+}
+
+async fn the_progress_of_who_waits_is_taken_on_by_each_that_ends(bench: &mut Bench) {
+    let parts = [bench.running().await, bench.running().await, bench.running().await, bench.running().await];
+    let job = bench.running().await;
+    report(&bench.db, own(&job), &Progress::at(40, "rendering").until(80)).await.unwrap();
+    let on: Vec<JobId> = parts.iter().map(|part| part.id).collect();
+    bench.wait_for(&job, &on).await;
+    for (part, percent) in std::iter::zip(&parts, [50, 60, 70, 70]) {
+        let before = bench.job(job.id).await.version;
+        bench.settle(part, Ending::Succeeded).await;
+        let seen = bench.job(job.id).await;
+        assert_eq!(seen.progress.unwrap()["percent"], percent);
+        assert!(seen.version > before);
+    }
+    assert_eq!(bench.state(job.id).await, JobState::Pending);
+}
+
+async fn children_are_found_until_they_are_over(bench: &mut Bench) {
+    let parent = bench.running().await;
+    let part = || Options { parent: Some(parent.id), ..Options::default() };
+    let (one, other) = (bench.enqueue_with(part()).await, bench.enqueue_with(part()).await);
+    let unfinished = async |bench: &Bench| {
+        unfinished_children(&mut bench.db.read().await.unwrap(), parent.id).await.unwrap()
+    };
+    assert_eq!(unfinished(bench).await, [other.id, one.id]);
+    let run = bench.claim(other.id).await;
+    bench.settle(&run, Ending::Discarded).await;
+    assert_eq!(unfinished(bench).await, [one.id]);
+}
+
+async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
+    let bulk = Queue::named("bulk").unwrap();
+    let job = bench.enqueue_with(Options { queue: Some(bulk), ..Options::default() }).await;
+    assert_eq!(bench.signals.publications.try_recv().unwrap().lane.queue, bulk);
+    assert_eq!(job.queue, "bulk");
+    let known = queues::all(&mut bench.db.read().await.unwrap()).await.unwrap();
+    assert!(known.contains(&bulk));
+}
+
+async fn in_line(bench: &Bench, key: &str) -> Job {
+    bench.enqueue_with(Options { ordering_key: Some(key.into()), ..Options::default() }).await
+}
+
+async fn owned(bench: &Bench, owner: CustomerId) -> Job {
+    bench.enqueue_with(Options { owner: Some(owner), ..Options::default() }).await
+}
+
+async fn delayed(bench: &Bench, owner: CustomerId, delay: Duration) -> Job {
+    bench.enqueue_with(Options { owner: Some(owner), delay, ..Options::default() }).await
+}
+
+async fn unique_photo(bench: &Bench, key: &str) -> Enqueued {
+    let mut tx = bench.db.begin().await.unwrap();
+    let args = MakeThumbnails { photo_id: PhotoId::new() };
+    let enqueued = enqueue_unique(&mut tx, key, &args, Options::default()).await.unwrap();
+    tx.commit().await.unwrap();
+    enqueued
+}
+
+pub(super) fn new(enqueued: Enqueued) -> Job {
+    match enqueued {
+        Enqueued::New(job) => job,
+        Enqueued::Existing(job) => panic!("{} was there already", job.id),
+    }
+}
+
+pub(super) fn existing(enqueued: Enqueued) -> Job {
+    match enqueued {
+        Enqueued::Existing(job) => job,
+        Enqueued::New(job) => panic!("{} is a second one", job.id),
+    }
+}
+
+/// Whether the relay was woken since the last look.
+async fn woken(bench: &Bench) -> bool {
+    use futures_util::FutureExt;
+    bench.signals.wake.notified().now_or_never().is_some()
+}
+
+pub(super) async fn due(bench: &Bench) -> Vec<JobId> {
+    let messages = take_due(&bench.db, 100).await.unwrap();
+    messages.iter().map(|message| message.envelope.job).collect()
+}
