@@ -10,6 +10,7 @@
     reason = "the panic of a test is its report"
 )]
 
+mod again;
 mod bad_input;
 mod crashes;
 mod deletion;
