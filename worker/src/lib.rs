@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use services::Services;
 
 use health::Pulse;
+use jobs::Handler;
 use leases::Running;
 
 /// A worker process: what it works on, with what, and what it does at the moment.
@@ -39,6 +40,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Everything that handlers use.
     pub services: Services,
+    /// Who does which kind of job.
+    pub handlers: &'static [Handler],
     /// The queues, each with the number of jobs at a time.
     pub slots: Vec<(Queue, usize)>,
     /// How long a silent worker keeps its jobs.
@@ -66,6 +69,7 @@ impl Worker {
     /// A worker that is ready to [`run`].
     pub fn new(
         services: Services,
+        handlers: &'static [Handler],
         slots: Vec<(Queue, usize)>,
         lease: Duration,
         shutdown: Duration,
@@ -74,6 +78,7 @@ impl Worker {
         Arc::new(Self {
             id: WorkerId::new(),
             services,
+            handlers,
             slots,
             lease,
             shutdown,
