@@ -6,25 +6,25 @@ use crate::harness::{App, Order, Placed, Setup, eventually, on_production};
 const COUNTER: &str = "mails_perhaps_sent_twice_total";
 
 /// Statements that wait for a lock of the test's.
-const WAITING: &str =
-    "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+const WAITING: &str = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 async fn a_mail_whose_worker_dies_after_the_yes_comes_again_under_its_id_and_is_counted(setup: Setup) {
     let mut app = setup.with("LEASE_SECONDS", 3).start().await;
     let placed = order_whose_mail_gets_no_answer(&app).await;
-    let console = app.console().await;
-    console.batch_execute("BEGIN; LOCK TABLE mails IN SHARE MODE").await.unwrap();
+    // Two, because what a transaction sees of others' activity does not change.
+    let (lock, look) = (app.console().await, app.console().await);
+    lock.batch_execute("BEGIN; LOCK TABLE mails IN SHARE MODE").await.unwrap();
     app.production().smtp.set_silent(false);
     eventually("the worker to know of the yes, and to be about to write it down", async || {
         let count = format!("SELECT count(*) {WAITING} AND query LIKE 'UPDATE \"mails\"%'");
-        let row = console.query_one(&count, &[]).await.unwrap();
+        let row = look.query_one(&count, &[]).await.unwrap();
         (row.get::<_, i64>(0) == 1).then_some(())
     })
     .await;
     app.kill_workers();
     // The server would still do what it was told before it notices that nobody is there.
-    console.batch_execute(&format!("SELECT pg_terminate_backend(pid) {WAITING}")).await.unwrap();
-    console.batch_execute("ROLLBACK").await.unwrap();
+    look.batch_execute(&format!("SELECT pg_terminate_backend(pid) {WAITING}")).await.unwrap();
+    lock.batch_execute("ROLLBACK").await.unwrap();
     app.start_again().await;
     came_twice_and_was_counted(&app, &placed).await;
 }

@@ -61,11 +61,7 @@ impl SmtpServer {
     }
 }
 
-async fn talk(
-    stream: TcpStream,
-    mails: Mails,
-    mut answering: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn talk(stream: TcpStream, mails: Mails, mut answering: watch::Receiver<bool>) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     writer.write_all(b"220 mail.test ready\r\n").await?;
