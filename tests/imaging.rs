@@ -14,7 +14,7 @@ use shared::domain::photo::PictureLimits;
 use tempfile::TempDir;
 use worker::imaging::{ImagingError, ImagingPool, ImagingSettings};
 
-use crate::harness::{Setup, eventually, on_both_set_ups, pictures, process_exists, program_path};
+use crate::harness::{App, Setup, eventually, on_both_set_ups, pictures, process_exists, program_path};
 
 /// Enough for the program itself, not optimised and with all that it links, and for a small picture.
 const LITTLE_MEMORY: u64 = 128 << 20;
@@ -142,22 +142,28 @@ async fn a_picture_that_needs_too_much_memory_is_rejected_and_the_worker_works_o
     assert_eq!(app.number("SELECT sum(kills) FROM jobs").await, 0, "the worker never went away");
 }
 
-/// Nobody is left to kill them: they see the end of the pipe.
+/// Nobody is left to kill them: an idle one sees the end of its requests, a busy one that nobody wants its answer.
 async fn imaging_processes_end_with_a_worker_that_is_killed(setup: Setup) {
     let mut app = setup.with("LEASE_SECONDS", 3).start().await;
     let ada = app.visitor().await;
     ada.ready_photo().await;
-    let idle = app.children_of_workers();
-    assert!(!idle.is_empty(), "a process waits for the next picture");
+    end_with_their_worker(&mut app).await;
+    app.start_again().await;
     let upload = ada.upload(pictures::jpeg(4000, 3000)).await;
-    ada.wait_for_status(&format!("/api/jobs/{}", upload.job), "running").await;
-    let all = app.children_of_workers();
-    app.kill_workers();
-    for process in idle.into_iter().chain(all) {
-        is_gone(process).await;
-    }
+    eventually("a process for the picture", async || (!app.children_of_workers().is_empty()).then_some(()))
+        .await;
+    end_with_their_worker(&mut app).await;
     app.start_again().await;
     assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
+}
+
+async fn end_with_their_worker(app: &mut App) {
+    let processes = app.children_of_workers();
+    assert!(!processes.is_empty(), "there is one for the next picture, or at work");
+    app.kill_workers();
+    for process in processes {
+        is_gone(process).await;
+    }
 }
 
 on_both_set_ups!(
