@@ -97,7 +97,7 @@ async fn help_lists_every_setting() {
     let web = ["HTTP_ADDR", "RATE_LIMIT", "MAX_UPLOAD_BYTES"];
     let worker = ["WORKER_HTTP_ADDR", "SMTP_URL", "MAIL_FROM", "PAYMENT_URL", "QUEUES", "LEASE_SECONDS"];
     let all: Vec<&str> = web.into_iter().chain(worker).collect();
-    for (program, own) in [("web-queue-worker", all), ("web", web.to_vec()), ("worker", worker.to_vec())] {
+    for (program, own) in [("all-in-one", all), ("web", web.to_vec()), ("worker", worker.to_vec())] {
         let output = run_to_end(program, &["--help"], &[]).await;
         assert!(output.status.success());
         let help = String::from_utf8_lossy(&output.stdout);
@@ -118,7 +118,7 @@ async fn the_all_in_one_is_ready_within_a_second() {
             ("HTTP_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
         ];
         let begun = Instant::now();
-        let mut program = Program::start("web-queue-worker", "web-queue-worker", &settings, folder.path());
+        let mut program = Program::start("all-in-one", "all-in-one", &settings, folder.path());
         let base = program.ready().await;
         best = best.min(begun.elapsed());
         assert_eq!(reqwest::get(format!("{base}/readyz")).await.unwrap().status(), 200);
@@ -133,7 +133,7 @@ async fn the_all_in_one_is_ready_within_a_second() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_all_in_one_on_the_same_folder_is_refused() {
     let app = Setup::embedded().start().await;
-    let output = run_to_end("web-queue-worker", &[], app.settings()).await;
+    let output = run_to_end("all-in-one", &[], app.settings()).await;
     assert_one_clear_line(&output, "DATA_DIR", "a second start");
     app.visitor().await.ready_photo().await;
 }

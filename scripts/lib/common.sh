@@ -4,7 +4,7 @@
 
 # Every process of a run carries this variable with the run's directory as its value, so that the end of the run
 # finds them all, those too whose parent died or whose process id was never written down.
-MARK=WEB_QUEUE_WORKER_TEST_RUN
+MARK=SYSTEM_TEST_RUN
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -25,4 +25,5 @@ stop_shop() {
     kill "$SHOP_PID" 2>/dev/null || true
     wait "$SHOP_PID" 2>/dev/null || true
     rm -rf "$SHOP_DIR"
+    SHOP_PID=
 }

@@ -67,7 +67,7 @@ impl App {
     }
 
     async fn start_web(&mut self) {
-        let name = if self.setup.production { "web" } else { "web-queue-worker" };
+        let name = if self.setup.production { "web" } else { "all-in-one" };
         let mut web = Program::start(name, name, &self.settings, self.folder.path());
         *self.base.lock().unwrap() = web.ready().await;
         self.web = Some(web);

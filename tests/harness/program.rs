@@ -15,7 +15,7 @@ const READY: &str = "listening on ";
 /// Variables of the tests' own environment that programs may see. Settings are not among them: a developer's
 /// `DATABASE_URL` must not reach a test. The last one lets `scripts/servers` find what is left at its end.
 const INHERITED: [&str; 6] =
-    ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE", "WEB_QUEUE_WORKER_TEST_RUN"];
+    ["PATH", "HOME", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE", "SYSTEM_TEST_RUN"];
 
 /// A running program; killed when dropped.
 pub struct Program {
@@ -25,11 +25,11 @@ pub struct Program {
     log: PathBuf,
 }
 
-/// The path of one of the three programs: `web-queue-worker`, `web`, `worker`.
+/// The path of one of the three programs: `all-in-one`, `web`, `worker`.
 pub fn program_path(name: &str) -> &'static str {
     match name {
-        // By the package's name, which `cargo generate` changes.
-        "web-queue-worker" => env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))),
+        // It has the name of the package, which `cargo generate` changes.
+        "all-in-one" => env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))),
         "web" => env!("CARGO_BIN_EXE_web"),
         "worker" => env!("CARGO_BIN_EXE_worker"),
         other => panic!("there is no program {other}"),

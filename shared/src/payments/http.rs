@@ -85,7 +85,7 @@ impl HttpGateway {
             .timeout(REQUEST)
             // A redirected POST would be asked again elsewhere, or become a GET.
             .redirect(redirect::Policy::none())
-            .user_agent(concat!("web-queue-worker/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("print-shop/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(InvalidGateway::Client)?;
         Ok(Self { client, base })
