@@ -32,8 +32,7 @@ async fn a_trace_goes_from_the_request_through_a_retry_to_the_mail(setup: Setup)
     assert_eq!((&job["status"], &job["attempt"]), (&json!("succeeded"), &json!(1)), "{job}");
     app.idle().await;
 
-    let (web, worker) =
-        if app.is_production() { ("web", "worker-1") } else { ("web-queue-worker", "web-queue-worker") };
+    let (web, worker) = if app.is_production() { ("web", "worker-1") } else { ("all-in-one", "all-in-one") };
     let request = spans(&app, web, "request");
     assert!(
         request.iter().any(|span| span["method"] == "POST" && span["path"] == "/api/orders"),
