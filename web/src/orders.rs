@@ -147,6 +147,7 @@ pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result
             }
         })
         .await
+        .inspect(Accepted::log)
 }
 
 /// The order is wrong already: look for what else is.

@@ -65,7 +65,7 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
     if unwanted {
         delete_blobs(&app.blobs, &[BlobPath::Original(photo)]).await;
     }
-    answer
+    answer.inspect(Accepted::log)
 }
 
 async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
