@@ -22,6 +22,7 @@ mod orders;
 mod outages;
 mod pages;
 mod scaling;
+mod schedule;
 mod starting;
 mod status;
 mod story;

@@ -4,11 +4,13 @@
 //! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
 //! them refuses to start.
 
+mod also_bought;
 mod cancel;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
+pub mod schedule;
 mod send_email;
 
 use std::time::Duration;
@@ -16,6 +18,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
@@ -88,8 +91,12 @@ impl KindInfo {
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
-pub const KINDS: &[KindInfo] =
-    &[KindInfo::of::<MakeThumbnails>(), KindInfo::of::<FulfilOrder>(), KindInfo::of::<SendEmail>()];
+pub const KINDS: &[KindInfo] = &[
+    KindInfo::of::<MakeThumbnails>(),
+    KindInfo::of::<FulfilOrder>(),
+    KindInfo::of::<SendEmail>(),
+    KindInfo::of::<AlsoBought>(),
+];
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! One handler a file, and the list of all of them.
 
+mod also_bought;
 mod fulfil_order;
 mod make_thumbnails;
 mod send_email;
@@ -7,7 +8,8 @@ mod send_email;
 use std::future::Future;
 use std::pin::Pin;
 
-use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
+use shared::jobs::schedule::SCHEDULE;
+use shared::jobs::{AlsoBought, FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -34,8 +36,12 @@ pub struct Handler {
 }
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
-const HANDLERS: &[Handler] =
-    &[Handler::of::<MakeThumbnails>(), Handler::of::<FulfilOrder>(), Handler::of::<SendEmail>()];
+const HANDLERS: &[Handler] = &[
+    Handler::of::<MakeThumbnails>(),
+    Handler::of::<FulfilOrder>(),
+    Handler::of::<SendEmail>(),
+    Handler::of::<AlsoBought>(),
+];
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
@@ -71,6 +77,11 @@ pub fn check_lists() {
     for handler in HANDLERS {
         if shared::jobs::KindInfo::find(handler.kind).is_none() {
             panic!("handler {} has no line in KINDS", handler.kind);
+        }
+    }
+    for entry in SCHEDULE {
+        if let Err(error) = entry.parse() {
+            panic!("schedule {}: {error}", entry.name);
         }
     }
 }
