@@ -18,6 +18,8 @@ async fn what_was_ordered_together_is_shown_after_the_nightly_count(setup: Setup
         (also_bought(&ada, "print-10x15").await == json!(["print-20x30"])).then_some(())
     })
     .await;
+    // Each product is counted in a transaction of its own.
+    app.idle().await;
     assert_eq!(also_bought(&ada, "print-20x30").await, json!(["print-10x15"]));
     assert_eq!(also_bought(&ada, "print-13x18").await, json!([]));
     let form = ada.get("/orders/new").await.expect(200).text();
