@@ -26,6 +26,7 @@ mod outages;
 mod pages;
 mod prints;
 mod scaling;
+mod schedule;
 mod starting;
 mod status;
 mod story;

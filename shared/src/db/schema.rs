@@ -224,6 +224,27 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    schedules (name) {
+        name -> Text,
+        cron -> Text,
+        next_at -> Instant,
+        last_at -> Nullable<Instant>,
+        last_job -> Nullable<Id>,
+        missed -> Integer,
+    }
+}
+
+diesel::table! {
+    also_bought (product_id, other_id) {
+        product_id -> Text,
+        other_id -> Text,
+        orders -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,
@@ -234,4 +255,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     orders,
     order_lines,
     order_events,
+    also_bought,
 );

@@ -4,12 +4,14 @@
 //! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
 //! them refuses to start.
 
+mod also_bought;
 mod cancel;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
 mod render_print;
+pub mod schedule;
 mod send_email;
 
 use std::time::Duration;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
@@ -95,6 +98,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<FulfilOrder>(),
     KindInfo::of::<SendEmail>(),
     KindInfo::of::<RenderPrint>(),
+    KindInfo::of::<AlsoBought>(),
 ];
 
 #[cfg(test)]

@@ -21,9 +21,11 @@ impl Queue {
     pub const ORDERS: Self = Self("orders");
     /// E-mail: waits for a slow server.
     pub const MAIL: Self = Self("mail");
+    /// Reports: long looks at many rows.
+    pub const REPORTS: Self = Self("reports");
 
     /// Every queue that this program's kinds name. Others may be named while it runs.
-    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL];
+    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;
@@ -66,6 +68,7 @@ impl Queue {
     pub fn default_slots(self, cores: usize) -> usize {
         match self {
             Self::IMAGES => cores,
+            Self::REPORTS => 1,
             _ => 16,
         }
     }

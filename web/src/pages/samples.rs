@@ -197,6 +197,7 @@ pub fn order_new() -> OrderNewPage {
         name: name.to_owned(),
         price_cents,
         stock,
+        also_bought: vec!["Gloss 20 × 30 cm".to_owned()],
     };
     let row = |number: usize| OrderRowInput {
         photo_id: id(number),
@@ -229,6 +230,7 @@ fn order_new_filled(text: &str) -> OrderNewPage {
         row.photo_name = text.to_owned();
     }
     page.products[1].name = text.to_owned();
+    page.products[1].also_bought = vec![text.to_owned()];
     page
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
+//! - [`schedules`]: what happens at set times.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
@@ -26,6 +27,7 @@ mod life;
 mod races;
 mod reading;
 mod runs;
+mod schedules;
 mod shop;
 mod shop_races;
 mod waiting;
