@@ -5,6 +5,7 @@
 //! them refuses to start.
 
 mod cancel;
+mod deliver_callback;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
@@ -88,8 +90,12 @@ impl KindInfo {
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
-pub const KINDS: &[KindInfo] =
-    &[KindInfo::of::<MakeThumbnails>(), KindInfo::of::<FulfilOrder>(), KindInfo::of::<SendEmail>()];
+pub const KINDS: &[KindInfo] = &[
+    KindInfo::of::<MakeThumbnails>(),
+    KindInfo::of::<FulfilOrder>(),
+    KindInfo::of::<SendEmail>(),
+    KindInfo::of::<DeliverCallback>(),
+];
 
 #[cfg(test)]
 mod tests {

@@ -21,9 +21,11 @@ impl Queue {
     pub const ORDERS: Self = Self("orders");
     /// E-mail: waits for a slow server.
     pub const MAIL: Self = Self("mail");
+    /// Callbacks: wait for receivers that nobody of us runs.
+    pub const CALLBACKS: Self = Self("callbacks");
 
     /// Every queue that this program's kinds name. Others may be named while it runs.
-    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL];
+    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::CALLBACKS];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;

@@ -1,7 +1,5 @@
 //! What the API shows of photos, orders, products and jobs: made from rows, here and nowhere else.
 
-mod job;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
@@ -10,7 +8,7 @@ use shared::db::products::Product;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use job::{JobLinks, JobView, ProgressView, job_etag, job_path};
+pub use shared::job_view::{JobLinks, JobView, ProgressView, job_etag, job_path};
 
 /// A photo.
 #[derive(Debug, Clone, Serialize, ToSchema)]
