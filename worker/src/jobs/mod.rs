@@ -1,5 +1,6 @@
 //! One handler a file, and the list of all of them.
 
+mod deliver_callback;
 mod fulfil_order;
 mod make_thumbnails;
 mod send_email;
@@ -7,7 +8,7 @@ mod send_email;
 use std::future::Future;
 use std::pin::Pin;
 
-use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
+use shared::jobs::{DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -34,8 +35,12 @@ pub struct Handler {
 }
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
-const HANDLERS: &[Handler] =
-    &[Handler::of::<MakeThumbnails>(), Handler::of::<FulfilOrder>(), Handler::of::<SendEmail>()];
+const HANDLERS: &[Handler] = &[
+    Handler::of::<MakeThumbnails>(),
+    Handler::of::<FulfilOrder>(),
+    Handler::of::<SendEmail>(),
+    Handler::of::<DeliverCallback>(),
+];
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
