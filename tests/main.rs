@@ -11,6 +11,7 @@
 )]
 
 mod bad_input;
+mod callbacks;
 mod crashes;
 mod deletion;
 mod gateway;

@@ -66,7 +66,7 @@ impl Production {
         }
         let Ok(broker) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return };
         let Ok(channel) = broker.create_channel().await else { return };
-        for queue in ["images", "orders", "mail", "dead"] {
+        for queue in ["images", "orders", "mail", "callbacks", "dead"] {
             let queue = format!("{prefix}{queue}").into();
             let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
         }
