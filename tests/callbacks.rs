@@ -74,7 +74,8 @@ async fn a_receiver_that_is_not_ready_is_told_again_under_the_same_id_and_the_lo
     assert_eq!(log["callback"]["on"], "end", "{log}");
     let calls = log["deliveries"].as_array().unwrap();
     let seen: Vec<_> = calls.iter().map(|call| (&call["told"], &call["status"], &call["attempt"])).collect();
-    let expected = [(&json!("succeeded"), &json!(200), &json!(2)), (&json!("succeeded"), &json!(503), &json!(1))];
+    let expected =
+        [(&json!("succeeded"), &json!(200), &json!(2)), (&json!("succeeded"), &json!(503), &json!(1))];
     assert_eq!(seen, expected, "the newest first: {log}");
     assert_eq!(calls[0]["id"], header(&messages[0], "webhook-id"));
     let page = ada.get_with(&format!("/orders/{}", placed.order), "Accept", "text/html").await.expect(200);

@@ -26,7 +26,8 @@ async fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     let secret = Data::new(secret);
-    let server = HttpServer::new(move || App::new().app_data(secret.clone()).default_service(post().to(receive)));
+    let server =
+        HttpServer::new(move || App::new().app_data(secret.clone()).default_service(post().to(receive)));
     let served = match server.bind("127.0.0.1:9090") {
         Ok(server) => server.run().await,
         Err(error) => Err(error),

@@ -19,7 +19,9 @@ pub fn is_from_the_shop(
     body: &[u8],
     now: i64,
 ) -> bool {
-    let Some(key) = secret.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok()) else { return false };
+    let Some(key) = secret.strip_prefix("whsec_").and_then(|key| STANDARD.decode(key).ok()) else {
+        return false;
+    };
     let Ok(sent) = timestamp.parse::<i64>() else { return false };
     if now.abs_diff(sent) > TOLERANCE_SECONDS.unsigned_abs() {
         return false;

@@ -31,7 +31,10 @@ fn a_good_order_has_no_mistakes() {
     assert!(draft.email.is_some() && draft.payment_token.is_some());
     assert_eq!(draft.lines[0].quantity.map(Quantity::get), Some(2));
     let mut short = good();
-    short.as_object_mut().unwrap().retain(|name, _| !["express", "callback_url", "callback_on"].contains(&name.as_str()));
+    short
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["express", "callback_url", "callback_on"].contains(&name.as_str()));
     assert!(wrong_fields(&short).is_empty());
 }
 

@@ -6,22 +6,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPv4 that is not public: network and length of its prefix.
 const SPECIAL_V4: [([u8; 4], u32); 16] = [
-    ([0, 0, 0, 0], 8),          // this network, unspecified
-    ([10, 0, 0, 0], 8),         // private
-    ([100, 64, 0, 0], 10),      // between a provider and its customers; a cloud's metadata
-    ([127, 0, 0, 0], 8),        // loopback
-    ([168, 63, 129, 16], 32),   // a cloud's own service to its machines, at a public address
-    ([169, 254, 0, 0], 16),     // link-local; the metadata of most clouds
-    ([172, 16, 0, 0], 12),      // private
-    ([192, 0, 0, 0], 24),       // protocol assignments
-    ([192, 0, 2, 0], 24),       // documentation
-    ([192, 88, 99, 0], 24),     // relays of 6to4
-    ([192, 168, 0, 0], 16),     // private
-    ([198, 18, 0, 0], 15),      // benchmarks
-    ([198, 51, 100, 0], 24),    // documentation
-    ([203, 0, 113, 0], 24),     // documentation
-    ([224, 0, 0, 0], 4),        // multicast
-    ([240, 0, 0, 0], 4),        // reserved, broadcast
+    ([0, 0, 0, 0], 8),        // this network, unspecified
+    ([10, 0, 0, 0], 8),       // private
+    ([100, 64, 0, 0], 10),    // between a provider and its customers; a cloud's metadata
+    ([127, 0, 0, 0], 8),      // loopback
+    ([168, 63, 129, 16], 32), // a cloud's own service to its machines, at a public address
+    ([169, 254, 0, 0], 16),   // link-local; the metadata of most clouds
+    ([172, 16, 0, 0], 12),    // private
+    ([192, 0, 0, 0], 24),     // protocol assignments
+    ([192, 0, 2, 0], 24),     // documentation
+    ([192, 88, 99, 0], 24),   // relays of 6to4
+    ([192, 168, 0, 0], 16),   // private
+    ([198, 18, 0, 0], 15),    // benchmarks
+    ([198, 51, 100, 0], 24),  // documentation
+    ([203, 0, 113, 0], 24),   // documentation
+    ([224, 0, 0, 0], 4),      // multicast
+    ([240, 0, 0, 0], 4),      // reserved, broadcast
 ];
 
 /// The part of IPv6 that is given out for public use; all else is special by its place.
@@ -29,10 +29,10 @@ const GLOBAL_V6: ([u16; 3], u32) = ([0x2000, 0, 0], 3);
 
 /// What is special within that part.
 const SPECIAL_V6: [([u16; 3], u32); 4] = [
-    ([0x2001, 0, 0], 23),       // protocol assignments: Teredo, benchmarks, ORCHID
-    ([0x2001, 0xdb8, 0], 32),   // documentation
-    ([0x2002, 0, 0], 16),       // 6to4: an IPv4 address in disguise
-    ([0x3fff, 0, 0], 20),       // documentation
+    ([0x2001, 0, 0], 23),     // protocol assignments: Teredo, benchmarks, ORCHID
+    ([0x2001, 0xdb8, 0], 32), // documentation
+    ([0x2002, 0, 0], 16),     // 6to4: an IPv4 address in disguise
+    ([0x3fff, 0, 0], 20),     // documentation
 ];
 
 /// What NAT64 makes of an IPv4 address. As public as that is.
@@ -50,7 +50,8 @@ pub fn may_reach(address: IpAddr, loopback: bool) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let bits = address.to_bits();
-    let within = |network: [u8; 4], length: u32| (bits ^ u32::from_be_bytes(network)).leading_zeros() >= length;
+    let within =
+        |network: [u8; 4], length: u32| (bits ^ u32::from_be_bytes(network)).leading_zeros() >= length;
     !SPECIAL_V4.iter().any(|(network, length)| within(*network, *length))
 }
 
@@ -177,7 +178,9 @@ mod tests {
         for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
             assert!(reach(address, true) && !reach(address, false), "{address}");
         }
-        for address in ["10.0.0.1", "169.254.169.254", "192.168.1.1", "fe80::1", "0.0.0.0", "64:ff9b::127.0.0.1"] {
+        for address in
+            ["10.0.0.1", "169.254.169.254", "192.168.1.1", "fe80::1", "0.0.0.0", "64:ff9b::127.0.0.1"]
+        {
             assert!(!reach(address, true), "{address}");
         }
     }

@@ -252,7 +252,8 @@ mod tests {
     async fn a_slow_host_takes_its_places_and_no_others() {
         let client = client(CallbackPolicy::Any);
         let slow = client.read("http://127.0.0.1:9000/").unwrap();
-        let visits: Vec<_> = (0..MOST_AT_ONE_HOST).map(|_| client.hosts.visit(slow.host()).unwrap()).collect();
+        let visits: Vec<_> =
+            (0..MOST_AT_ONE_HOST).map(|_| client.hosts.visit(slow.host()).unwrap()).collect();
         assert_eq!(client.deliver(&slow, message()).await, Err(DeliveryError::Busy));
         let server = receiver(ResponseTemplate::new(200)).await;
         let other = client.read(&format!("http://localhost:{}/", server.address().port())).unwrap();

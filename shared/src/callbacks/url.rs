@@ -198,12 +198,17 @@ mod tests {
     #[test]
     fn for_development_http_and_this_machine_are_taken_and_other_private_ones_are_not() {
         let parse = |text| CallbackUrl::parse(text, CallbackPolicy::Any);
-        for text in ["http://127.0.0.1:9090/", "http://localhost:9090/", "http://[::1]:9090/", "http://shop.example/"] {
+        for text in
+            ["http://127.0.0.1:9090/", "http://localhost:9090/", "http://[::1]:9090/", "http://shop.example/"]
+        {
             assert!(parse(text).is_ok(), "{text}");
         }
         assert_eq!(parse("http://192.168.0.1/").unwrap_err(), Invalid::Address);
         assert_eq!(parse("http://169.254.169.254/latest").unwrap_err(), Invalid::Address);
-        assert_eq!(CallbackUrl::parse("https://shop.example/", CallbackPolicy::Off).unwrap_err(), Invalid::Off);
+        assert_eq!(
+            CallbackUrl::parse("https://shop.example/", CallbackPolicy::Off).unwrap_err(),
+            Invalid::Off
+        );
     }
 
     #[test]

@@ -80,13 +80,16 @@ impl Verdict {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Delivered,
             Ok(Answer { status: 410, .. }) => Self::Stop,
-            Ok(Answer { status: status @ 300..=399, .. }) => {
-                Self::Again { why: format!("the receiver answered {status}: no redirect is followed"), retry_after: None }
-            }
+            Ok(Answer { status: status @ 300..=399, .. }) => Self::Again {
+                why: format!("the receiver answered {status}: no redirect is followed"),
+                retry_after: None,
+            },
             Ok(Answer { status, retry_after }) => {
                 Self::Again { why: format!("the receiver answered {status}"), retry_after: *retry_after }
             }
-            Err(error) => Self::Again { why: format!("the receiver can't be asked: {error}"), retry_after: None },
+            Err(error) => {
+                Self::Again { why: format!("the receiver can't be asked: {error}"), retry_after: None }
+            }
         }
     }
 

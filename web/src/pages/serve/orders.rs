@@ -20,7 +20,9 @@ use crate::api::deliveries::{self, DeliveriesView};
 use crate::error::ApiError;
 use crate::extract::{Customer, OptionalCustomer, PathId};
 use crate::pages::Section;
-use crate::pages::orders::{CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
+use crate::pages::orders::{
+    CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry,
+};
 use crate::views::{OrderView, PhotoView};
 use crate::{orders, photos};
 
