@@ -12,6 +12,7 @@
 
 mod again;
 mod bad_input;
+mod callbacks;
 mod crashes;
 mod deletion;
 mod gateway;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::blobs::Blobs;
+use shared::callbacks::CallbackClient;
 use shared::db::Db;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
@@ -28,11 +29,13 @@ pub struct Services {
     pub mailer: Arc<Mailer>,
     /// Who takes the money.
     pub gateway: Arc<Gateway>,
+    /// Tells customers' own addresses how their jobs go on.
+    pub callbacks: CallbackClient,
     /// Where pictures are decoded.
     pub imaging: Arc<ImagingPool>,
     /// One circuit breaker a dependency.
     pub breakers: Breakers,
-    /// Signs the links in mail.
+    /// Signs the links in mail, and callbacks.
     pub keys: Arc<SecretKeys>,
     /// The site's address, for the links in mail.
     pub base_url: Url,

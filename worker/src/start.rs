@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{
     Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
 };
@@ -31,6 +32,7 @@ pub struct Checked {
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
     imaging: ImagingPool,
+    callbacks: CallbackClient,
 }
 
 /// Checks the worker's settings.
@@ -49,6 +51,7 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
+        callbacks: callbacks(common)?,
         queues,
         sender,
     })
@@ -80,6 +83,7 @@ pub fn worker(
         blobs: foundation.blobs.clone(),
         mailer: Arc::new(mailer),
         gateway: Arc::new(gateway),
+        callbacks: checked.callbacks,
         imaging: Arc::new(checked.imaging),
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
@@ -112,6 +116,13 @@ fn gateway(url: &str) -> Result<HttpGateway, ConfigError> {
     let wrong = |error: &dyn std::fmt::Display| ConfigError::new("PAYMENT_URL", error);
     let base = Url::parse(url).map_err(|error| wrong(&error))?;
     HttpGateway::new(base).map_err(|error| wrong(&error))
+}
+
+fn callbacks(common: &Common) -> Result<CallbackClient, ConfigError> {
+    if common.callbacks == CallbackPolicy::Any && common.program == Program::Worker {
+        tracing::warn!("CALLBACKS is any: customers can make this machine call itself");
+    }
+    CallbackClient::new(common.callbacks).map_err(|error| ConfigError::new("CALLBACKS", error))
 }
 
 /// As many processes as the queue has slots: a job that has one never waits for the other.

@@ -11,6 +11,7 @@ pub mod conn;
 mod contract;
 pub mod customers;
 pub mod dead_messages;
+pub mod deliveries;
 mod error;
 mod expressions;
 pub mod idempotency;

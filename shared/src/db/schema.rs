@@ -48,6 +48,7 @@ diesel::table! {
         ordering_key -> Nullable<Text>,
         ordering_seq -> Nullable<BigInt>,
         unique_key -> Nullable<Text>,
+        has_callback -> Bool,
     }
 }
 
@@ -238,10 +239,38 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    job_callbacks (job_id) {
+        job_id -> Id,
+        url -> Text,
+        every_change -> Bool,
+        last_status -> Text,
+        stopped_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
     also_bought (product_id, other_id) {
         product_id -> Text,
         other_id -> Text,
         orders -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    webhook_deliveries (delivery_id, fence) {
+        delivery_id -> Id,
+        fence -> BigInt,
+        job_id -> Id,
+        told -> Text,
+        attempt -> Integer,
+        at -> Instant,
+        status -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        duration_ms -> BigInt,
     }
 }
 

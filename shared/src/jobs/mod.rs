@@ -6,6 +6,7 @@
 
 mod also_bought;
 mod cancel;
+mod deliver_callback;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 
 pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
@@ -99,6 +101,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<SendEmail>(),
     KindInfo::of::<RenderPrint>(),
     KindInfo::of::<AlsoBought>(),
+    KindInfo::of::<DeliverCallback>(),
 ];
 
 #[cfg(test)]

@@ -23,9 +23,12 @@ impl Queue {
     pub const MAIL: Self = Self("mail");
     /// Reports: long looks at many rows.
     pub const REPORTS: Self = Self("reports");
+    /// Callbacks: wait for receivers that nobody of us runs.
+    pub const CALLBACKS: Self = Self("callbacks");
 
     /// Every queue that this program's kinds name. Others may be named while it runs.
-    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS];
+    pub const ALL: &'static [Self] =
+        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;

@@ -1,7 +1,5 @@
 //! What the API shows of photos, orders, products and jobs: made from rows, here and nowhere else.
 
-mod job;
-
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +12,7 @@ use shared::db::{Conn, DbError, also_bought};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use job::{JobLinks, JobView, ProgressView, job_etag, job_path};
+pub use shared::job_view::{JobLinks, JobView, ProgressView, job_etag, job_path};
 
 /// A photo.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,6 +1,7 @@
 //! One handler a file, and the list of all of them.
 
 mod also_bought;
+mod deliver_callback;
 mod fulfil_order;
 mod make_thumbnails;
 mod picture;
@@ -12,7 +13,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use shared::jobs::schedule::SCHEDULE;
-use shared::jobs::{AlsoBought, FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail};
+use shared::jobs::{
+    AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail,
+};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -49,6 +52,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<SendEmail>(),
     Handler::of::<RenderPrint>(),
     Handler::of::<AlsoBought>(),
+    Handler::of::<DeliverCallback>(),
 ];
 
 impl Handler {

@@ -54,7 +54,7 @@ pub async fn place(
 ) -> Result<HttpResponse, ApiError> {
     let body = order_json(&fields);
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&body, app.config.sandbox_payments, &mut mistakes);
+    let draft = Draft::read(&body, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let key = fields.get("idempotency_key").filter(|key| !key.is_empty() && key.len() <= 255);
     let keyed = KeyedRequest {
         customer: customer.id,
