@@ -5,6 +5,7 @@ use std::time::Duration;
 use shared::config::{Common, Program, RateLimit, WebSettings};
 use shared::domain::photo::PictureLimits;
 use shared::mail::FileMailer;
+use shared::signing::MachineTokens;
 use url::Url;
 
 /// See the [module's](self) words.
@@ -26,6 +27,8 @@ pub struct Config {
     pub mailbox: Option<FileMailer>,
     /// Whether payments go to the sandbox, which knows four tokens only.
     pub sandbox_payments: bool,
+    /// The programs that may start tasks.
+    pub machines: MachineTokens,
 }
 
 impl Config {
@@ -40,6 +43,7 @@ impl Config {
             shutdown: common.shutdown,
             mailbox: None,
             sandbox_payments,
+            machines: common.machines.clone(),
         }
     }
 

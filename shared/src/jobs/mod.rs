@@ -10,11 +10,14 @@ mod fulfil_order;
 mod make_thumbnails;
 mod queue;
 mod send_email;
+mod remake_thumbnails;
+mod trigger;
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use cancel::{cancel_job, mark_subject_cancelled};
 pub use envelope::{Envelope, NotAnEnvelope};
@@ -22,6 +25,8 @@ pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
 pub use send_email::{EmailTemplate, SendEmail};
+pub use remake_thumbnails::RemakeThumbnails;
+pub use trigger::{BadArgs, UnknownTask};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +55,9 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const UNIQUE: Unique = Unique::UntilFinished;
     /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
     const WAITS_FOR: &'static [&'static str] = &[];
+    /// Whether it may be started from outside: by `POST /api/tasks/{name}`, `worker run` and the queue
+    /// `submit`. Its arguments then come from strangers: have it deny unknown fields.
+    const TRIGGERABLE: bool = false;
 }
 
 /// What the program knows of a kind at run time.
@@ -67,10 +75,16 @@ pub struct KindInfo {
     pub unique: Unique,
     /// See [`Kind::WAITS_FOR`].
     pub waits_for: &'static [&'static str],
+    /// See [`Kind::MAX_ATTEMPTS`].
+    pub max_attempts: i32,
+    /// See [`Kind::TRIGGERABLE`].
+    pub triggerable: bool,
+    /// Reads arguments that came from outside, and gives them in the kind's own form.
+    pub read_args: fn(&Value) -> Result<Value, BadArgs>,
 }
 
 impl KindInfo {
-    const fn of<K: Kind>() -> Self {
+    pub(crate) const fn of<K: Kind>() -> Self {
         Self {
             name: K::NAME,
             queue: K::QUEUE,
@@ -78,6 +92,9 @@ impl KindInfo {
             timeout: K::TIMEOUT,
             unique: K::UNIQUE,
             waits_for: K::WAITS_FOR,
+            max_attempts: K::MAX_ATTEMPTS,
+            triggerable: K::TRIGGERABLE,
+            read_args: trigger::read_args::<K>,
         }
     }
 
@@ -89,7 +106,12 @@ impl KindInfo {
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
 pub const KINDS: &[KindInfo] =
-    &[KindInfo::of::<MakeThumbnails>(), KindInfo::of::<FulfilOrder>(), KindInfo::of::<SendEmail>()];
+    &[
+        KindInfo::of::<MakeThumbnails>(),
+        KindInfo::of::<FulfilOrder>(),
+        KindInfo::of::<SendEmail>(),
+        KindInfo::of::<RemakeThumbnails>(),
+    ];
 
 #[cfg(test)]
 mod tests {

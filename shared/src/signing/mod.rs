@@ -3,11 +3,14 @@
 //! - [`SecretKeys`]: the `SECRET_KEYS` setting, or the file that stands in for it.
 //! - [`SecretKeys::sign_path`], [`SecretKeys::verify_path`]: links that open one page until they expire.
 //! - [`Token`], [`TokenHash`]: a customer's secret, and the form in which the database knows it.
+//! - [`MachineTokens`]: the `MACHINE_TOKENS` setting, the secrets of programs that may start tasks.
 
 mod keys;
 mod links;
+mod machines;
 mod tokens;
 
 pub use keys::{SecretKeys, SecretKeysError};
 pub use links::LinkError;
+pub use machines::{InvalidMachineTokens, MachineTokens};
 pub use tokens::{InvalidToken, Token, TokenHash};

@@ -35,29 +35,9 @@ impl Handle for MakeThumbnails {
             PhotoStatus::Ready => return Ok(done(&photo)),
             PhotoStatus::Rejected => return Ok(Outcome::Discard(photo.reason.unwrap_or_default())),
         }
-        let original = BlobPath::Original(photo.id);
-        let original = match services
-            .breakers
-            .call(Dependency::Blobs, async {
-                Ok::<_, JobError>(match services.blobs.get(original).await {
-                    Err(BlobError::Missing) => None,
-                    other => Some(other?),
-                })
-            })
-            .await?
-        {
-            Some(original) => original,
-            None => return reject(&context, &photo, "the uploaded file is gone".into()).await,
-        };
-        let pictures = match services.imaging.make_variants(original, MakeThumbnails::TIMEOUT / 2).await {
+        let pictures = match render(&context, photo.id).await? {
             Ok(pictures) => pictures,
-            Err(ImagingError::Rejected(why)) => return reject(&context, &photo, why.to_string()).await,
-            Err(ImagingError::Spawn(error)) => return Err(JobError::failed(error)),
-            Err(error) if crashes(&context) + 1 >= MAX_CRASHES => {
-                tracing::error!(%error, "the picture can't be decoded safely");
-                return reject(&context, &photo, "the picture could not be processed".into()).await;
-            }
-            Err(error) => return Err(JobError::failed(format!("{CRASH}: {error}"))),
+            Err(reason) => return reject(&context, &photo, reason).await,
         };
         let made = store(&context, &photo, pictures).await?;
         if mark_ready(&context, &photo, &made).await? {
@@ -68,19 +48,46 @@ impl Handle for MakeThumbnails {
     }
 }
 
+/// The sizes of a photo, made of its original; or why there can't be any, for the customer.
+pub(super) async fn render(
+    context: &JobContext,
+    photo: PhotoId,
+) -> Result<Result<Vec<Picture>, String>, JobError> {
+    let services = &context.services;
+    let original = services.breakers.call(Dependency::Blobs, async {
+        Ok::<_, JobError>(match services.blobs.get(BlobPath::Original(photo)).await {
+            Err(BlobError::Missing) => None,
+            other => Some(other?),
+        })
+    });
+    let Some(original) = original.await? else {
+        return Ok(Err("the uploaded file is gone".into()));
+    };
+    match services.imaging.make_variants(original, MakeThumbnails::TIMEOUT / 2).await {
+        Ok(pictures) => Ok(Ok(pictures)),
+        Err(ImagingError::Rejected(why)) => Ok(Err(why.to_string())),
+        Err(ImagingError::Spawn(error)) => Err(JobError::failed(error)),
+        Err(error) if crashes(context) + 1 >= MAX_CRASHES => {
+            tracing::error!(%error, "the picture can't be decoded safely");
+            Ok(Err("the picture could not be processed".into()))
+        }
+        Err(error) => Err(JobError::failed(format!("{CRASH}: {error}"))),
+    }
+}
+
 /// How many tries the picture has taken down so far: failures of other kinds are not its fault.
 fn crashes(context: &JobContext) -> u32 {
     let log = context.job.error_log();
     log.iter().filter(|entry| entry.message.starts_with(CRASH)).map(|entry| entry.times).sum()
 }
 
-fn done(photo: &Photo) -> Outcome {
+pub(super) fn done(photo: &Photo) -> Outcome {
     Outcome::Done(json!({"photo_id": photo.id, "photo_status": "ready"}))
 }
 
 /// The owner deleted the photo, and with it the sizes that there were by then; this run, or one before,
 /// may have written others since.
-async fn deleted(context: &JobContext, id: PhotoId) -> Result<Outcome, JobError> {
+pub(super) async fn deleted(context: &JobContext, id: PhotoId) -> Result<Outcome, JobError> {
     tracing::info!("the photo was deleted");
     for path in BlobPath::all_of(id) {
         context.services.blobs.delete(path).await?;
@@ -95,7 +102,7 @@ async fn reject(context: &JobContext, photo: &Photo, reason: String) -> Result<O
     Ok(Outcome::Discard(reason))
 }
 
-async fn store(
+pub(super) async fn store(
     context: &JobContext,
     photo: &Photo,
     pictures: Vec<Picture>,
@@ -120,7 +127,7 @@ async fn store(
     Ok(made)
 }
 
-async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<bool, JobError> {
+pub(super) async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<bool, JobError> {
     let shown = shown_size(photo, made);
     let mut tx = context.begin().await?;
     let exists = photos::set_ready(&mut tx, photo.id, shown, made).await?;

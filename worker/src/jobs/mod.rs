@@ -2,12 +2,13 @@
 
 mod fulfil_order;
 mod make_thumbnails;
+mod remake_thumbnails;
 mod send_email;
 
 use std::future::Future;
 use std::pin::Pin;
 
-use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
+use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, SendEmail};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -35,7 +36,12 @@ pub struct Handler {
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
 const HANDLERS: &[Handler] =
-    &[Handler::of::<MakeThumbnails>(), Handler::of::<FulfilOrder>(), Handler::of::<SendEmail>()];
+    &[
+        Handler::of::<MakeThumbnails>(),
+        Handler::of::<FulfilOrder>(),
+        Handler::of::<SendEmail>(),
+        Handler::of::<RemakeThumbnails>(),
+    ];
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
