@@ -23,3 +23,4 @@ mod scaling;
 mod starting;
 mod status;
 mod story;
+mod triggers;

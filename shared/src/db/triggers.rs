@@ -87,9 +87,7 @@ pub async fn trigger(tx: &mut Tx, trigger: &Trigger) -> Result<Triggered, DbErro
 /// # Errors
 /// Those of the database.
 pub async fn source_of(conn: &mut Conn, job: JobId) -> Result<Option<String>, DbError> {
-    Ok(with!(conn, |c| {
-        triggered::table.find(job).select(triggered::source).first(c).await.optional()
-    })?)
+    Ok(with!(conn, |c| { triggered::table.find(job).select(triggered::source).first(c).await.optional() })?)
 }
 
 /// What a key belongs to. Arguments in the kind's own form are written in one way only.

@@ -9,8 +9,8 @@ mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
-mod send_email;
 mod remake_thumbnails;
+mod send_email;
 mod trigger;
 
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
-pub use send_email::{EmailTemplate, SendEmail};
 pub use remake_thumbnails::RemakeThumbnails;
+pub use send_email::{EmailTemplate, SendEmail};
 pub use trigger::{BadArgs, UnknownTask};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
@@ -105,13 +105,12 @@ impl KindInfo {
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
-pub const KINDS: &[KindInfo] =
-    &[
-        KindInfo::of::<MakeThumbnails>(),
-        KindInfo::of::<FulfilOrder>(),
-        KindInfo::of::<SendEmail>(),
-        KindInfo::of::<RemakeThumbnails>(),
-    ];
+pub const KINDS: &[KindInfo] = &[
+    KindInfo::of::<MakeThumbnails>(),
+    KindInfo::of::<FulfilOrder>(),
+    KindInfo::of::<SendEmail>(),
+    KindInfo::of::<RemakeThumbnails>(),
+];
 
 #[cfg(test)]
 mod tests {

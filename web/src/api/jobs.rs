@@ -5,11 +5,11 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use shared::db::{Db, triggers};
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::{Job, status};
-use shared::domain::job::JobState;
+use shared::db::{Db, triggers};
 use shared::domain::JobId;
+use shared::domain::job::JobState;
 use shared::jobs::cancel_job;
 use tokio::time::timeout;
 
@@ -106,8 +106,7 @@ pub async fn cancel(app: Data<App>, caller: Caller, id: PathId<JobId>) -> Result
             .insert_header((header::RETRY_AFTER, RETRY_AFTER))
             .json(JobView::from(&*job))),
         CancelOutcome::Over(JobState::Cancelled) => {
-            let job =
-                if known.state.is_final() { known } else { find_own(&app.db, &caller, id.0).await? };
+            let job = if known.state.is_final() { known } else { find_own(&app.db, &caller, id.0).await? };
             Ok(HttpResponse::Ok().json(JobView::from(&job)))
         }
         CancelOutcome::Over(_) => {

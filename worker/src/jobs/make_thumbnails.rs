@@ -127,7 +127,11 @@ pub(super) async fn store(
     Ok(made)
 }
 
-pub(super) async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<bool, JobError> {
+pub(super) async fn mark_ready(
+    context: &JobContext,
+    photo: &Photo,
+    made: &[PhotoVariant],
+) -> Result<bool, JobError> {
     let shown = shown_size(photo, made);
     let mut tx = context.begin().await?;
     let exists = photos::set_ready(&mut tx, photo.id, shown, made).await?;

@@ -35,13 +35,12 @@ pub struct Handler {
 }
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
-const HANDLERS: &[Handler] =
-    &[
-        Handler::of::<MakeThumbnails>(),
-        Handler::of::<FulfilOrder>(),
-        Handler::of::<SendEmail>(),
-        Handler::of::<RemakeThumbnails>(),
-    ];
+const HANDLERS: &[Handler] = &[
+    Handler::of::<MakeThumbnails>(),
+    Handler::of::<FulfilOrder>(),
+    Handler::of::<SendEmail>(),
+    Handler::of::<RemakeThumbnails>(),
+];
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
