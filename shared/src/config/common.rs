@@ -75,8 +75,8 @@ pub struct CommonSettings {
     /// Log lines: text for people, json for machines; RUST_LOG chooses what is logged
     #[arg(long, env, value_enum, default_value_t = crate::telemetry::LogFormat::Text, value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
-    /// Programs that may start tasks, by POST /api/tasks/{name} or the queue `submit`, each with a secret of at
-    /// least 32 characters: nightly:SECRET,backup:SECRET. Unset: none may
+    /// Programs that may start tasks, by POST /api/tasks/{name}, each with a secret of at least 32
+    /// characters: nightly:SECRET,backup:SECRET. Unset: none may
     #[arg(long, env, hide_env_values = true, value_name = "NAME:SECRET,…")]
     pub machine_tokens: Option<String>,
 }

@@ -55,8 +55,8 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const UNIQUE: Unique = Unique::UntilFinished;
     /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
     const WAITS_FOR: &'static [&'static str] = &[];
-    /// Whether it may be started from outside: by `POST /api/tasks/{name}`, `worker run` and the queue
-    /// `submit`. Its arguments then come from strangers: have it deny unknown fields.
+    /// Whether it may be started from outside: by `POST /api/tasks/{name}` and `worker run`.
+    /// Its arguments then come from strangers: have it deny unknown fields.
     const TRIGGERABLE: bool = false;
 }
 
