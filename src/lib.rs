@@ -1,6 +1,7 @@
 //! What the three programs share: the runtime, how they end, and the question whether one is alive.
 
 pub mod health;
+pub mod run;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -12,6 +13,11 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a program to its end.
 pub fn main(logs: LogFormat, program: impl Future<Output = Result<(), Error>>) -> ExitCode {
+    main_with_code(logs, async { program.await.map(|()| ExitCode::SUCCESS) })
+}
+
+/// As [`main`], for a program that has more to say by its exit code.
+pub fn main_with_code(logs: LogFormat, program: impl Future<Output = Result<ExitCode, Error>>) -> ExitCode {
     shared::tls::install_provider();
     init_logs(logs);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -19,7 +25,7 @@ pub fn main(logs: LogFormat, program: impl Future<Output = Result<(), Error>>) -
         Err(error) => return complain(&error.into()),
     };
     match runtime.block_on(program) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => complain(&error),
     }
 }

@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
-use shared::foundation::{Foundation, stop_on_signal};
+use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -16,6 +16,8 @@ use url::Url;
 #[derive(Parser)]
 #[command(version)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     common: CommonSettings,
     #[command(flatten)]
@@ -24,12 +26,61 @@ struct Cli {
     worker: WorkerSettings,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
+    Run(programs::run::RunArgs),
+}
+
 fn main() -> ExitCode {
     if let Some(code) = worker::imaging::child::dispatch() {
         return code;
     }
     let cli = Cli::parse();
-    programs::main(cli.common.log_format, run(cli))
+    match &cli.command {
+        Some(Command::Run(task)) => {
+            let task = task.clone();
+            programs::main_with_code(cli.common.log_format, run_task(cli, task))
+        }
+        None => programs::main(cli.common.log_format, run(cli)),
+    }
+}
+
+/// Starts a task while the print shop does not run. With `--wait` a worker does it here and now, else the
+/// next start of the print shop does.
+async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, programs::Error> {
+    let task = task.check()?;
+    let common = cli.common.check(Program::AllInOne)?;
+    let checked = worker::start::check(&common, &cli.worker)?;
+    let mut foundation = Foundation::lay(&common).await.map_err(|error| match error {
+        StartError::Locked(folder) => programs::Error::from(format!(
+            "DATA_DIR {folder}: the print shop is running on this folder: start the task with \
+             POST /api/tasks/{{name}} instead"
+        )),
+        other => other.into(),
+    })?;
+    if !task.wait {
+        return task.run(foundation).await;
+    }
+    let base_url = match &common.base_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("http://{}", cli.web.http_addr))?,
+    };
+    let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let working = tokio::spawn(worker::run(worker));
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let ended = tokio::select! {
+        ended = task.enqueue_and_wait(&foundation.db) => ended,
+        () = stop.cancelled() => Err("stopped before the task was over".into()),
+    };
+    stop.cancel();
+    let _ = working.await;
+    relay_stop.cancel();
+    let _ = relay.await;
+    foundation.broker.close().await;
+    ended
 }
 
 async fn run(cli: Cli) -> Result<(), programs::Error> {

@@ -32,3 +32,4 @@ mod starting;
 mod status;
 mod story;
 mod traces;
+mod triggers;

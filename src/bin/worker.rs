@@ -27,6 +27,8 @@ enum Command {
     Migrate,
     /// Ask the worker that listens on WORKER_HTTP_ADDR whether it is alive, then exit
     Health,
+    /// Start one task, print its job's id, then exit
+    Run(programs::run::RunArgs),
 }
 
 fn main() -> ExitCode {
@@ -37,12 +39,20 @@ fn main() -> ExitCode {
     if let Some(Command::Health) = cli.command {
         return programs::health::check(cli.worker.worker_http_addr.unwrap_or(DEFAULT_WORKER_HTTP_ADDR));
     }
-    programs::main(cli.common.log_format, async move {
+    programs::main_with_code(cli.common.log_format, async move {
+        let task = match &cli.command {
+            Some(Command::Run(task)) => Some(task.check()?),
+            _ => None,
+        };
         let common = cli.common.check(Program::Worker)?;
-        match cli.command {
-            Some(Command::Migrate) => migrate(common).await,
-            _ => work(&common, &cli.worker).await,
+        if let Some(task) = task {
+            return task.run(Foundation::lay(&common).await?).await;
         }
+        match cli.command {
+            Some(Command::Migrate) => migrate(common).await?,
+            _ => work(&common, &cli.worker).await?,
+        }
+        Ok(ExitCode::SUCCESS)
     })
 }
 

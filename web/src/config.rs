@@ -6,6 +6,7 @@ use shared::callbacks::CallbackPolicy;
 use shared::config::{Common, Program, RateLimit, WebSettings};
 use shared::domain::photo::PictureLimits;
 use shared::mail::FileMailer;
+use shared::signing::MachineTokens;
 use url::Url;
 
 /// See the [module's](self) words.
@@ -33,6 +34,8 @@ pub struct Config {
     pub sandbox_payments: bool,
     /// Where callbacks may go.
     pub callbacks: CallbackPolicy,
+    /// The programs that may start tasks.
+    pub machines: MachineTokens,
 }
 
 impl Config {
@@ -50,6 +53,7 @@ impl Config {
             mailbox: None,
             sandbox_payments,
             callbacks: common.callbacks,
+            machines: common.machines.clone(),
         }
     }
 

@@ -18,6 +18,9 @@ pub enum ApiError {
     /// Nobody we know.
     #[error("no valid token")]
     Unauthenticated,
+    /// No machine that we know.
+    #[error("no valid machine token")]
+    UnknownMachine,
     /// Known, but not allowed; says why.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -97,6 +100,7 @@ impl ApiError {
     fn kind(&self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Unauthenticated => ("no-token", "A token is needed"),
+            Self::UnknownMachine => ("no-machine-token", "A machine token is needed"),
             Self::Invalid(_) => ("validation-failed", "The request is not valid"),
             Self::KeyMisused => ("idempotency-key-misused", "The idempotency key belongs to another request"),
             Self::TooManyRequests(_) => ("rate-limited", "Too many requests"),
@@ -112,6 +116,9 @@ impl ApiError {
                 "Get a token with POST /api/tokens and send it as \"Authorization: Bearer <token>\"; browsers \
                  get a session cookie with POST /session."
                     .into()
+            }
+            Self::UnknownMachine => {
+                "Send a secret of the setting MACHINE_TOKENS as \"Authorization: Bearer <secret>\".".into()
             }
             Self::NotFound("address") => return None,
             Self::NotFound(noun) => format!("There is no such {noun}, or it is not yours."),
@@ -152,7 +159,7 @@ pub fn seconds_up(wait: Duration) -> u64 {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::UnknownMachine => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -175,7 +182,7 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::new(self.status_code());
         let headers = response.headers_mut();
         match self {
-            Self::Unauthenticated => {
+            Self::Unauthenticated | Self::UnknownMachine => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::TooManyRequests(wait) | Self::TooManyUnfinished(wait) | Self::Overloaded(wait) => {
@@ -207,6 +214,7 @@ mod tests {
     fn every_refusal_has_its_status() {
         let table = [
             (ApiError::Unauthenticated, 401),
+            (ApiError::UnknownMachine, 401),
             (ApiError::Forbidden("x"), 403),
             (ApiError::NotFound("photo"), 404),
             (ApiError::Malformed("x".into()), 400),

@@ -67,6 +67,62 @@ impl FromRequest for OptionalCustomer {
     }
 }
 
+/// A program that may start tasks, known by a secret of the setting `MACHINE_TOKENS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name in that setting.
+    pub name: String,
+}
+
+impl FromRequest for Machine {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            match (machine(&request), identify(&request).await) {
+                (Some(machine), _) => Ok(machine),
+                (None, Ok(Some(_))) => {
+                    Err(ApiError::Forbidden("Tasks are started with a machine token, not with a customer's."))
+                }
+                (None, Ok(None) | Err(ApiError::Unauthenticated)) => Err(ApiError::UnknownMachine),
+                (None, Err(fault)) => Err(fault),
+            }
+        })
+    }
+}
+
+fn machine(request: &HttpRequest) -> Option<Machine> {
+    let app: &Data<App> = request.app_data()?;
+    let secret = bearer(request.headers().get(header::AUTHORIZATION)?.to_str().ok()?)?;
+    app.config.machines.identify(secret).map(|name| Machine { name: name.to_owned() })
+}
+
+/// Whoever may look at a job: the customer it belongs to, or the machine that started it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// By token or cookie.
+    Customer(Customer),
+    /// By a machine token.
+    Machine(Machine),
+}
+
+impl FromRequest for Caller {
+    type Error = ApiError;
+    type Future = Extracting<Self>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            if let Some(machine) = machine(&request) {
+                return Ok(Self::Machine(machine));
+            }
+            identify(&request).await?.map(Self::Customer).ok_or(ApiError::Unauthenticated)
+        })
+    }
+}
+
 async fn identify(request: &HttpRequest) -> Result<Option<Customer>, ApiError> {
     let by_header = request.headers().get(header::AUTHORIZATION);
     let token: Option<Token> = match by_header {

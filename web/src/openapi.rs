@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tokens};
+use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::{health, problem, session};
 
 /// The description.
@@ -22,7 +22,7 @@ use crate::{health, problem, session};
         tokens::create, tokens::webhook_secret, session::open,
         photos::create, photos::list, photos::show, photos::delete, images::show,
         products::list, orders::create, orders::list, orders::show, orders::cancel,
-        jobs::show, jobs::cancel, events::stream, deliveries::list,
+        jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
         health::live, health::ready, health::metrics, show,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
@@ -33,6 +33,7 @@ use crate::{health, problem, session};
         (name = "photos", description = "Pictures, and their sizes"),
         (name = "orders", description = "Prints"),
         (name = "jobs", description = "Work that goes on"),
+        (name = "tasks", description = "Work that programs elsewhere start"),
         (name = "operation", description = "For operators"),
     ),
 )]
@@ -48,6 +49,9 @@ impl Modify for Credentials {
         let cookie = ApiKeyValue::with_description(session::COOKIE, "From POST /session, for browsers");
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let machine =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A secret of MACHINE_TOKENS"));
+        components.add_security_scheme("machine", SecurityScheme::Http(machine.build()));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }
@@ -87,6 +91,7 @@ mod tests {
             ("/api/jobs/{id}/events", "get"),
             ("/api/jobs/{id}/deliveries", "get"),
             ("/api/webhook-secret", "get"),
+            ("/api/tasks/{name}", "post"),
             ("/readyz", "get"),
         ];
         for (path, method) in table {

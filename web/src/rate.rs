@@ -22,6 +22,9 @@ const UPLOADS_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// Orders of one customer.
 const ORDERS_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
+/// Tasks that one machine starts.
+const TASKS_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
+
 /// After so many questions, those who were quiet for long enough are forgotten.
 const SWEEP_EVERY: u32 = 1024;
 
@@ -31,6 +34,7 @@ pub struct RateLimits {
     tokens: Limit<IpAddr>,
     uploads: Limit<CustomerId>,
     orders: Limit<CustomerId>,
+    tasks: Limit<String>,
 }
 
 impl RateLimits {
@@ -41,6 +45,7 @@ impl RateLimits {
             tokens: Limit::new(TOKENS_A_MINUTE),
             uploads: Limit::new(UPLOADS_A_MINUTE),
             orders: Limit::new(ORDERS_A_MINUTE),
+            tasks: Limit::new(TASKS_A_MINUTE),
         }
     }
 
@@ -69,6 +74,14 @@ impl RateLimits {
     /// [`ApiError::TooManyRequests`].
     pub fn orders(&self, customer: CustomerId) -> Result<(), ApiError> {
         if self.on { self.orders.check(&customer) } else { Ok(()) }
+    }
+
+    /// A task that this machine starts.
+    ///
+    /// # Errors
+    /// [`ApiError::TooManyRequests`].
+    pub fn tasks(&self, machine: &str) -> Result<(), ApiError> {
+        if self.on { self.tasks.check(&machine.to_owned()) } else { Ok(()) }
     }
 }
 

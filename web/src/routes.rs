@@ -6,7 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tokens};
+use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
 use crate::{App, health, openapi, session};
@@ -36,6 +36,8 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
         .service(At::new("/api/jobs/{id}/events").stream(events::stream))
         .service(At::new("/api/jobs/{id}/deliveries").get(deliveries::list))
+        // Tasks, for machines
+        .service(At::new("/api/tasks/{name}").post(tasks::start))
         // Pages
         .service(At::new("/").get(pages::photos::gallery))
         .service(At::new("/photos").post(pages::photos::upload))

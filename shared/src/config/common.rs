@@ -11,6 +11,7 @@ use crate::blobs::BlobUrl;
 use crate::callbacks::CallbackPolicy;
 use crate::db::DatabaseUrl;
 use crate::domain::photo::PictureLimits;
+use crate::signing::MachineTokens;
 
 /// Which program is starting: it decides what may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,10 @@ pub struct CommonSettings {
     /// Log lines: text for people, json for machines; RUST_LOG chooses what is logged
     #[arg(long, env, value_enum, default_value_t = crate::telemetry::LogFormat::Text, value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
+    /// Programs that may start tasks, by POST /api/tasks/{name}, each with a secret of at least 32
+    /// characters: nightly:SECRET,backup:SECRET. Unset: none may
+    #[arg(long, env, hide_env_values = true, value_name = "NAME:SECRET,…")]
+    pub machine_tokens: Option<String>,
 }
 
 /// Settings of every program, checked.
@@ -109,6 +114,8 @@ pub struct Common {
     pub picture_limits: PictureLimits,
     /// Where callbacks may go.
     pub callbacks: CallbackPolicy,
+    /// The programs that may start tasks.
+    pub machines: MachineTokens,
 }
 
 impl CommonSettings {
@@ -159,6 +166,9 @@ impl CommonSettings {
         if !(1..=1_000_000_000).contains(&self.max_pixels) {
             return Err(ConfigError::new("MAX_PIXELS", "must be between 1 and 1000000000"));
         }
+        let machines = self.machine_tokens.as_deref().unwrap_or_default();
+        let machines: MachineTokens =
+            machines.parse().map_err(|error| ConfigError::new("MACHINE_TOKENS", error))?;
         let default_migrate = if split { Migrate::Check } else { Migrate::Auto };
         Ok(Common {
             program,
@@ -174,6 +184,7 @@ impl CommonSettings {
             shutdown: Duration::from_secs(self.shutdown_seconds),
             picture_limits: PictureLimits { max_pixels: self.max_pixels, max_side: PictureLimits::MAX_SIDE },
             callbacks: self.callbacks,
+            machines,
         })
     }
 }
@@ -247,6 +258,7 @@ mod tests {
             (vec!["--base-url=https://x/path"], "BASE_URL"),
             (vec!["--shutdown-seconds=1"], "SHUTDOWN_SECONDS"),
             (vec!["--database-connections=0"], "DATABASE_CONNECTIONS"),
+            (vec!["--machine-tokens=nightly:short"], "MACHINE_TOKENS"),
         ];
         for (wrong, setting) in table {
             let name = wrong[0].split('=').next().unwrap();

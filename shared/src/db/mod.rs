@@ -28,6 +28,7 @@ mod schema;
 mod signals;
 pub mod sql_types;
 pub mod stock;
+pub mod triggers;
 
 use std::future::Future;
 use std::sync::Arc;

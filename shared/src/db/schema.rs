@@ -274,6 +274,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    triggered_jobs (job_id) {
+        job_id -> Id,
+        source -> Text,
+        key -> Nullable<Text>,
+        request_hash -> Text,
+        created_at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,

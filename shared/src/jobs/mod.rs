@@ -11,14 +11,17 @@ mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
+mod remake_thumbnails;
 mod render_print;
 pub mod schedule;
 mod send_email;
+mod trigger;
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
@@ -27,8 +30,10 @@ pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
+pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
 pub use send_email::{EmailTemplate, SendEmail};
+pub use trigger::{BadArgs, UnknownTask};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,9 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const UNIQUE: Unique = Unique::UntilFinished;
     /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
     const WAITS_FOR: &'static [&'static str] = &[];
+    /// Whether it may be started from outside: by `POST /api/tasks/{name}` and `worker run`.
+    /// Its arguments then come from strangers: have it deny unknown fields.
+    const TRIGGERABLE: bool = false;
 }
 
 /// What the program knows of a kind at run time.
@@ -74,10 +82,16 @@ pub struct KindInfo {
     pub unique: Unique,
     /// See [`Kind::WAITS_FOR`].
     pub waits_for: &'static [&'static str],
+    /// See [`Kind::MAX_ATTEMPTS`].
+    pub max_attempts: i32,
+    /// See [`Kind::TRIGGERABLE`].
+    pub triggerable: bool,
+    /// Reads arguments that came from outside, and gives them in the kind's own form.
+    pub read_args: fn(&Value) -> Result<Value, BadArgs>,
 }
 
 impl KindInfo {
-    const fn of<K: Kind>() -> Self {
+    pub(crate) const fn of<K: Kind>() -> Self {
         Self {
             name: K::NAME,
             queue: K::QUEUE,
@@ -85,6 +99,9 @@ impl KindInfo {
             timeout: K::TIMEOUT,
             unique: K::UNIQUE,
             waits_for: K::WAITS_FOR,
+            max_attempts: K::MAX_ATTEMPTS,
+            triggerable: K::TRIGGERABLE,
+            read_args: trigger::read_args::<K>,
         }
     }
 
@@ -102,6 +119,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<RenderPrint>(),
     KindInfo::of::<AlsoBought>(),
     KindInfo::of::<DeliverCallback>(),
+    KindInfo::of::<RemakeThumbnails>(),
 ];
 
 #[cfg(test)]

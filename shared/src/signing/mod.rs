@@ -4,13 +4,16 @@
 //! - [`SecretKeys::sign_path`], [`SecretKeys::verify_path`]: links that open one page until they expire.
 //! - [`SecretKeys::webhook_secret`], [`SecretKeys::sign_webhook`]: signatures of callbacks.
 //! - [`Token`], [`TokenHash`]: a customer's secret, and the form in which the database knows it.
+//! - [`MachineTokens`]: the `MACHINE_TOKENS` setting, the secrets of programs that may start tasks.
 
 mod keys;
 mod links;
+mod machines;
 mod tokens;
 mod webhooks;
 
 pub use keys::{SecretKeys, SecretKeysError};
 pub use links::LinkError;
+pub use machines::{InvalidMachineTokens, MachineTokens};
 pub use tokens::{InvalidToken, Token, TokenHash};
 pub use webhooks::WebhookSecret;

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::jobs::find_own;
 use crate::App;
 use crate::error::ApiError;
-use crate::extract::{Customer, PathId};
+use crate::extract::{Caller, Customer, PathId};
 use crate::problem::Problem;
 
 /// How many calls are shown.
@@ -104,7 +104,7 @@ pub async fn list(
     customer: Customer,
     id: PathId<JobId>,
 ) -> Result<Json<DeliveriesView>, ApiError> {
-    let job = find_own(&app.db, customer.id, id.0).await?;
+    let job = find_own(&app.db, &Caller::Customer(customer), id.0).await?;
     let view =
         app.db.run(move |db| async move { Ok::<_, ApiError>(read(&mut db.read().await?, job.id).await?) });
     Ok(Json(view.await?))

@@ -15,7 +15,7 @@ use super::jobs::find_own;
 use crate::App;
 use crate::conditional::last_event_id;
 use crate::error::ApiError;
-use crate::extract::{Customer, PathId};
+use crate::extract::{Caller, PathId};
 use crate::problem::Problem;
 use crate::status::Subscription;
 use crate::views::JobView;
@@ -41,7 +41,7 @@ enum Stage {
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/jobs/{id}/events", tag = "jobs",
+#[utoipa::path(get, path = "/api/jobs/{id}/events", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("Last-Event-ID" = Option<i64>, Header, description = "The last version that was seen"),
@@ -55,12 +55,12 @@ enum Stage {
 pub async fn stream(
     app: Data<App>,
     request: HttpRequest,
-    customer: Customer,
+    caller: Caller,
     id: PathId<JobId>,
 ) -> Result<Either<HttpResponse, impl Responder>, ApiError> {
     // Subscribed before the row is read: no change falls between.
     let news = app.statuses.subscribe(id.0);
-    let job = Arc::new(find_own(&app.db, customer.id, id.0).await?);
+    let job = Arc::new(find_own(&app.db, &caller, id.0).await?);
     let seen = last_event_id(request.headers()).is_some_and(|seen| job.version <= seen);
     if seen && job.state.is_final() {
         return Ok(Either::Left(HttpResponse::NoContent().finish()));

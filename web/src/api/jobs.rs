@@ -5,11 +5,11 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use shared::db::Db;
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::{Job, status};
+use shared::db::{Db, triggers};
+use shared::domain::JobId;
 use shared::domain::job::JobState;
-use shared::domain::{CustomerId, JobId};
 use shared::jobs::cancel_job;
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ use super::accepted::RETRY_AFTER;
 use crate::App;
 use crate::conditional::{has_it, preferred_wait};
 use crate::error::ApiError;
-use crate::extract::{Customer, PathId};
+use crate::extract::{Caller, PathId};
 use crate::problem::Problem;
 use crate::status::Subscription;
 use crate::views::{JobView, job_etag};
@@ -26,7 +26,7 @@ use crate::views::{JobView, job_etag};
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs",
+#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("Prefer" = Option<String>, Header, description = "wait=N: wait up to N seconds (at most 30) for a change, if If-None-Match says what is known, else for the end", example = "wait=10"),
@@ -42,14 +42,14 @@ use crate::views::{JobView, job_etag};
 pub async fn show(
     app: Data<App>,
     request: HttpRequest,
-    customer: Customer,
+    caller: Caller,
     id: PathId<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let wait = preferred_wait(request.headers());
     let conditional = request.headers().contains_key(header::IF_NONE_MATCH);
     // Subscribed before the row is read: no change falls between.
     let mut news = wait.map(|_| app.statuses.subscribe(id.0));
-    let mut job = Arc::new(find_own(&app.db, customer.id, id.0).await?);
+    let mut job = Arc::new(find_own(&app.db, &caller, id.0).await?);
     if let (Some(wait), Some(news)) = (wait, &mut news) {
         let enough =
             |job: &Job| job.state.is_final() || (conditional && !has_it(request.headers(), &job_etag(job)));
@@ -83,15 +83,15 @@ async fn wait_until(news: &mut Subscription, job: &mut Arc<Job>, enough: impl Fn
 ///
 /// # Errors
 /// 401, 404, 409.
-#[utoipa::path(delete, path = "/api/jobs/{id}", tag = "jobs", params(("id" = Uuid, Path, description = "The job")), responses(
+#[utoipa::path(delete, path = "/api/jobs/{id}", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])), params(("id" = Uuid, Path, description = "The job")), responses(
     (status = 202, description = "Asked; what was done is undone. It may still succeed before", body = JobView),
     (status = 200, description = "It is cancelled already", body = JobView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "It is finished", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn cancel(app: Data<App>, customer: Customer, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
-    let known = find_own(&app.db, customer.id, id.0).await?;
+pub async fn cancel(app: Data<App>, caller: Caller, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
+    let known = find_own(&app.db, &caller, id.0).await?;
     let outcome = app
         .db
         .run(move |db| async move {
@@ -106,8 +106,7 @@ pub async fn cancel(app: Data<App>, customer: Customer, id: PathId<JobId>) -> Re
             .insert_header((header::RETRY_AFTER, RETRY_AFTER))
             .json(JobView::from(&*job))),
         CancelOutcome::Over(JobState::Cancelled) => {
-            let job =
-                if known.state.is_final() { known } else { find_own(&app.db, customer.id, id.0).await? };
+            let job = if known.state.is_final() { known } else { find_own(&app.db, &caller, id.0).await? };
             Ok(HttpResponse::Ok().json(JobView::from(&job)))
         }
         CancelOutcome::Over(_) => {
@@ -117,14 +116,23 @@ pub async fn cancel(app: Data<App>, customer: Customer, id: PathId<JobId>) -> Re
     }
 }
 
-/// A customer's job.
+/// A job of this customer's, or of this machine's.
 ///
 /// # Errors
 /// [`ApiError::NotFound`], also when it is somebody else's or nobody's.
-pub async fn find_own(db: &Db, customer: CustomerId, id: JobId) -> Result<Job, ApiError> {
-    db.run(move |db| async move {
-        let job = status::find(&mut db.read().await?, id).await?;
-        job.filter(|job| job.owner == Some(customer)).ok_or(ApiError::NotFound("job"))
+pub async fn find_own(db: &Db, caller: &Caller, id: JobId) -> Result<Job, ApiError> {
+    let caller = caller.clone();
+    db.run(move |db| {
+        let caller = caller.clone();
+        async move {
+            let mut conn = db.read().await?;
+            let Some(job) = status::find(&mut conn, id).await? else { return Err(ApiError::NotFound("job")) };
+            let may = match caller {
+                Caller::Customer(customer) => job.owner == Some(customer.id),
+                Caller::Machine(machine) => triggers::source_of(&mut conn, id).await? == Some(machine.name),
+            };
+            if may { Ok(job) } else { Err(ApiError::NotFound("job")) }
+        }
     })
     .await
 }

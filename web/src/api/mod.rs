@@ -9,4 +9,5 @@ pub mod orders;
 pub mod pages;
 pub mod photos;
 pub mod products;
+pub mod tasks;
 pub mod tokens;

@@ -27,13 +27,9 @@ impl Handle for MakeThumbnails {
             PhotoStatus::Ready => return Ok(done(&photo)),
             PhotoStatus::Rejected => return Ok(Outcome::Discard(photo.reason.unwrap_or_default())),
         }
-        let Some(original) = picture::original(&context, photo.id).await? else {
-            return reject(&context, &photo, "the uploaded file is gone".into()).await;
-        };
-        let made = services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2).await;
-        let pictures = match picture::judge(&context, made)? {
+        let pictures = match render(&context, photo.id).await? {
             Ok(pictures) => pictures,
-            Err(why) => return reject(&context, &photo, why).await,
+            Err(reason) => return reject(&context, &photo, reason).await,
         };
         let made = store(&context, &photo, pictures).await?;
         if mark_ready(&context, &photo, &made).await? {
@@ -44,13 +40,25 @@ impl Handle for MakeThumbnails {
     }
 }
 
-fn done(photo: &Photo) -> Outcome {
+/// The sizes of a photo, made of its original; or why there can't be any, for the customer.
+pub(super) async fn render(
+    context: &JobContext,
+    photo: PhotoId,
+) -> Result<Result<Vec<Picture>, String>, JobError> {
+    let Some(original) = picture::original(context, photo).await? else {
+        return Ok(Err("the uploaded file is gone".into()));
+    };
+    let made = context.services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2).await;
+    picture::judge(context, made)
+}
+
+pub(super) fn done(photo: &Photo) -> Outcome {
     Outcome::Done(json!({"photo_id": photo.id, "photo_status": "ready"}))
 }
 
 /// The owner deleted the photo, and with it the sizes that there were by then; this run, or one before,
 /// may have written others since.
-async fn deleted(context: &JobContext, id: PhotoId) -> Result<Outcome, JobError> {
+pub(super) async fn deleted(context: &JobContext, id: PhotoId) -> Result<Outcome, JobError> {
     tracing::info!("the photo was deleted");
     for path in BlobPath::all_of(id) {
         context.services.blobs.delete(path).await?;
@@ -65,7 +73,7 @@ async fn reject(context: &JobContext, photo: &Photo, reason: String) -> Result<O
     Ok(Outcome::Discard(reason))
 }
 
-async fn store(
+pub(super) async fn store(
     context: &JobContext,
     photo: &Photo,
     pictures: Vec<Picture>,
@@ -86,7 +94,11 @@ async fn store(
     Ok(made)
 }
 
-async fn mark_ready(context: &JobContext, photo: &Photo, made: &[PhotoVariant]) -> Result<bool, JobError> {
+pub(super) async fn mark_ready(
+    context: &JobContext,
+    photo: &Photo,
+    made: &[PhotoVariant],
+) -> Result<bool, JobError> {
     let shown = shown_size(photo, made);
     let mut tx = context.begin().await?;
     let exists = photos::set_ready(&mut tx, photo.id, shown, made).await?;

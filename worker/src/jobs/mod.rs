@@ -5,6 +5,7 @@ mod deliver_callback;
 mod fulfil_order;
 mod make_thumbnails;
 mod picture;
+mod remake_thumbnails;
 mod render_print;
 mod send_email;
 
@@ -14,7 +15,8 @@ use std::time::Duration;
 
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
-    AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail,
+    AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
+    SendEmail,
 };
 
 use crate::context::JobContext;
@@ -53,6 +55,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<RenderPrint>(),
     Handler::of::<AlsoBought>(),
     Handler::of::<DeliverCallback>(),
+    Handler::of::<RemakeThumbnails>(),
 ];
 
 impl Handler {

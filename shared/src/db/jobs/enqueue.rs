@@ -7,7 +7,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::relay::{FIRST_REPUBLISH, MOST_QUEUED_OF_OWNER, publication, queued_of_owner};
 use super::{Job, UNFINISHED, callbacks, order, queues};
@@ -17,7 +17,7 @@ use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
 use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Kind, Lane, Queue};
+use crate::jobs::{Kind, KindInfo, Lane, Queue};
 
 /// What may differ between two jobs of one kind.
 #[derive(Debug, Clone, Default)]
@@ -71,8 +71,9 @@ pub async fn enqueue_unique<K: Kind>(
     args: &K,
     options: Options,
 ) -> Result<Enqueued, DbError> {
+    let (kind, args) = (KindInfo::of::<K>(), to_json(args)?);
     loop {
-        if let Some(job) = insert(tx, args, &options, Some(key)).await? {
+        if let Some(job) = insert(tx, &kind, &args, &options, Some(key)).await? {
             return Ok(Enqueued::New(job));
         }
         let existing: Option<Job> = with!(tx.conn(), |c| {
@@ -100,20 +101,40 @@ pub async fn enqueue_unique<K: Kind>(
 /// # Errors
 /// Those of the database.
 pub async fn enqueue<K: Kind>(tx: &mut Tx, args: &K, options: Options) -> Result<Job, DbError> {
-    let job = insert(tx, args, &options, None).await?;
+    enqueue_kind(tx, &KindInfo::of::<K>(), &to_json(args)?, options).await
+}
+
+/// As [`enqueue`], of a kind that is known at run time only. `args` are what its contract can read, see
+/// [`KindInfo::read_args`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn enqueue_kind(
+    tx: &mut Tx,
+    kind: &KindInfo,
+    args: &Value,
+    options: Options,
+) -> Result<Job, DbError> {
+    let job = insert(tx, kind, args, &options, None).await?;
     // Without a unique key there is nothing to be in its way.
     job.ok_or(DbError::Other(diesel::result::Error::NotFound))
 }
 
+fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
+    serde_json::to_value(args)
+        .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))
+}
+
 /// `None`: another job has the unique key.
-async fn insert<K: Kind>(
+async fn insert(
     tx: &mut Tx,
-    args: &K,
+    kind: &KindInfo,
+    args: &Value,
     options: &Options,
     unique_key: Option<&str>,
 ) -> Result<Option<Job>, DbError> {
     let id = options.id.unwrap_or_else(JobId::new);
-    let queue = options.queue.unwrap_or(K::QUEUE);
+    let queue = options.queue.unwrap_or(kind.queue);
     if Queue::from_name(queue.name()).is_none() {
         queues::register(tx.conn(), &[queue]).await?;
     }
@@ -121,8 +142,6 @@ async fn insert<K: Kind>(
         Some(key) => Some(order::take_place(tx, key).await?),
         None => None,
     };
-    let args = serde_json::to_value(args)
-        .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))?;
     let due = options.delay.is_zero() && place.is_none() && {
         match options.owner {
             Some(owner) => {
@@ -139,11 +158,11 @@ async fn insert<K: Kind>(
             .values((
                 (
                     jobs::id.eq(id),
-                    jobs::kind.eq(K::NAME),
+                    jobs::kind.eq(kind.name),
                     jobs::queue.eq(queue.name()),
-                    jobs::args.eq(&args),
+                    jobs::args.eq(args),
                     jobs::state.eq(state),
-                    jobs::max_attempts.eq(K::MAX_ATTEMPTS),
+                    jobs::max_attempts.eq(kind.max_attempts),
                     jobs::errors.eq(json!([])),
                 ),
                 (
