@@ -10,13 +10,18 @@
     reason = "the panic of a test is its report"
 )]
 
+mod again;
 mod bad_input;
 mod callbacks;
 mod crashes;
 mod deletion;
 mod gateway;
 mod harness;
+mod imaging;
 mod in_a_browser;
+mod liveness;
+mod load;
+mod mail_window;
 mod orders;
 mod outages;
 mod pages;
@@ -24,3 +29,4 @@ mod scaling;
 mod starting;
 mod status;
 mod story;
+mod traces;

@@ -86,6 +86,7 @@ async fn while_the_mail_server_is_away_orders_go_on_and_their_mails_wait(setup: 
     app.mail_to("ada@example.org").await;
     app.idle().await;
     assert_eq!(app.mails().len(), 1);
+    assert_eq!(app.metric(0, "mails_perhaps_sent_twice_total").await, 0.0, "the earlier tries sent none");
 }
 
 async fn a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up(setup: Setup) {

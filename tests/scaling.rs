@@ -84,28 +84,8 @@ async fn a_client_of_another_web_program_hears_of_a_change_at_once(setup: Setup)
     assert!(begun.elapsed() < Duration::from_secs(13), "a slow order takes 5 s: {:?}", begun.elapsed());
 }
 
-/// One id leads from a request through both programs' logs.
-async fn a_trace_goes_from_the_request_to_the_job(setup: Setup) {
-    let app = setup.start().await;
-    let ada = app.visitor().await;
-    let trace = "0af7651916cd43dd8448eb211c80319c";
-    let request = ada
-        .request(reqwest::Method::POST, "/api/photos")
-        .header("Content-Type", "image/jpeg")
-        .header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"))
-        .body(pictures::small_jpeg());
-    let accepted = ada.send(request).await.expect(202).json();
-    ada.wait_for(accepted["job"]["id"].as_str().unwrap()).await;
-    eventually("the worker to log the run", async || {
-        let logs = app.logs();
-        logs.lines().any(|line| line.contains(trace) && line.contains("the run ended")).then_some(())
-    })
-    .await;
-}
-
 on_production!(
     two_workers_share_the_work,
     a_frozen_worker_loses_its_job_and_does_no_harm_when_it_wakes,
     a_client_of_another_web_program_hears_of_a_change_at_once,
-    a_trace_goes_from_the_request_to_the_job,
 );

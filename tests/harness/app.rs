@@ -129,6 +129,14 @@ impl App {
         self.settings.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The ids of the processes that the programs that do the work have started.
+    pub fn children_of_workers(&self) -> Vec<u32> {
+        match self.setup.production {
+            true => self.workers.iter().flat_map(Program::children).collect(),
+            false => self.web.iter().flat_map(Program::children).collect(),
+        }
+    }
+
     /// Starts another web program beside the first. Gives its client and itself.
     pub async fn another_web(&self) -> (Visitor, Program) {
         let mut web = Program::start("web-2", "web", &self.settings, self.folder.path());
@@ -193,10 +201,25 @@ impl App {
         answer.unwrap_or_else(|error| panic!("{query}: {error}"))
     }
 
-    /// Changes rows, as an operator with a console could. PostgreSQL only.
+    /// Changes rows, as an operator with a console could.
     pub async fn execute(&self, statement: &str) {
-        let client = super::database::connect(&self.production().database_url).await.unwrap();
-        client.batch_execute(statement).await.unwrap();
+        self.database.execute(statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+
+    /// A connection to the database, as an operator's console has one. PostgreSQL only.
+    pub async fn console(&self) -> tokio_postgres::Client {
+        super::database::connect(&self.production().database_url).await.unwrap()
+    }
+
+    /// A metric of a worker, all its labels together; 0 while there is none of that name.
+    pub async fn metric(&self, worker: usize, name: &str) -> f64 {
+        let metrics = self.worker_client(worker).get("/metrics").await.expect(200).text();
+        let values = metrics.lines().filter_map(|line| {
+            let (labelled, value) = line.rsplit_once(' ')?;
+            let (found, _) = labelled.split_once('{').unwrap_or((labelled, ""));
+            (found == name).then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
     }
 
     /// Waits until no job is unfinished.
@@ -232,6 +255,16 @@ impl App {
     pub fn blob_files(&self) -> Vec<PathBuf> {
         let folder = if self.setup.production { "blobs" } else { "data/blobs" };
         files_below(&self.folder.path().join(folder))
+    }
+
+    /// Whether web and worker are programs of their own.
+    pub fn is_production(&self) -> bool {
+        self.setup.production
+    }
+
+    /// What the program of that name logged, over all its starts.
+    pub fn log_of(&self, program: &str) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{program}.log"))).unwrap()
     }
 
     /// What the programs logged.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use diesel::connection::SimpleConnection;
 use diesel::sql_types::BigInt;
 use diesel::{Connection, QueryableByName, RunQueryDsl, SqliteConnection};
 use tokio_postgres::NoTls;
@@ -25,6 +26,25 @@ impl Database {
     /// The database in an all-in-one's `DATA_DIR`.
     pub fn in_folder(data: &Path) -> Self {
         Self::Sqlite(data.join("print-shop.db"))
+    }
+
+    /// Changes rows, as an operator with a console could.
+    ///
+    /// # Errors
+    /// The database does not answer at present.
+    pub async fn execute(&self, statement: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(file) => {
+                let mut connection = SqliteConnection::establish(&file.to_string_lossy())
+                    .map_err(|error| error.to_string())?;
+                let patience = connection.batch_execute("PRAGMA busy_timeout = 5000");
+                patience.and_then(|()| connection.batch_execute(statement)).map_err(|error| error.to_string())
+            }
+            Self::Postgres(url) => {
+                let client = connect(url).await.map_err(|error| error.to_string())?;
+                client.batch_execute(statement).await.map_err(|error| error.to_string())
+            }
+        }
     }
 
     /// The number that a query gives; NULL counts as 0.

@@ -26,7 +26,7 @@ pub use app::App;
 pub use browser::Browser;
 pub use eventually::{eventually, within};
 pub use mail::Mail;
-pub use program::{Program, run_to_end};
+pub use program::{Program, process_exists, program_path, run_to_end};
 pub use servers::{FaultServers, test_variable};
 pub use setup::Setup;
 pub use sse::EventStream;

@@ -59,6 +59,14 @@ pub fn transparent_png(width: u32, height: u32) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A PNG of one colour: a small file that takes three bytes a pixel when it is decoded.
+pub fn blank_png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let pixels = vec![0; width as usize * height as usize * 3];
+    RgbImage::from_raw(width, height, pixels).unwrap().write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
 /// A PNG that breaks off in the middle of its picture: its header is fine.
 pub fn truncated_png() -> Vec<u8> {
     let whole = transparent_png(300, 300);

@@ -66,9 +66,11 @@ impl Production {
         }
         let Ok(broker) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return };
         let Ok(channel) = broker.create_channel().await else { return };
-        for queue in ["images", "orders", "mail", "callbacks", "dead"] {
-            let queue = format!("{prefix}{queue}").into();
-            let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
+        for queue in ["dead", "images", "orders", "mail", "callbacks"] {
+            for lane in ["", ".express"] {
+                let queue = format!("{prefix}{queue}{lane}").into();
+                let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
+            }
         }
         let exchange = format!("{prefix}events").into();
         let _ = channel.exchange_delete(exchange, ExchangeDeleteOptions::default()).await;

@@ -36,6 +36,15 @@ pub fn program_path(name: &str) -> &'static str {
     }
 }
 
+/// Whether a process of that id runs. One that has ended and was not asked how does not run.
+pub fn process_exists(id: u32) -> bool {
+    status_of(id).is_some_and(|status| !status.lines().any(|line| line.starts_with("State:\tZ")))
+}
+
+fn status_of(process: u32) -> Option<String> {
+    fs::read_to_string(format!("/proc/{process}/status")).ok()
+}
+
 /// A command with nothing in its environment but `settings`.
 fn command(program: &str, arguments: &[&str], settings: &[(String, String)]) -> Command {
     let mut command = Command::new(program_path(program));
@@ -109,9 +118,18 @@ impl Program {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The ids of the processes that it has started.
+    pub fn children(&self) -> Vec<u32> {
+        let parent = format!("PPid:\t{}", self.child.id());
+        let all = fs::read_dir("/proc").unwrap().flatten();
+        let all = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        all.filter(|id| status_of(*id).is_some_and(|status| status.lines().any(|line| line == parent)))
+            .collect()
+    }
+
     /// The most memory that it has ever had, in MiB (`VmHWM`).
     pub fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = status_of(self.child.id()).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }

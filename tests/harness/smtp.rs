@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 type Mails = Arc<Mutex<Vec<Vec<u8>>>>;
 
@@ -15,6 +16,7 @@ pub struct SmtpServer {
     port: u16,
     mails: Mails,
     away: Arc<AtomicBool>,
+    answers: watch::Sender<bool>,
 }
 
 impl SmtpServer {
@@ -24,6 +26,7 @@ impl SmtpServer {
         let port = listener.local_addr().unwrap().port();
         let mails = Mails::default();
         let away = Arc::new(AtomicBool::new(false));
+        let (answers, answering) = watch::channel(true);
         let (kept, closed) = (mails.clone(), away.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -31,10 +34,10 @@ impl SmtpServer {
                     continue;
                 }
                 // A client that hangs up in the middle has sent no mail.
-                tokio::spawn(talk(stream, kept.clone()));
+                tokio::spawn(talk(stream, kept.clone(), answering.clone()));
             }
         });
-        Self { port, mails, away }
+        Self { port, mails, away, answers }
     }
 
     /// The value for `SMTP_URL`.
@@ -47,13 +50,18 @@ impl SmtpServer {
         self.away.store(away, Ordering::SeqCst);
     }
 
+    /// From now on keeps what comes and does not say so, or says so again, also of what came meanwhile.
+    pub fn set_silent(&self, silent: bool) {
+        self.answers.send_replace(!silent);
+    }
+
     /// What came in so far, in that order.
     pub fn mails(&self) -> Vec<Vec<u8>> {
         self.mails.lock().unwrap().clone()
     }
 }
 
-async fn talk(stream: TcpStream, mails: Mails) -> std::io::Result<()> {
+async fn talk(stream: TcpStream, mails: Mails, mut answering: watch::Receiver<bool>) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     writer.write_all(b"220 mail.test ready\r\n").await?;
@@ -69,6 +77,9 @@ async fn talk(stream: TcpStream, mails: Mails) -> std::io::Result<()> {
                 writer.write_all(b"354 go on\r\n").await?;
                 let mail = read_message(&mut reader).await?;
                 mails.lock().unwrap().push(mail);
+                if answering.wait_for(|answering| *answering).await.is_err() {
+                    return Ok(());
+                }
                 b"250 kept\r\n"
             }
             "QUIT" => {

@@ -41,13 +41,14 @@ pub struct Order {
     lines: Vec<Value>,
     email: String,
     payment_token: String,
+    express: bool,
 }
 
 impl Order {
     /// Prints of one photo.
     pub fn of(photo: &str, product: &str, quantity: i64) -> Self {
         let (email, payment_token) = ("ada@example.org".into(), "tok_ok".into());
-        Self { lines: Vec::new(), email, payment_token }.and(photo, product, quantity)
+        Self { lines: Vec::new(), email, payment_token, express: false }.and(photo, product, quantity)
     }
 
     /// And prints of another.
@@ -68,9 +69,20 @@ impl Order {
         self
     }
 
+    /// Ahead of all ordinary ones.
+    pub fn express(mut self) -> Self {
+        self.express = true;
+        self
+    }
+
     /// The body of the request.
     pub fn json(&self) -> Value {
-        json!({"email": self.email, "lines": self.lines, "payment_token": self.payment_token})
+        json!({
+            "email": self.email,
+            "lines": self.lines,
+            "payment_token": self.payment_token,
+            "express": self.express,
+        })
     }
 }
 

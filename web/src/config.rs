@@ -19,6 +19,10 @@ pub struct Config {
     pub max_upload_bytes: u64,
     /// Whether requests are rate-limited.
     pub rate_limits_on: bool,
+    /// The most unfinished jobs of one customer.
+    pub max_unfinished_per_customer: u32,
+    /// The most unfinished jobs in all.
+    pub max_unfinished: u32,
     /// What a picture may measure.
     pub picture_limits: PictureLimits,
     /// How long the whole program may take to stop.
@@ -39,6 +43,8 @@ impl Config {
             base_url: common.base_url.clone(),
             max_upload_bytes: web.max_upload_bytes,
             rate_limits_on: web.rate_limit == RateLimit::On,
+            max_unfinished_per_customer: web.max_unfinished_per_customer,
+            max_unfinished: web.max_unfinished,
             picture_limits: common.picture_limits,
             shutdown: common.shutdown,
             mailbox: None,

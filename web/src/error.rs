@@ -48,6 +48,12 @@ pub enum ApiError {
     /// Asked too often; may ask again after this time.
     #[error("too many requests")]
     TooManyRequests(Duration),
+    /// The customer has many unfinished jobs; may try again after this time.
+    #[error("too many unfinished jobs of one customer")]
+    TooManyUnfinished(Duration),
+    /// There are very many unfinished jobs in all; may try again after this time.
+    #[error("too many unfinished jobs in all")]
+    Overloaded(Duration),
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
@@ -94,6 +100,8 @@ impl ApiError {
             Self::Invalid(_) => ("validation-failed", "The request is not valid"),
             Self::KeyMisused => ("idempotency-key-misused", "The idempotency key belongs to another request"),
             Self::TooManyRequests(_) => ("rate-limited", "Too many requests"),
+            Self::TooManyUnfinished(_) => ("too-many-unfinished", "Too much of yours is unfinished"),
+            Self::Overloaded(_) => ("overloaded", "Too much is unfinished"),
             _ => return None,
         })
     }
@@ -118,6 +126,12 @@ impl ApiError {
             }
             Self::TooLarge(limit) => format!("At most {limit} bytes are taken."),
             Self::TooManyRequests(wait) => format!("Try again in {} s.", seconds_up(*wait)),
+            Self::TooManyUnfinished(wait) => {
+                format!("Much that you sent is still being done. Try again in {} s.", seconds_up(*wait))
+            }
+            Self::Overloaded(wait) => {
+                format!("More was sent than can be done soon. Try again in {} s.", seconds_up(*wait))
+            }
             Self::Forbidden(text) | Self::Conflict(text) | Self::UnsupportedMediaType(text) => (*text).into(),
             Self::NotReady(text) => (*text).into(),
             Self::Malformed(text) => text.clone().into_owned(),
@@ -147,7 +161,8 @@ impl ResponseError for ApiError {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyMisused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests(_) | Self::TooManyUnfinished(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Db(DbError::Unavailable(_) | DbError::Collision(_))
             | Self::Blob(BlobError::Unavailable(_))
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -163,7 +178,7 @@ impl ResponseError for ApiError {
             Self::Unauthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::TooManyRequests(wait) => {
+            Self::TooManyRequests(wait) | Self::TooManyUnfinished(wait) | Self::Overloaded(wait) => {
                 headers.insert(header::RETRY_AFTER, seconds_up(*wait).into());
             }
             Self::Db(_) | Self::Blob(_) | Self::NotReady(_)
@@ -202,6 +217,8 @@ mod tests {
             (ApiError::Invalid(vec![FieldError::new("email", "is missing")]), 422),
             (ApiError::KeyMisused, 422),
             (ApiError::TooManyRequests(Duration::from_millis(1200)), 429),
+            (ApiError::TooManyUnfinished(Duration::from_secs(9)), 429),
+            (ApiError::Overloaded(Duration::from_secs(9)), 503),
             (DbError::Unavailable("x".into()).into(), 503),
             (DbError::Duplicate("x".into()).into(), 500),
             (BlobError::Setup("x".into()).into(), 500),

@@ -22,6 +22,7 @@ pub mod openapi;
 pub mod orders;
 pub mod pages;
 pub mod photos;
+pub mod pressure;
 pub mod problem;
 pub mod rate;
 pub mod routes;
@@ -50,6 +51,7 @@ use tracing_actix_web::TracingLogger;
 
 pub use config::Config;
 
+use pressure::Pressure;
 use rate::RateLimits;
 use status::StatusHub;
 
@@ -81,6 +83,8 @@ pub struct App {
     pub statuses: StatusHub,
     /// How much each may ask for.
     pub rates: Arc<RateLimits>,
+    /// How much may be unfinished.
+    pub pressure: Pressure,
     /// In the all-in-one, the worker.
     pub beside: Option<Beside>,
 }
@@ -96,6 +100,7 @@ impl App {
             metrics: foundation.metrics.clone(),
             statuses: StatusHub::new(foundation.db.clone()),
             rates: Arc::new(RateLimits::new(config.rate_limits_on)),
+            pressure: Pressure::new(config.max_unfinished_per_customer, config.max_unfinished),
             config: Arc::new(config),
             beside: None,
         }
@@ -114,6 +119,7 @@ const STOP_RESERVE: Duration = Duration::from_secs(5);
 pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> std::io::Result<()> {
     let patience = app.config.shutdown.saturating_sub(STOP_RESERVE).as_secs().max(1);
     let hub = tokio::spawn(app.statuses.clone().follow(app.broker.clone(), stop.clone()));
+    let counting = tokio::spawn(app.pressure.clone().count(app.db.clone(), stop.clone()));
     let server = HttpServer::new(move || {
         ActixApp::new()
             .app_data(Data::new(app.clone()))
@@ -133,5 +139,6 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> st
     let outcome = server.await;
     stopper.abort();
     hub.abort();
+    counting.abort();
     outcome
 }

@@ -20,6 +20,7 @@ use shared::payments::PaymentToken;
 use crate::App;
 use crate::api::accepted::{Accepted, accepted_json};
 use crate::error::ApiError;
+use crate::pressure::Pressure;
 use crate::validate::{Mistakes, Object};
 use crate::views::OrderView;
 
@@ -40,6 +41,8 @@ pub struct Draft {
     pub lines: Vec<DraftLine>,
     /// Who is told how it goes on.
     pub callback: Option<Callback>,
+    /// Whether it overtakes ordinary orders.
+    pub express: bool,
 }
 
 /// A line as it was sent: what could be read of it.
@@ -65,13 +68,16 @@ impl Draft {
             let known = "is not one of tok_ok, tok_declined, tok_flaky, tok_slow";
             mistakes.add("payment_token", known);
         }
-        match body.optional("express") {
-            None | Some(Value::Bool(false)) => {}
-            Some(Value::Bool(true)) => mistakes.add("express", "is not offered yet"),
-            Some(_) => mistakes.add("express", "must be true or false"),
-        }
+        let express = match body.optional("express") {
+            None => false,
+            Some(Value::Bool(express)) => *express,
+            Some(_) => {
+                mistakes.add("express", "must be true or false");
+                false
+            }
+        };
         let callback = read_callback(&body, callbacks, mistakes);
-        Self { email, payment_token, lines, callback }
+        Self { email, payment_token, lines, express, callback }
     }
 }
 
@@ -150,24 +156,27 @@ pub struct PlaceOrder {
 /// Places an order: the order, the job that fulfils it and the answer under its key, all or none.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] with all mistakes, also those that were found before; the key's refusals.
+/// [`ApiError::Invalid`] with all mistakes, also those that were found before; the key's refusals; those of
+/// [`Pressure::admit`].
 pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result<Accepted, ApiError> {
     app.rates.orders(request.customer)?;
     let known = mistakes.into_errors();
+    let pressure = app.pressure.clone();
     app.db
         .run(move |db| {
-            let (request, known) = (request.clone(), known.clone());
+            let (request, known, pressure) = (request.clone(), known.clone(), pressure.clone());
             async move {
                 let mut mistakes = Mistakes::default();
                 known.into_iter().for_each(|error| mistakes.add(error.field, error.message));
                 if mistakes.is_empty() {
-                    place_valid(&db, &request).await
+                    place_valid(&db, &pressure, &request).await
                 } else {
                     refuse(&mut db.read().await?, &request, mistakes).await
                 }
             }
         })
         .await
+        .inspect(Accepted::log)
 }
 
 /// The order is wrong already: look for what else is.
@@ -180,7 +189,7 @@ async fn refuse(conn: &mut Conn, request: &PlaceOrder, mut mistakes: Mistakes) -
     Err(ApiError::Invalid(mistakes.into_errors()))
 }
 
-async fn place_valid(db: &Db, request: &PlaceOrder) -> Result<Accepted, ApiError> {
+async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Result<Accepted, ApiError> {
     let mut tx = db.begin().await?;
     match idempotency::claim(&mut tx, &request.keyed).await? {
         Key::New => {}
@@ -188,6 +197,10 @@ async fn place_valid(db: &Db, request: &PlaceOrder) -> Result<Accepted, ApiError
             tx.rollback().await?;
             return Accepted::again(other);
         }
+    }
+    if let Err(refusal) = pressure.admit(&mut tx, request.customer).await {
+        tx.rollback().await?;
+        return Err(refusal);
     }
     let own = photos::lock_own(&mut tx, request.customer, &photo_ids(&request.draft)).await?;
     let products = products::all(&mut tx).await?;
@@ -206,6 +219,7 @@ async fn place_valid(db: &Db, request: &PlaceOrder) -> Result<Accepted, ApiError
         owner: Some(request.customer),
         traceparent: Some(request.traceparent.clone()),
         callback: request.draft.callback.clone(),
+        express: request.draft.express,
         ..Options::default()
     };
     let job = enqueue(&mut tx, &FulfilOrder { order_id }, options).await?;
@@ -216,6 +230,7 @@ async fn place_valid(db: &Db, request: &PlaceOrder) -> Result<Accepted, ApiError
         email,
         payment_token: token.as_str().to_owned(),
         lines,
+        express: request.draft.express,
     };
     let order = orders::insert(&mut tx, &new).await?;
     let view = view(&mut tx, &order).await?;

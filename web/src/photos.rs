@@ -27,6 +27,21 @@ pub struct AcceptPhoto {
     pub traceparent: String,
 }
 
+/// Lets a customer send a photo, before its bytes are read.
+///
+/// # Errors
+/// Those of [`crate::pressure::Pressure::admit`], and of the rate limit.
+pub async fn admit(app: &App, customer: CustomerId) -> Result<(), ApiError> {
+    app.rates.uploads(customer)?;
+    let pressure = app.pressure.clone();
+    app.db
+        .run(move |db| {
+            let pressure = pressure.clone();
+            async move { pressure.admit(&mut db.read().await?, customer).await }
+        })
+        .await
+}
+
 /// Accepts a photo: its row, the job that makes its sizes and the answer under its key, all or none. When
 /// the request is refused, or was answered before, the new blob is deleted.
 ///
@@ -50,7 +65,7 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
     if unwanted {
         delete_blobs(&app.blobs, &[BlobPath::Original(photo)]).await;
     }
-    answer
+    answer.inspect(Accepted::log)
 }
 
 async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {

@@ -11,9 +11,9 @@ use actix_web::{App, HttpResponse, HttpServer};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::Worker;
+use crate::{Worker, leases, supervisor};
 
-/// A part of the worker that is silent for longer than this (or than a lease) counts as dead.
+/// A part of the worker that is silent for longer than this counts as dead: it is noticed within 30 s.
 const SILENCE: Duration = Duration::from_secs(25);
 
 /// The signs of life of the worker's loops.
@@ -28,17 +28,23 @@ impl Pulse {
         self.lock().insert(part, Instant::now());
     }
 
-    /// The parts that were silent for longer than `patience`.
-    pub fn silent(&self, patience: Duration) -> Vec<&'static str> {
-        let mut silent: Vec<&'static str> =
-            self.lock().iter().filter(|(_, beat)| beat.elapsed() > patience).map(|(part, _)| *part).collect();
-        silent.sort_unstable();
-        silent
+    /// The parts that are dead at `now`: silent for longer than they may be with such leases.
+    fn dead(&self, lease: Duration, now: Instant) -> Vec<&'static str> {
+        let beats = self.lock();
+        let dead = beats.iter().filter(|(part, beat)| now.duration_since(**beat) > patience(part, lease));
+        let mut dead: Vec<&'static str> = dead.map(|(part, _)| *part).collect();
+        dead.sort_unstable();
+        dead
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<&'static str, Instant>> {
         self.beats.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long a part may be silent. Those that look every third of a lease get the time for two looks.
+fn patience(part: &str, lease: Duration) -> Duration {
+    if [leases::PART, supervisor::PART].contains(&part) { SILENCE.max(lease * 2 / 3) } else { SILENCE }
 }
 
 /// Serves the worker's own port until `stop`.
@@ -84,7 +90,7 @@ pub fn beside_web(config: &mut ServiceConfig, worker: &Arc<Worker>) {
 
 /// Which parts of the worker are dead, if any: the program should be started again then.
 pub fn dead_parts(worker: &Worker) -> Vec<&'static str> {
-    worker.pulse.silent(SILENCE.max(worker.lease))
+    worker.pulse.dead(worker.lease, Instant::now())
 }
 
 async fn livez(worker: Data<Worker>) -> HttpResponse {
@@ -112,4 +118,43 @@ async fn metrics(worker: Data<Worker>) -> HttpResponse {
 
 async fn tasks(worker: Data<Worker>) -> HttpResponse {
     HttpResponse::Ok().json(json!({"worker": worker.id, "tasks": worker.running.tasks()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn after(seconds: u64) -> Instant {
+        Instant::now() + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_part_that_is_silent_is_dead_within_thirty_seconds() {
+        let pulse = Pulse::default();
+        for part in ["images", leases::PART, supervisor::PART] {
+            pulse.beat(part);
+        }
+        assert!(pulse.dead(LEASE, after(20)).is_empty());
+        assert_eq!(pulse.dead(LEASE, after(30)), ["images", "lease renewal", "supervisor"]);
+    }
+
+    #[test]
+    fn a_part_that_gives_signs_of_life_is_not() {
+        let pulse = Pulse::default();
+        pulse.lock().insert("images", Instant::now() - Duration::from_secs(60));
+        assert_eq!(pulse.dead(LEASE, Instant::now()), ["images"]);
+        pulse.beat("images");
+        assert!(pulse.dead(LEASE, Instant::now()).is_empty());
+    }
+
+    #[test]
+    fn long_leases_are_looked_at_seldom_and_consumers_as_often_as_ever() {
+        let (pulse, lease) = (Pulse::default(), Duration::from_secs(600));
+        pulse.beat("images");
+        pulse.beat(leases::PART);
+        assert_eq!(pulse.dead(lease, after(300)), ["images"], "a look every 200 s");
+        assert_eq!(pulse.dead(lease, after(401)), ["images", "lease renewal"]);
+    }
 }

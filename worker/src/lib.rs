@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 pub use services::Services;
 
 use health::Pulse;
+use jobs::Handler;
 use leases::Running;
 
 /// A worker process: what it works on, with what, and what it does at the moment.
@@ -41,6 +42,8 @@ pub struct Worker {
     pub id: WorkerId,
     /// Everything that handlers use.
     pub services: Services,
+    /// Who does which kind of job.
+    pub handlers: &'static [Handler],
     /// What it works on.
     pub queues: WorkedQueues,
     /// How long a silent worker keeps its jobs.
@@ -68,6 +71,7 @@ impl Worker {
     /// A worker that is ready to [`run`].
     pub fn new(
         services: Services,
+        handlers: &'static [Handler],
         queues: WorkedQueues,
         lease: Duration,
         shutdown: Duration,
@@ -76,6 +80,7 @@ impl Worker {
         Arc::new(Self {
             id: WorkerId::new(),
             services,
+            handlers,
             queues,
             lease,
             shutdown,

@@ -3,6 +3,9 @@
 //! The only place where a job is settled and where a delivery is acked. An ack carries no truth, the
 //! row does; it comes last so that the broker counts the job as in flight and sends no more than fits.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,7 +20,7 @@ use tracing::Instrument;
 
 use crate::Worker;
 use crate::context::JobContext;
-use crate::jobs::{Handler, undo_at_once};
+use crate::jobs::undo_at_once;
 use crate::leases::Run;
 use crate::outcome::{JobError, Outcome};
 
@@ -169,7 +172,7 @@ async fn run(worker: &Worker, taken: Taken) {
 /// The handler is a task of its own: a panic ends only it. It is never aborted, only left alone,
 /// because a database future must not be dropped half-way; its fence keeps it from writing.
 async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<Result<Outcome, JobError>> {
-    let Some((handler, kind)) = Handler::find(&job.kind).zip(KindInfo::find(&job.kind)) else {
+    let Some(handler) = worker.handlers.iter().find(|handler| handler.kind == job.kind) else {
         return Some(Err(JobError::failed("no handler for this kind")));
     };
     let context = JobContext {
@@ -188,8 +191,8 @@ async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<
             Err(_) => Err(JobError::failed("the handler panicked")),
         }),
         () = run.lost.cancelled() => None,
-        () = tokio::time::sleep(kind.timeout) => {
-            Some(Err(JobError::failed(format!("took longer than {} s", kind.timeout.as_secs()))))
+        () = tokio::time::sleep(handler.timeout) => {
+            Some(Err(JobError::failed(format!("took longer than {} s", handler.timeout.as_secs_f32()))))
         }
         () = worker.release.cancelled() => Some(Ok(Outcome::Snooze(Duration::ZERO))),
     }

@@ -84,7 +84,8 @@ pub fn worker(
         base_url,
         metrics: foundation.metrics.clone(),
     };
-    Ok(Worker::new(services, checked.queues, checked.lease, common.shutdown, stop))
+    let handlers = crate::jobs::HANDLERS;
+    Ok(Worker::new(services, handlers, checked.queues, checked.lease, common.shutdown, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

@@ -26,16 +26,28 @@ pub struct WebSettings {
     /// Whether requests are rate-limited; off is for load tests
     #[arg(long, env, value_enum, default_value_t = RateLimit::On, value_name = "ON|OFF")]
     pub rate_limit: RateLimit,
+    /// The most unfinished jobs of one customer; who has more is refused until some are done
+    #[arg(long, env, default_value_t = 2_000, value_name = "N")]
+    pub max_unfinished_per_customer: u32,
+    /// The most unfinished jobs of all customers together
+    #[arg(long, env, default_value_t = 100_000, value_name = "N")]
+    pub max_unfinished: u32,
 }
 
 impl WebSettings {
     /// Checks what can be wrong.
     ///
     /// # Errors
-    /// When `MAX_UPLOAD_BYTES` is nothing, or more than a picture may be handed on with.
+    /// When `MAX_UPLOAD_BYTES` is nothing, or more than a picture may be handed on with; when nobody could have a
+    /// job.
     pub fn check(&self) -> Result<(), ConfigError> {
         if !(1..=1 << 29).contains(&self.max_upload_bytes) {
             return Err(ConfigError::new("MAX_UPLOAD_BYTES", "must be between 1 and 536870912"));
+        }
+        if self.max_unfinished_per_customer == 0 || self.max_unfinished == 0 {
+            let setting =
+                if self.max_unfinished == 0 { "MAX_UNFINISHED" } else { "MAX_UNFINISHED_PER_CUSTOMER" };
+            return Err(ConfigError::new(setting, "must be at least 1"));
         }
         Ok(())
     }

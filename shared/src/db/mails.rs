@@ -14,8 +14,11 @@ use crate::domain::{EmailAddress, JobId};
 /// Whether a mail may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// It has a place within the limit (now, or since an earlier try).
+    /// It has a place within the limit.
     Taken,
+    /// It has one since an earlier try, which neither gave it back nor wrote down that the mail was
+    /// sent: the mail may have gone.
+    PerhapsSent,
     /// It was handed over by an earlier try.
     Sent,
     /// The recipient got as many as they may.
@@ -51,7 +54,7 @@ pub async fn take_place(
         with!(tx.conn(), |c| mails::table.find(job).select(mails::sent).first(c).await.optional())?;
     match known {
         Some(true) => return Ok(Place::Sent),
-        Some(false) => return Ok(Place::Taken),
+        Some(false) => return Ok(Place::PerhapsSent),
         None => {}
     }
     let recent: i64 = with!(tx.conn(), |c| {
@@ -74,6 +77,18 @@ pub async fn take_place(
             .await
     })?;
     Ok(Place::Taken)
+}
+
+/// Gives the place of a mail back that was certainly not sent: what is left unsent in the table may
+/// have gone.
+///
+/// # Errors
+/// Those of the database.
+pub async fn give_place_back(tx: &mut Tx, job: JobId) -> Result<(), DbError> {
+    with!(tx.conn(), |c| {
+        diesel::delete(mails::table.find(job).filter(mails::sent.eq(false))).execute(c).await
+    })?;
+    Ok(())
 }
 
 /// Writes down that this job's mail was handed over.

@@ -32,6 +32,8 @@ pub struct Order {
     pub payment_token: String,
     /// When it was accepted.
     pub created_at: Timestamp,
+    /// Whether it overtakes ordinary ones.
+    pub express: bool,
 }
 
 /// A line of an order, with the product's name of today and the price of then.
@@ -75,6 +77,8 @@ pub struct NewOrder {
     pub payment_token: String,
     /// What is ordered.
     pub lines: Vec<NewLine>,
+    /// Whether it overtakes ordinary ones.
+    pub express: bool,
 }
 
 /// A line of a [`NewOrder`].
@@ -107,6 +111,7 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> Result<Order, DbError> {
                 orders::total_cents.eq(total),
                 orders::payment_token.eq(&new.payment_token),
                 orders::created_at.eq(now()),
+                orders::express.eq(new.express),
             ))
             .returning(Order::as_returning())
             .get_result(c)

@@ -127,6 +127,7 @@ diesel::table! {
         total_cents -> BigInt,
         payment_token -> Text,
         created_at -> Instant,
+        express -> Bool,
     }
 }
 

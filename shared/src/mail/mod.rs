@@ -69,6 +69,10 @@ pub enum MailError {
     /// later, and hold other mails back meanwhile.
     #[error("the mail server is unavailable: {0}")]
     Unavailable(String),
+    /// The server fell silent or was lost while the mail was handed over: it may have taken it. Treat it
+    /// as [`MailError::Unavailable`], but for this doubt; with every other error the mail is not sent.
+    #[error("the mail server is unavailable: {0}")]
+    Unanswered(String),
     /// This mail will never be taken (55x), or can't even be written down. No retry can help.
     #[error("the mail was refused for good: {0}")]
     Rejected(String),
@@ -91,7 +95,7 @@ impl Mailer {
     /// Sends one mail; when this returns, it is on disk or the server has taken it.
     ///
     /// # Errors
-    /// See [`MailError`]. After [`MailError::Unavailable`] the server may nevertheless have taken the mail.
+    /// See [`MailError`]. After [`MailError::Unanswered`] the server may nevertheless have taken the mail.
     pub async fn send(&self, mail: &OutgoingMail) -> Result<(), MailError> {
         match self {
             Self::Files(mailer) => mailer.send(mail).await,

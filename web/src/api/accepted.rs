@@ -49,6 +49,14 @@ impl Accepted {
         }
     }
 
+    /// Says in the log which job the request left: its trace leads from here to the worker's log. To be
+    /// called after the commit, within the request.
+    pub fn log(&self) {
+        if !self.replayed {
+            tracing::info!(job = self.location, "accepted");
+        }
+    }
+
     /// The response.
     pub fn respond(self) -> HttpResponse {
         let mut response = HttpResponse::Accepted();

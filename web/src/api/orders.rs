@@ -91,7 +91,8 @@ pub struct OrderList {
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not JSON by its type", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Not a valid order, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many orders", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many orders, or too many unfinished jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many unfinished jobs in all", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn create(
     app: Data<App>,

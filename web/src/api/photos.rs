@@ -63,7 +63,8 @@ pub struct PhotoForm {
         (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not a picture that we take", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Too many pixels, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "Too many uploads", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many uploads, or too many unfinished jobs", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many unfinished jobs in all", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn create(
     app: Data<App>,
@@ -73,7 +74,7 @@ pub async fn create(
     trace: TraceContext,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    app.rates.uploads(customer.id)?;
+    photos::admit(&app, customer.id).await?;
     let received = upload::receive(&app, &request, payload).await?;
     let keyed = key.map(|key| {
         let hash = fingerprint("POST", "/api/photos", received.sha256.as_bytes());

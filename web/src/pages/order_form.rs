@@ -17,6 +17,7 @@ use super::{Picture, Shell, format};
 /// | `line-N-quantity` | digits, as typed; likewise |
 /// | `email` | as typed |
 /// | `payment_token` | one of [`PAYMENTS`] |
+/// | `express` | only there when it is ticked |
 ///
 /// `N` is the row's number, from 0. The lines of the order are the ticked rows in their order;
 /// [`OrderNewPage::show_error`] brings errors about them back to their rows.
@@ -35,6 +36,8 @@ pub struct OrderNewPage {
     pub email: String,
     /// The chosen test card.
     pub payment_token: String,
+    /// Whether express is ticked.
+    pub express: bool,
     /// The errors, first those of the form as a whole. Fill it by [`OrderNewPage::show_error`].
     pub errors: Vec<FormError>,
 }

@@ -225,6 +225,7 @@ pub fn order_new() -> OrderNewPage {
             product("canvas-40x60", "Canvas 40 × 60 cm", 3_900, 0),
         ],
         email: String::new(),
+        express: false,
         payment_token: "tok_ok".to_owned(),
         errors: Vec::new(),
     }

@@ -124,6 +124,8 @@ pub struct OrderView {
     pub total_cents: i64,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
+    /// Whether it overtakes ordinary orders.
+    pub express: bool,
     /// What was ordered.
     pub lines: Vec<LineView>,
     /// What happened to it.
@@ -167,6 +169,7 @@ impl OrderView {
             email: order.email.clone(),
             total_cents: order.total_cents,
             created_at: order.created_at.0,
+            express: order.express,
             lines: lines.into_iter().map(LineView::from).collect(),
             timeline: timeline.into_iter().map(EventView::from).collect(),
         }

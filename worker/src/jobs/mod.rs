@@ -7,6 +7,7 @@ mod send_email;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use shared::jobs::{DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, SendEmail};
 
@@ -23,11 +24,15 @@ pub trait Handle: Kind {
     fn run(self, context: JobContext) -> impl Future<Output = Result<Outcome, JobError>> + Send;
 }
 
-type HandlerFuture = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> + Send>>;
+/// A run of a handler.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> + Send>>;
 
 /// A handler as the runner sees it.
 pub struct Handler {
-    kind: &'static str,
+    /// See [`Kind::NAME`].
+    pub kind: &'static str,
+    /// See [`Kind::TIMEOUT`].
+    pub timeout: Duration,
     /// See [`Handle::UNDOES`].
     pub undoes: bool,
     /// Reads the arguments and runs the handler.
@@ -35,7 +40,7 @@ pub struct Handler {
 }
 
 /// Every handler: one line a kind, as in `shared::jobs::KINDS`.
-const HANDLERS: &[Handler] = &[
+pub const HANDLERS: &[Handler] = &[
     Handler::of::<MakeThumbnails>(),
     Handler::of::<FulfilOrder>(),
     Handler::of::<SendEmail>(),
@@ -44,12 +49,7 @@ const HANDLERS: &[Handler] = &[
 
 impl Handler {
     const fn of<H: Handle>() -> Self {
-        Self { kind: H::NAME, undoes: H::UNDOES, run: run_erased::<H> }
-    }
-
-    /// The handler of a kind.
-    pub fn find(kind: &str) -> Option<&'static Self> {
-        HANDLERS.iter().find(|handler| handler.kind == kind)
+        Self { kind: H::NAME, timeout: H::TIMEOUT, undoes: H::UNDOES, run: run_erased::<H> }
     }
 }
 
@@ -69,7 +69,7 @@ fn run_erased<H: Handle>(context: JobContext) -> HandlerFuture {
 #[expect(clippy::panic, reason = "a mistake in the program, found at its first start")]
 pub fn check_lists() {
     for kind in KINDS {
-        if Handler::find(kind.name).is_none() {
+        if HANDLERS.iter().all(|handler| handler.kind != kind.name) {
             panic!("job kind {} has no line in HANDLERS", kind.name);
         }
     }

@@ -25,6 +25,7 @@ promises!(both:
     a_refund_takes_back_a_charge_and_only_a_charge,
     a_photo_of_an_unfinished_order_is_not_deleted,
     mails_of_the_last_hour_are_counted_once_each,
+    a_mail_whose_try_left_no_word_may_have_been_sent,
 );
 
 /// The limited one: there are three.
@@ -92,6 +93,7 @@ pub(super) async fn place(
         email: "ada@example.org".parse().unwrap(),
         payment_token: "tok_ok".into(),
         lines: wanted.iter().map(line).collect(),
+        express: false,
     };
     orders::insert(tx, &order).await.unwrap();
     id
@@ -199,7 +201,7 @@ async fn mails_of_the_last_hour_are_counted_once_each(bench: &mut Bench) {
     let lower: EmailAddress = "ada@example.org".parse().unwrap();
     let job = JobId::new();
     assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
-    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    assert_eq!(mail_place(bench, job, &ada).await, Place::PerhapsSent, "and it has one place, not two");
     assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Taken);
     assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Full);
     assert_eq!(mail_place(bench, JobId::new(), &bob).await, Place::Taken);
@@ -208,6 +210,24 @@ async fn mails_of_the_last_hour_are_counted_once_each(bench: &mut Bench) {
     bench.time_passes(3601).await;
     assert_eq!(mail_place(bench, JobId::new(), &ada).await, Place::Taken);
     assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
+}
+
+async fn a_mail_whose_try_left_no_word_may_have_been_sent(bench: &mut Bench) {
+    let ada: EmailAddress = "ada@example.org".parse().unwrap();
+    let job = JobId::new();
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken);
+    give_mail_place_back(bench, job).await;
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Taken, "certainly not sent: as if never tried");
+    assert_eq!(mail_place(bench, job, &ada).await, Place::PerhapsSent);
+    mails::mark_sent(&mut bench.db.read().await.unwrap(), job).await.unwrap();
+    give_mail_place_back(bench, job).await;
+    assert_eq!(mail_place(bench, job, &ada).await, Place::Sent, "what is sent stays sent");
+}
+
+async fn give_mail_place_back(bench: &Bench, job: JobId) {
+    let mut tx = bench.db.begin().await.unwrap();
+    mails::give_place_back(&mut tx, job).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// At most two mails an hour.

@@ -1,12 +1,17 @@
 //! What others may see of a job: the status resource.
 
+use std::time::Duration;
+
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use super::Job;
+use super::{Job, UNFINISHED};
+use crate::db::expressions::now_minus;
 use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
-use crate::domain::JobId;
+use crate::domain::{CustomerId, JobId};
 
 /// A job's row.
 ///
@@ -48,14 +53,47 @@ pub async fn unfinished_children(conn: &mut Conn, parent: JobId) -> Result<Vec<J
 pub async fn unfinished_by_queue(
     conn: &mut Conn,
 ) -> Result<Vec<(String, crate::domain::job::JobState, i64)>, DbError> {
-    use diesel::dsl::{count_star, sql};
-    use diesel::sql_types::Bool;
     Ok(with!(conn, |c| {
         jobs::table
-            .filter(sql::<Bool>("state IN ('pending', 'queued', 'running', 'waiting')"))
+            .filter(sql::<Bool>(UNFINISHED))
             .group_by((jobs::queue, jobs::state))
             .select((jobs::queue, jobs::state, count_star()))
             .load(c)
             .await
     })?)
+}
+
+/// How many unfinished jobs a customer has, up to `limit`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Result<i64, DbError> {
+    let found: Vec<JobId> = with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>(UNFINISHED))
+            .filter(jobs::owner.eq(owner))
+            .limit(limit)
+            .select(jobs::id)
+            .load(c)
+            .await
+    })?;
+    Ok(i64::try_from(found.len()).unwrap_or(limit))
+}
+
+/// How many jobs are unfinished, and how many ended within the last `window`.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_and_ended(conn: &mut Conn, window: Duration) -> Result<(i64, i64), DbError> {
+    let unfinished =
+        with!(conn, |c| jobs::table.filter(sql::<Bool>(UNFINISHED)).count().get_result(c).await)?;
+    let ended = with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>("state IN ('succeeded', 'failed', 'cancelled')"))
+            .filter(jobs::updated_at.gt(now_minus(window)))
+            .count()
+            .get_result(c)
+            .await
+    })?;
+    Ok((unfinished, ended))
 }

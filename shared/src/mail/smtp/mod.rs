@@ -83,7 +83,7 @@ impl SmtpMailer {
     /// Sends one mail; when this returns, the server has taken it.
     ///
     /// # Errors
-    /// See [`MailError`]. A send that timed out may nevertheless have been taken.
+    /// See [`MailError`].
     pub async fn send(&self, mail: &OutgoingMail) -> Result<(), MailError> {
         let message = compose(mail, &self.sender, SystemTime::now())?;
         let mut connection = self.connection().await?;
@@ -92,7 +92,7 @@ impl SmtpMailer {
         match timeout(self.limits.send, sending).await {
             Ok(Ok(_)) => self.put_back(connection),
             Ok(Err(error)) => return Err(send_error(&error)),
-            Err(_) => return Err(too_slow("sending", self.limits.send)),
+            Err(_) => return Err(MailError::Unanswered(too_slow("sending", self.limits.send))),
         }
         Ok(())
     }
@@ -109,7 +109,7 @@ impl SmtpMailer {
         };
         match timeout(self.limits.connect, find).await {
             Ok(found) => found.map_err(|error| connect_error(&error)),
-            Err(_) => Err(too_slow("connecting", self.limits.connect)),
+            Err(_) => Err(MailError::Unavailable(too_slow("connecting", self.limits.connect))),
         }
     }
 
@@ -157,8 +157,8 @@ impl fmt::Debug for SmtpMailer {
     }
 }
 
-fn too_slow(doing: &str, limit: Duration) -> MailError {
-    MailError::Unavailable(format!("{doing} took longer than {} s", limit.as_secs_f32()))
+fn too_slow(doing: &str, limit: Duration) -> String {
+    format!("{doing} took longer than {} s", limit.as_secs_f32())
 }
 
 /// Before a mail was offered: nothing that goes wrong here is that mail's fault.
@@ -185,6 +185,7 @@ fn send_error(error: &Error) -> MailError {
         Some(_) => MailError::Other(reason),
         // The address can't be written in what this server speaks (RFC 6531).
         None if error.is_client() => MailError::Rejected(reason),
-        None => MailError::Unavailable(reason),
+        // The connection broke: before the message, in it, or after its last byte.
+        None => MailError::Unanswered(reason),
     }
 }

@@ -102,6 +102,7 @@ fn order_json(fields: &Fields) -> Value {
     json!({
         "email": text("email"),
         "payment_token": text("payment_token"),
+        "express": fields.contains_key("express"),
         "lines": ticked_rows(fields).into_iter().map(line).collect::<Vec<_>>(),
     })
 }
@@ -136,6 +137,7 @@ async fn blank(app: &App, customer: Option<Customer>) -> Result<OrderNewPage, Ap
         products: catalogue.into_iter().map(choice).collect(),
         email: String::new(),
         payment_token: "tok_ok".to_owned(),
+        express: false,
         errors: Vec::new(),
     })
 }
@@ -188,6 +190,7 @@ async fn filled(
     page.rows = rows;
     page.email = text("email");
     page.payment_token = text("payment_token");
+    page.express = fields.contains_key("express");
     page.idempotency_key = text("idempotency_key");
     for error in errors {
         page.show_error(&error.field, &error.message);
@@ -216,6 +219,7 @@ mod tests {
         assert_eq!(body["email"], "ada@example.org");
         assert_eq!(body["lines"][0], json!({"photo_id": "a", "product": "", "quantity": "many"}));
         assert_eq!(body["lines"][1]["quantity"], 2);
+        assert_eq!(body["express"], false);
         assert_eq!(body["lines"].as_array().unwrap().len(), 2);
     }
 }

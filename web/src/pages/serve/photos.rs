@@ -145,9 +145,9 @@ async fn accept(
     received: Received,
     trace: &TraceContext,
 ) -> Result<(), ApiError> {
-    if let Err(too_many) = app.rates.uploads(customer.id) {
+    if let Err(refusal) = photos::admit(app, customer.id).await {
         give_up(app, &received).await;
-        return Err(too_many);
+        return Err(refusal);
     }
     let traceparent = trace.to_string();
     photos::accept(app, AcceptPhoto { customer: customer.id, received, keyed: None, traceparent }).await?;

@@ -1,0 +1,2 @@
+DROP INDEX jobs_finished;
+ALTER TABLE orders DROP COLUMN express;

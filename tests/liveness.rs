@@ -1,0 +1,110 @@
+//! `/livez` of a worker: red when it does no work though it could, and only then.
+
+use std::time::{Duration, Instant};
+
+use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use lapin::{Connection, ConnectionProperties};
+use serde_json::{Value, json};
+
+use crate::harness::{App, Setup, eventually, on_production, within};
+
+/// What the promise says.
+const NOTICED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A part may be silent for 25 s: whoever is green for longer than that was not silent.
+const LONGER_THAN_SILENCE: Duration = Duration::from_secs(32);
+
+async fn livez(app: &App) -> (u16, Value) {
+    let answer = app.worker_client(0).get("/livez").await;
+    (answer.status, answer.json())
+}
+
+/// Gives the dead parts, which must be named in time; since when something is broken, the caller knows.
+async fn red(app: &App, since: Instant) -> Value {
+    let left = NOTICED_WITHIN.saturating_sub(since.elapsed());
+    within(left, "/livez to turn red", async || match livez(app).await {
+        (503, body) => Some(body["parts"].clone()),
+        _ => None,
+    })
+    .await
+}
+
+async fn green(app: &App) {
+    eventually("/livez to be green", async || (livez(app).await.0 == 200).then_some(())).await;
+}
+
+/// Somebody else has the queue for himself, so that the broker is there and lets nobody consume.
+async fn a_worker_that_may_not_consume_is_dead_within_thirty_seconds(setup: Setup) {
+    let app = setup.start().await;
+    green(&app).await;
+    let production = app.production();
+    let thief = Connection::connect(&production.amqp_url, ConnectionProperties::default()).await.unwrap();
+    let since = Instant::now();
+    take_for_itself(&thief, &format!("{}images", production.prefix)).await;
+    assert_eq!(red(&app, since).await, json!(["images"]));
+    thief.close(200, "bye".into()).await.unwrap();
+    green(&app).await;
+    app.visitor().await.ready_photo().await;
+}
+
+/// Deletes a queue and makes an exclusive one of that name, before anybody else makes it again.
+async fn take_for_itself(connection: &Connection, queue: &str) {
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    eventually("the queue to be the test's own", async || {
+        // A refusal closes the channel.
+        let channel = connection.create_channel().await.unwrap();
+        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.unwrap();
+        channel.queue_declare(queue.into(), exclusive, FieldTable::default()).await.ok()
+    })
+    .await;
+}
+
+/// The supervisor's statement waits for a lock that is never given back.
+async fn a_worker_with_a_loop_that_hangs_is_dead_within_thirty_seconds(setup: Setup) {
+    let app = setup.start().await;
+    green(&app).await;
+    // Two, because what a transaction sees of others' activity does not change.
+    let (lock, look) = (app.console().await, app.console().await);
+    lock.batch_execute("BEGIN; LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    eventually("the supervisor to hang", async || {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                       AND wait_event_type = 'Lock' AND query LIKE '%lease_until%'";
+        let row = look.query_one(waiting, &[]).await.unwrap();
+        (row.get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    assert_eq!(red(&app, Instant::now()).await, json!(["supervisor"]));
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    green(&app).await;
+    app.visitor().await.ready_photo().await;
+}
+
+async fn a_worker_whose_broker_is_away_is_not_dead(setup: Setup) {
+    let app = setup.on_fault_servers().await.start().await;
+    green(&app).await;
+    // Not killed: RabbitMQ 3.10 may come back from that with a queue that finds no leader for minutes, and a worker
+    // that can't consume from a broker that is there is red for good reason.
+    app.faults().rabbitmq("stop").await;
+    let worker = app.worker_client(0);
+    eventually("the worker to say that the broker is away", async || {
+        let ready = worker.get("/readyz").await;
+        (ready.status == 503 && ready.json()["broker"] == false).then_some(())
+    })
+    .await;
+    let begun = Instant::now();
+    within(LONGER_THAN_SILENCE + Duration::from_secs(5), "time to pass", async || {
+        assert_eq!(livez(&app).await, (200, json!({"status": "ok"})), "after {:?}", begun.elapsed());
+        (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
+    })
+    .await;
+    app.faults().rabbitmq("start").await;
+    app.visitor().await.ready_photo().await;
+    green(&app).await;
+}
+
+on_production!(
+    a_worker_that_may_not_consume_is_dead_within_thirty_seconds,
+    a_worker_with_a_loop_that_hangs_is_dead_within_thirty_seconds,
+    a_worker_whose_broker_is_away_is_not_dead,
+);

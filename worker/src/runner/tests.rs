@@ -1,0 +1,213 @@
+//! Handlers that behave badly, in a real worker on the embedded database and broker: it is given the
+//! tests' own handlers under the names of real kinds.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use serde_json::json;
+use shared::blobs::{BlobUrl, Blobs};
+use shared::callbacks::{CallbackClient, CallbackPolicy};
+use shared::config::WorkedQueues;
+use shared::db::jobs::enqueue::{Options, enqueue};
+use shared::db::jobs::settle::Progress;
+use shared::db::jobs::status;
+use shared::db::{DatabaseSettings, DatabaseUrl, Db};
+use shared::domain::photo::PictureLimits;
+use shared::domain::{JobId, OrderId, PhotoId};
+use shared::jobs::{FulfilOrder, Kind, MakeThumbnails};
+use shared::mail::{FileMailer, Mailer};
+use shared::messaging::{Broker, relay};
+use shared::payments::{Gateway, SandboxGateway};
+use shared::telemetry::{Metrics, init_metrics};
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::imaging::{ImagingPool, ImagingSettings};
+use crate::jobs::{Handler, HandlerFuture};
+use crate::{LoopEnded, Services};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running worker, with one slot a queue.
+struct Shop {
+    db: Db,
+    stop: CancellationToken,
+    worker: JoinHandle<Result<(), LoopEnded>>,
+    relay: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Shop {
+    async fn open(handlers: &'static [Handler]) -> Self {
+        shared::tls::install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let settings = DatabaseSettings {
+            url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
+            max_connections: 1,
+            idle_transaction_timeout: PATIENCE,
+        };
+        let (db, signals) = Db::open(&settings).unwrap();
+        db.migrate().await.unwrap();
+        let services = services(&db, &folder);
+        let stop = CancellationToken::new();
+        let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
+        let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
+        let queues = WorkedQueues { slots, follow: false };
+        let lease = Duration::from_secs(30);
+        let worker = Worker::new(services, handlers, queues, lease, Duration::from_secs(5), stop.clone());
+        let worker = tokio::spawn(crate::run(worker));
+        Self { db, stop, worker, relay, _folder: folder }
+    }
+
+    async fn enqueue<K: Kind>(&self, args: &K) -> JobId {
+        let mut tx = self.db.begin().await.unwrap();
+        let job = enqueue(&mut tx, args, Options::default()).await.unwrap();
+        tx.commit().await.unwrap();
+        job.id
+    }
+
+    async fn job(&self, id: JobId) -> Job {
+        status::find(&mut self.db.read().await.unwrap(), id).await.unwrap().unwrap()
+    }
+
+    /// The job's row, once it is as it should be.
+    async fn job_when(&self, id: JobId, is_so: impl Fn(&Job) -> bool) -> Job {
+        let look = async {
+            loop {
+                let job = self.job(id).await;
+                if is_so(&job) {
+                    return job;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, look).await.unwrap()
+    }
+
+    async fn close(self) {
+        self.stop.cancel();
+        self.worker.await.unwrap().unwrap();
+        self.relay.await.unwrap();
+    }
+}
+
+fn services(db: &Db, folder: &TempDir) -> Services {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    let limits = PictureLimits { max_pixels: 1, max_side: 1 };
+    let mail = FileMailer::open(&folder.path().join("mail"), "shop@example.org".parse().unwrap()).unwrap();
+    Services {
+        db: db.clone(),
+        broker: Broker::in_process(),
+        blobs: Blobs::open(&BlobUrl::Files(folder.path().join("blobs"))).unwrap(),
+        mailer: Arc::new(Mailer::Files(mail)),
+        gateway: Arc::new(Gateway::Sandbox(SandboxGateway::new(db.clone()))),
+        callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
+        imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
+        breakers: crate::breaker::Breakers::default(),
+        keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
+        base_url: "http://localhost".parse().unwrap(),
+        metrics: METRICS.get_or_init(|| init_metrics().unwrap()).clone(),
+    }
+}
+
+const fn handler(kind: &'static str, timeout: Duration, run: fn(JobContext) -> HandlerFuture) -> Handler {
+    Handler { kind, timeout, undoes: false, run }
+}
+
+fn photo() -> MakeThumbnails {
+    MakeThumbnails { photo_id: PhotoId::new() }
+}
+
+fn messages(job: &Job) -> Vec<String> {
+    job.error_log().into_iter().map(|entry| entry.message).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_panics_costs_its_job_a_try_and_no_other_job_anything() {
+    static BESIDE: Notify = Notify::const_new();
+    static GO_ON: Notify = Notify::const_new();
+    const HANDLERS: &[Handler] = &[
+        handler(MakeThumbnails::NAME, PATIENCE, |context| {
+            Box::pin(async move {
+                assert!(context.job.attempt > 1, "the first try panics");
+                Ok(Outcome::Done(json!("made")))
+            })
+        }),
+        handler(FulfilOrder::NAME, PATIENCE, |_| {
+            Box::pin(async {
+                BESIDE.notify_one();
+                GO_ON.notified().await;
+                Ok(Outcome::Done(json!("fulfilled")))
+            })
+        }),
+    ];
+    let shop = Shop::open(HANDLERS).await;
+    let beside = shop.enqueue(&FulfilOrder { order_id: OrderId::new() }).await;
+    BESIDE.notified().await;
+    let panics = shop.enqueue(&photo()).await;
+    let failed = shop.job_when(panics, |job| !messages(job).is_empty()).await;
+    assert_eq!((failed.state, failed.attempt), (JobState::Pending, 1));
+    assert_eq!(messages(&failed), ["the handler panicked"]);
+
+    assert_eq!(shop.job(beside).await.state, JobState::Running, "what ran beside it runs on");
+    GO_ON.notify_one();
+    let beside = shop.job_when(beside, |job| job.state.is_final()).await;
+    assert_eq!((beside.state, beside.attempt, beside.kills), (JobState::Succeeded, 1, 0));
+    assert_eq!(beside.result, Some(json!("fulfilled")));
+
+    let again = shop.job_when(panics, |job| job.state.is_final()).await;
+    assert_eq!((again.state, again.attempt, again.kills), (JobState::Succeeded, 2, 0), "its slot was free");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_outlives_its_timeout_gives_its_slot_away_and_can_write_nothing() {
+    static WAKE: Notify = Notify::const_new();
+    static WROTE: Notify = Notify::const_new();
+    static REFUSED: Mutex<Vec<bool>> = Mutex::new(Vec::new());
+
+    /// What a handler can try that was left alone and wakes up.
+    async fn write_late(context: &JobContext) -> Vec<bool> {
+        let lost = |error: Option<JobError>| matches!(error, Some(JobError::LostLease(_)));
+        let begun = context.begin().await.err();
+        let tx = context.services.db.begin().await.unwrap();
+        let progress = Progress::at(99, "late");
+        let step = context.commit_step(tx, &json!({"late": true}), false, &progress).await.err();
+        vec![lost(begun), lost(step)]
+    }
+
+    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, Duration::from_secs(2), |context| {
+        Box::pin(async move {
+            match context.job.attempt {
+                1 => {
+                    WAKE.notified().await;
+                    let refused = write_late(&context).await;
+                    REFUSED.lock().unwrap().extend(refused);
+                    WROTE.notify_one();
+                    Ok(Outcome::Done(json!("late")))
+                }
+                // The first one wakes up in the middle of the second.
+                2 => {
+                    WAKE.notify_one();
+                    WROTE.notified().await;
+                    Ok(Outcome::Done(json!("second")))
+                }
+                _ => Ok(Outcome::Discard("this machine is too slow for the test".into())),
+            }
+        })
+    })];
+    let shop = Shop::open(HANDLERS).await;
+    let id = shop.enqueue(&photo()).await;
+    let failed = shop.job_when(id, |job| !messages(job).is_empty()).await;
+    assert_eq!((failed.state, failed.attempt), (JobState::Pending, 1));
+    assert_eq!(messages(&failed), ["took longer than 2 s"]);
+
+    let over = shop.job_when(id, |job| job.state.is_final()).await;
+    assert_eq!(*REFUSED.lock().unwrap(), [true, true], "neither a business row nor a checkpoint");
+    assert_eq!((over.state, over.attempt, over.kills), (JobState::Succeeded, 2, 0));
+    assert_eq!((over.result, over.checkpoint), (Some(json!("second")), None));
+    shop.close().await;
+}
