@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde_json::json;
 use shared::domain::photo::PictureLimits;
 use tempfile::TempDir;
-use worker::imaging::{ImagingError, ImagingPool, ImagingSettings};
+use worker::imaging::{ImagingError, ImagingPool, ImagingSettings, Task};
 
 use crate::harness::{App, Setup, eventually, on_both_set_ups, pictures, process_exists, program_path};
 
@@ -53,7 +53,7 @@ impl Bench {
 
     /// How many sizes it makes of a picture.
     async fn ask(&self, picture: Vec<u8>, timeout: Duration) -> Result<usize, ImagingError> {
-        self.pool.make_variants(Bytes::from(picture), timeout).await.map(|made| made.len())
+        self.pool.make(Task::Sizes, Bytes::from(picture), timeout).await.map(|made| made.len())
     }
 
     /// The ids of all processes so far, in that order.

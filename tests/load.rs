@@ -19,7 +19,7 @@ async fn an_express_order_overtakes_a_thousand_ordinary_ones(setup: Setup) {
     let ordinary = Order::of(&photo, "print-10x15", 1);
     many(1000, async |_| ada.order(&ordinary).await).await;
     let express = ada.order(&ordinary.express()).await;
-    work_on(&mut app, "orders=1").await;
+    work_on(&mut app, "orders=1,images=1").await;
     assert_eq!(ada.wait_for(&express.job).await["result"]["order_status"], "confirmed");
     let before = ended_before(&app, "fulfil_order", &express.job).await;
     assert!(before <= 10, "{before} ordinary orders were done before the express one");

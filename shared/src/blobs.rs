@@ -1,4 +1,4 @@
-//! The blob store: originals and sizes of photos, as files or in an S3-compatible store.
+//! The blob store: originals, sizes and prints of photos, as files or in an S3-compatible store.
 //!
 //! A blob is written before the row that names it, so a row never points at nothing; a blob without a
 //! row is litter, no more.
@@ -19,8 +19,8 @@ use object_store::{
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-use crate::domain::PhotoId;
 use crate::domain::photo::Variant;
+use crate::domain::{OrderId, PhotoId};
 
 /// Every path in the store is made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub enum BlobPath {
     Original(PhotoId),
     /// A size that the worker made of it.
     Sized(PhotoId, Variant),
+    /// The print of a line of an order.
+    Print(OrderId, u16),
 }
 
 impl BlobPath {
@@ -47,6 +49,7 @@ impl BlobPath {
         match self {
             Self::Original(photo) => Path::from(format!("photos/{photo}/original")),
             Self::Sized(photo, variant) => Path::from(format!("photos/{photo}/{}", variant.name())),
+            Self::Print(order, position) => Path::from(format!("orders/{order}/prints/{position}")),
         }
     }
 }

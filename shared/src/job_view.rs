@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::db::jobs::Job;
 use crate::domain::job::{Failure, JobState};
-use crate::jobs::{FulfilOrder, Kind, MakeThumbnails};
+use crate::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
 use crate::problem::Problem;
 
 /// A job: the status resource of everything that takes longer than an answer.
@@ -68,7 +68,7 @@ impl From<&Job> for JobView {
             kind: job.kind.clone(),
             status: status_name(job.state),
             failure: job.failure.map(Failure::name),
-            progress: progress(job),
+            progress: job.into(),
             attempt: job.attempt,
             created_at: job.created_at.0,
             updated_at: job.updated_at.0,
@@ -97,13 +97,15 @@ pub fn status_name(state: JobState) -> &'static str {
     }
 }
 
-fn progress(job: &Job) -> ProgressView {
-    let stored = |name: &str| job.progress.as_ref().and_then(|progress| progress.get(name));
-    let percent = match job.state {
-        JobState::Succeeded => 100,
-        _ => stored("percent").and_then(Value::as_u64).unwrap_or(0),
-    };
-    ProgressView { percent, step: stored("step").and_then(Value::as_str).map(str::to_owned) }
+impl From<&Job> for ProgressView {
+    fn from(job: &Job) -> Self {
+        let stored = |name: &str| job.progress.as_ref().and_then(|progress| progress.get(name));
+        let percent = match job.state {
+            JobState::Succeeded => 100,
+            _ => stored("percent").and_then(Value::as_u64).unwrap_or(0),
+        };
+        Self { percent, step: stored("step").and_then(Value::as_str).map(str::to_owned) }
+    }
 }
 
 /// What the job is about, by its arguments; `None` for kinds that nobody can look at.
@@ -111,7 +113,7 @@ fn subject_path(job: &Job) -> Option<String> {
     let argument = |name: &str| job.args.get(name).and_then(Value::as_str);
     match job.kind.as_str() {
         MakeThumbnails::NAME => argument("photo_id").map(|id| format!("/api/photos/{id}")),
-        FulfilOrder::NAME => argument("order_id").map(|id| format!("/api/orders/{id}")),
+        FulfilOrder::NAME | RenderPrint::NAME => argument("order_id").map(|id| format!("/api/orders/{id}")),
         _ => None,
     }
 }

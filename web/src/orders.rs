@@ -39,10 +39,10 @@ pub struct Draft {
     pub payment_token: Option<PaymentToken>,
     /// What is ordered, in order.
     pub lines: Vec<DraftLine>,
-    /// Who is told how it goes on.
-    pub callback: Option<Callback>,
     /// Whether it overtakes ordinary orders.
     pub express: bool,
+    /// Who is told how it goes on.
+    pub callback: Option<Callback>,
 }
 
 /// A line as it was sent: what could be read of it.
@@ -218,8 +218,8 @@ async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Resu
         id: Some(job_id),
         owner: Some(request.customer),
         traceparent: Some(request.traceparent.clone()),
-        callback: request.draft.callback.clone(),
         express: request.draft.express,
+        callback: request.draft.callback.clone(),
         ..Options::default()
     };
     let job = enqueue(&mut tx, &FulfilOrder { order_id }, options).await?;
@@ -297,9 +297,12 @@ pub async fn views(conn: &mut Conn, list: &[Order]) -> Result<Vec<OrderView>, Ap
     for (id, event) in orders::timeline(conn, &ids).await? {
         events.entry(id).or_default().push(event);
     }
+    let job_ids: Vec<JobId> = list.iter().map(|order| order.job_id).collect();
+    let jobs = status::find_many(conn, &job_ids).await?;
     let mut view = |order: &Order| {
         let lines = lines.remove(&order.id).unwrap_or_default();
-        OrderView::new(order, lines, events.remove(&order.id).unwrap_or_default())
+        let job = jobs.iter().find(|job| job.id == order.job_id);
+        OrderView::new(order, lines, events.remove(&order.id).unwrap_or_default(), job)
     };
     Ok(list.iter().map(&mut view).collect())
 }

@@ -1,6 +1,7 @@
 //! Everything that handlers use of the outside world. Cheap to clone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::blobs::Blobs;
 use shared::callbacks::CallbackClient;
@@ -38,6 +39,8 @@ pub struct Services {
     pub keys: Arc<SecretKeys>,
     /// The site's address, for the links in mail.
     pub base_url: Url,
+    /// How long after the confirmation of an order its customer is asked for a review, if at all.
+    pub review_after: Option<Duration>,
     /// What was measured.
     pub metrics: Metrics,
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::callbacks::{CallbackClient, CallbackPolicy};
-use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkedQueues, WorkerSettings};
+use shared::config::{
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
+};
 use shared::foundation::Foundation;
 use shared::jobs::Queue;
 use shared::mail::smtp::SmtpUrl;
@@ -24,6 +26,8 @@ pub const MAIL_FOLDER: &str = "mail";
 pub struct Checked {
     queues: WorkedQueues,
     lease: Duration,
+    schedule: bool,
+    review_after: Option<Duration>,
     sender: Sender,
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
@@ -42,6 +46,8 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
+        schedule: settings.upkeep.schedule == ScheduleSwitch::On,
+        review_after: settings.upkeep.review_after(),
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
@@ -82,10 +88,12 @@ pub fn worker(
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
         base_url,
+        review_after: checked.review_after,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;
-    Ok(Worker::new(services, handlers, checked.queues, checked.lease, common.shutdown, stop))
+    let Checked { queues, lease, schedule, .. } = checked;
+    Ok(Worker::new(services, handlers, queues, lease, schedule, common.shutdown, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

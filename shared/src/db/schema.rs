@@ -111,6 +111,9 @@ diesel::table! {
         name -> Text,
         price_cents -> BigInt,
         stock -> Integer,
+        short_mm -> Integer,
+        long_mm -> Integer,
+        dpi -> Integer,
     }
 }
 
@@ -225,12 +228,33 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::{Id, Instant};
+    schedules (name) {
+        name -> Text,
+        cron -> Text,
+        next_at -> Instant,
+        last_at -> Nullable<Instant>,
+        last_job -> Nullable<Id>,
+        missed -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
     job_callbacks (job_id) {
         job_id -> Id,
         url -> Text,
         every_change -> Bool,
         last_status -> Text,
         stopped_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    also_bought (product_id, other_id) {
+        product_id -> Text,
+        other_id -> Text,
+        orders -> BigInt,
     }
 }
 
@@ -260,4 +284,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     orders,
     order_lines,
     order_events,
+    also_bought,
 );

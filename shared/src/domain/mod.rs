@@ -8,6 +8,7 @@ pub mod job;
 pub mod money;
 pub mod order;
 pub mod photo;
+pub mod print;
 pub mod time;
 
 pub use email::EmailAddress;

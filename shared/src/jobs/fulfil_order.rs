@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, MakeThumbnails, Queue};
+use super::{Kind, MakeThumbnails, Queue, RenderPrint};
 use crate::domain::OrderId;
 
 /// Fulfils an order step by step, and undoes what it did when the business says no.
@@ -13,5 +13,5 @@ pub struct FulfilOrder {
 impl Kind for FulfilOrder {
     const NAME: &'static str = "fulfil_order";
     const QUEUE: Queue = Queue::ORDERS;
-    const WAITS_FOR: &'static [&'static str] = &[MakeThumbnails::NAME];
+    const WAITS_FOR: &'static [&'static str] = &[MakeThumbnails::NAME, RenderPrint::NAME];
 }

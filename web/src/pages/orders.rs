@@ -85,6 +85,8 @@ pub struct OrderPage {
     pub total_cents: i64,
     /// What happened, oldest first.
     pub timeline: Vec<TimelineEntry>,
+    /// How far its job is, and with what, while it is under way.
+    pub progress: Option<(u64, String)>,
     /// Who is told how it goes on, and what became of it; shown to its owner alone.
     pub callback: Option<OrderCallback>,
     /// Whether it may still be cancelled: shows the button (`POST /orders/{id}/cancel`).

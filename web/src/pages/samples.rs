@@ -181,6 +181,7 @@ fn order(text: &str, status: OrderStatus) -> OrderPage {
             entry(text, "103 sheets"),
             entry(status.name(), ""),
         ],
+        progress: (!status.is_final()).then(|| (64, text.to_owned())),
         can_cancel: !status.is_final(),
         cancel_asked: status == OrderStatus::Paid,
         read_only: false,
@@ -206,6 +207,7 @@ pub fn order_new() -> OrderNewPage {
         name: name.to_owned(),
         price_cents,
         stock,
+        also_bought: vec!["Gloss 20 × 30 cm".to_owned()],
     };
     let row = |number: usize| OrderRowInput {
         photo_id: id(number),
@@ -238,6 +240,7 @@ fn order_new_filled(text: &str) -> OrderNewPage {
         row.photo_name = text.to_owned();
     }
     page.products[1].name = text.to_owned();
+    page.products[1].also_bought = vec![text.to_owned()];
     page
 }
 

@@ -1,10 +1,14 @@
 //! What the API shows of photos, orders, products and jobs: made from rows, here and nowhere else.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use shared::db::jobs::Job;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
 use shared::db::photos::{Photo, PhotoVariant};
-use shared::db::products::Product;
+use shared::db::products::{self, Product};
+use shared::db::{Conn, DbError, also_bought};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -98,12 +102,26 @@ pub struct ProductView {
     pub price_cents: i64,
     /// How many there are.
     pub stock: i32,
+    /// Ids of products that were often ordered together with it, the most frequent first.
+    pub also_bought: Vec<String>,
 }
 
-impl From<Product> for ProductView {
-    fn from(product: Product) -> Self {
+impl ProductView {
+    /// From the product's row; what was ordered with it is taken out of `others`.
+    pub fn new(product: Product, others: &mut HashMap<String, Vec<String>>) -> Self {
         let Product { id, name, price_cents, stock } = product;
-        Self { id, name, price_cents, stock }
+        let also_bought = others.remove(&id).unwrap_or_default();
+        Self { id, name, price_cents, stock, also_bought }
+    }
+
+    /// The catalogue.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn all(conn: &mut Conn) -> Result<Vec<Self>, DbError> {
+        let mut others = also_bought::all(conn).await?;
+        let products = products::all(conn).await?;
+        Ok(products.into_iter().map(|product| Self::new(product, &mut others)).collect())
     }
 }
 
@@ -130,6 +148,8 @@ pub struct OrderView {
     pub lines: Vec<LineView>,
     /// What happened to it.
     pub timeline: Vec<EventView>,
+    /// How far its fulfilment is.
+    pub progress: Option<ProgressView>,
 }
 
 /// A line of an order.
@@ -159,8 +179,8 @@ pub struct EventView {
 }
 
 impl OrderView {
-    /// From the order's row, its lines and its timeline.
-    pub fn new(order: &Order, lines: Vec<OrderLine>, timeline: Vec<OrderEvent>) -> Self {
+    /// From the rows of the order, its lines, its timeline and its job, if that is still there.
+    pub fn new(order: &Order, lines: Vec<OrderLine>, timeline: Vec<OrderEvent>, job: Option<&Job>) -> Self {
         Self {
             id: order.id.0,
             job_id: order.job_id.0,
@@ -172,6 +192,7 @@ impl OrderView {
             express: order.express,
             lines: lines.into_iter().map(LineView::from).collect(),
             timeline: timeline.into_iter().map(EventView::from).collect(),
+            progress: job.map(ProgressView::from),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use super::{Rejection, make_variants, protocol};
+use super::{Rejection, make, protocol};
 
 /// The hidden first argument that makes a program of ours an imaging process.
 pub const SUBCOMMAND: &str = "imaging";
@@ -78,8 +78,8 @@ fn set_limits(_memory_bytes: u64) -> io::Result<()> {
 /// # Errors
 /// The pipes' own, or a request that makes no sense.
 pub fn serve(requests: &mut impl Read, answers: &mut impl Write) -> io::Result<()> {
-    while let Some((limits, original)) = protocol::read_request(requests)? {
-        let answer = catch_unwind(AssertUnwindSafe(|| make_variants(&original, &limits)));
+    while let Some((protocol::Request { limits, task }, original)) = protocol::read_request(requests)? {
+        let answer = catch_unwind(AssertUnwindSafe(|| make(task, &original, &limits)));
         protocol::write_answer(answers, answer.unwrap_or(Err(Rejection::Unprocessable)))?;
     }
     Ok(())

@@ -148,6 +148,35 @@ pub fn drop_opaque_alpha(mut raster: Raster) -> Raster {
     raster
 }
 
+/// Lays a picture with an alpha channel on white paper.
+pub fn on_paper(mut raster: Raster) -> Raster {
+    raster.pixels = match raster.pixels {
+        DynamicImage::ImageRgba8(rgba) => {
+            let (width, height) = rgba.dimensions();
+            let mut samples = rgba.into_raw();
+            for pixel in samples.as_chunks_mut::<4>().0 {
+                let alpha = pixel[3];
+                pixel[..3].iter_mut().for_each(|sample| *sample = over_white(*sample, alpha));
+            }
+            image::RgbImage::from_raw(width, height, without_fourth(samples))
+                .map_or_else(DynamicImage::default, DynamicImage::from)
+        }
+        DynamicImage::ImageLumaA8(grey) => {
+            let (width, height) = grey.dimensions();
+            let samples = grey.as_chunks::<2>().0.iter().map(|&[light, alpha]| over_white(light, alpha));
+            image::GrayImage::from_raw(width, height, samples.collect())
+                .map_or_else(DynamicImage::default, DynamicImage::from)
+        }
+        opaque => opaque,
+    };
+    raster
+}
+
+fn over_white(sample: u8, alpha: u8) -> u8 {
+    let (sample, alpha) = (u16::from(sample), u16::from(alpha));
+    ((sample * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+}
+
 /// `RGBARGBA…` → `RGBRGB…` in the same buffer: an alpha channel over 40 million pixels is no reason for
 /// another 120 MB.
 fn without_fourth(mut samples: Vec<u8>) -> Vec<u8> {

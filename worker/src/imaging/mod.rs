@@ -1,4 +1,4 @@
-//! From an uploaded file to the pictures that the shop shows.
+//! From an uploaded file to the pictures that the shop shows and prints.
 //!
 //! The way of a picture, one file a step: [`limits`] (the header) → [`decode`] → [`raster::UPRIGHT_SRGB`]
 //! ([`orient`], [`colour`]) → [`resize`] → [`encode`].
@@ -26,16 +26,16 @@ pub mod resize;
 mod tests;
 
 use shared::domain::photo::{ImageType, PictureLimits, Variant};
+use shared::domain::print::PrintSize;
 
 pub use pool::{ImagingError, ImagingPool, ImagingSettings};
+pub use protocol::Task;
 pub use rejection::Rejection;
 
-/// One finished size of a photo, free of metadata, in sRGB.
+/// A finished picture, free of metadata, in sRGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
-    /// Which size it is.
-    pub variant: Variant,
-    /// Width in pixels, at most [`Variant::max_width`].
+    /// Width in pixels.
     pub width: u32,
     /// Height in pixels, at least 1.
     pub height: u32,
@@ -45,20 +45,44 @@ pub struct Picture {
     pub bytes: Vec<u8>,
 }
 
-/// Makes every size of a photo, the largest first, each from the one before it.
+/// Does what a request asks for.
+///
+/// # Errors
+/// As [`make_variants`] and [`render_print`].
+pub fn make(task: Task, original: &[u8], limits: &PictureLimits) -> Result<Vec<Picture>, Rejection> {
+    match task {
+        Task::Sizes => make_variants(original, limits),
+        Task::Print(size) => Ok(vec![render_print(original, limits, size)?]),
+    }
+}
+
+/// Makes every size of a photo, each from the one before it, in the order of [`Variant::LARGEST_FIRST`].
 ///
 /// A photo that is narrower than a size keeps its own width there: nothing is ever scaled up.
 ///
 /// # Errors
 /// A [`Rejection`] says what is wrong with the file; trying again is pointless.
 pub fn make_variants(original: &[u8], limits: &PictureLimits) -> Result<Vec<Picture>, Rejection> {
-    let mut raster = raster::prepare(original, limits, Variant::Large.max_width())?;
+    let mut raster = raster::prepare(original, limits, &|_| Variant::Large.max_width())?;
     let mut pictures = Vec::with_capacity(Variant::LARGEST_FIRST.len());
     for variant in Variant::LARGEST_FIRST {
         let (width, height) = resize::within_width(raster.full, variant.max_width());
         raster.pixels = resize::resize(raster.pixels, width, height)?;
         let (content_type, bytes) = encode::encode(&raster.pixels)?;
-        pictures.push(Picture { variant, width, height, content_type, bytes });
+        pictures.push(Picture { width, height, content_type, bytes });
     }
     Ok(pictures)
+}
+
+/// Makes the print of a photo: on white paper, cropped at its middle to the shape of the paper, which is
+/// turned the way the photo is, and of exactly the size that the printer wants.
+///
+/// # Errors
+/// As [`make_variants`].
+pub fn render_print(original: &[u8], limits: &PictureLimits, size: PrintSize) -> Result<Picture, Rejection> {
+    let raster = raster::prepare(original, limits, &|upright| size.width_needed(upright))?;
+    let (width, height) = size.for_photo(raster.full);
+    let pixels = resize::fill(colour::on_paper(raster).pixels, width, height)?;
+    let bytes = encode::print(&pixels, size.dpi)?;
+    Ok(Picture { width, height, content_type: ImageType::Jpeg, bytes })
 }

@@ -15,7 +15,8 @@ use shared::domain::photo::PictureLimits;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
-use super::{Picture, Rejection, child};
+use super::protocol::Request;
+use super::{Picture, Rejection, Task, child};
 use process::ImagingProcess;
 
 mod process;
@@ -97,30 +98,34 @@ impl ImagingPool {
         Self { settings, slots, idle: Mutex::new(Vec::new()) }
     }
 
-    /// [`super::make_variants`], in one of the processes.
+    /// [`super::make`], in one of the processes.
     ///
     /// Waits for a free one first; `timeout` counts from then on.
     /// Dropping the future kills the process.
     ///
     /// # Errors
     /// See [`ImagingError`].
-    pub async fn make_variants(
+    pub async fn make(
         &self,
+        task: Task,
         original: Bytes,
         timeout: Duration,
     ) -> Result<Vec<Picture>, ImagingError> {
         // An error would mean a closed semaphore, and this one never is.
         let _slot = self.slots.acquire().await.ok();
-        tokio::time::timeout(timeout, self.ask(&original)).await.unwrap_or(Err(ImagingError::TimedOut))
+        let request = Request { limits: self.settings.limits, task };
+        tokio::time::timeout(timeout, self.ask(&request, &original))
+            .await
+            .unwrap_or(Err(ImagingError::TimedOut))
     }
 
     /// Asks a process that is already there or, if that is no more, a new one.
     ///
     /// A reused process that crashes may have died in its sleep, or of what earlier pictures left in its
     /// memory: only the crash of a fresh one says something about the picture.
-    async fn ask(&self, original: &[u8]) -> Result<Vec<Picture>, ImagingError> {
+    async fn ask(&self, request: &Request, original: &[u8]) -> Result<Vec<Picture>, ImagingError> {
         if let Some(reused) = self.take_idle() {
-            match self.ask_process(reused, original).await {
+            match self.ask_process(reused, request, original).await {
                 Err(ImagingError::Crashed { detail }) => {
                     tracing::info!(
                         detail,
@@ -131,16 +136,17 @@ impl ImagingPool {
             }
         }
         let fresh = ImagingProcess::spawn(&self.settings).map_err(ImagingError::Spawn)?;
-        self.ask_process(fresh, original).await
+        self.ask_process(fresh, request, original).await
     }
 
     async fn ask_process(
         &self,
         mut process: ImagingProcess,
+        request: &Request,
         original: &[u8],
     ) -> Result<Vec<Picture>, ImagingError> {
         // From here until it has answered the process belongs to this future, and dies with it.
-        let answer = process.ask(&self.settings.limits, original).await?;
+        let answer = process.ask(request, original).await?;
         if process.pictures < self.settings.pictures_per_process {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(process);
         }

@@ -2,13 +2,14 @@
 //! on its standard output, one at a time and in turn.
 //!
 //! A frame is its length (64 bits, big endian) and that many bytes.
-//! A request is two frames: the limits as JSON, the file.
+//! A request is two frames: what to do within which limits ([`Request`] as JSON), and the file.
 //! An answer is a frame of JSON (a [`Rejection`], or what the pictures are), then a frame for each picture.
 
 use std::io::{self, Read, Write};
 
 use serde::{Deserialize, Serialize};
-use shared::domain::photo::{ImageType, PictureLimits, Variant};
+use shared::domain::photo::{ImageType, PictureLimits};
+use shared::domain::print::PrintSize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{Picture, Rejection};
@@ -16,10 +17,28 @@ use super::{Picture, Rejection};
 /// The greatest frame in bytes; more can only mean that the two ends lost step.
 const MAX_FRAME: u64 = 1 << 30;
 
+/// What is to be made of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// The sizes that the shop shows.
+    Sizes,
+    /// A print.
+    Print(PrintSize),
+}
+
+/// A request without its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// What the picture may measure.
+    pub limits: PictureLimits,
+    /// What is to be made of it.
+    pub task: Task,
+}
+
 /// A picture without its bytes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
-    variant: Variant,
     width: u32,
     height: u32,
     content_type: ImageType,
@@ -31,10 +50,10 @@ struct Head {
 /// The pipe's own, when the child is gone.
 pub async fn send_request(
     pipe: &mut (impl AsyncWrite + Unpin),
-    limits: &PictureLimits,
+    request: &Request,
     original: &[u8],
 ) -> io::Result<()> {
-    for body in [serde_json::to_vec(limits)?.as_slice(), original] {
+    for body in [serde_json::to_vec(request)?.as_slice(), original] {
         pipe.write_all(&length(body)).await?;
         pipe.write_all(body).await?;
     }
@@ -54,9 +73,9 @@ pub async fn receive_answer(
         Err(rejection) => return Ok(Err(rejection)),
     };
     let mut pictures = Vec::with_capacity(heads.len());
-    for Head { variant, width, height, content_type } in heads {
+    for Head { width, height, content_type } in heads {
         let bytes = receive_frame(pipe).await?;
-        pictures.push(Picture { variant, width, height, content_type, bytes });
+        pictures.push(Picture { width, height, content_type, bytes });
     }
     Ok(Ok(pictures))
 }
@@ -73,10 +92,10 @@ async fn receive_frame(pipe: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8
 ///
 /// # Errors
 /// The pipe's own; `UnexpectedEof` when it closes half-way; `InvalidData` for anything but a request.
-pub fn read_request(pipe: &mut impl Read) -> io::Result<Option<(PictureLimits, Vec<u8>)>> {
-    let Some(limits) = read_frame(pipe)? else { return Ok(None) };
+pub fn read_request(pipe: &mut impl Read) -> io::Result<Option<(Request, Vec<u8>)>> {
+    let Some(request) = read_frame(pipe)? else { return Ok(None) };
     let original = read_frame(pipe)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(Some((serde_json::from_slice(&limits)?, original)))
+    Ok(Some((serde_json::from_slice(&request)?, original)))
 }
 
 /// The child's end: answers.
@@ -90,12 +109,7 @@ pub fn write_answer(pipe: &mut impl Write, answer: Result<Vec<Picture>, Rejectio
     };
     let heads: Vec<Head> = pictures
         .iter()
-        .map(|&Picture { variant, width, height, content_type, .. }| Head {
-            variant,
-            width,
-            height,
-            content_type,
-        })
+        .map(|&Picture { width, height, content_type, .. }| Head { width, height, content_type })
         .collect();
     write_frame(pipe, &serde_json::to_vec(&rejection.map_or(Ok(heads), Err))?)?;
     for picture in &pictures {
@@ -138,11 +152,14 @@ fn complete(body: Vec<u8>, length: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const LIMITS: PictureLimits = PictureLimits { max_pixels: 1_000, max_side: 100 };
+    const REQUEST: Request = Request {
+        limits: PictureLimits { max_pixels: 1_000, max_side: 100 },
+        task: Task::Print(PrintSize { short: 10, long: 15, dpi: 300 }),
+    };
 
     async fn request(original: &[u8]) -> Vec<u8> {
         let mut pipe = Vec::new();
-        send_request(&mut pipe, &LIMITS, original).await.unwrap();
+        send_request(&mut pipe, &REQUEST, original).await.unwrap();
         pipe
     }
 
@@ -151,8 +168,8 @@ mod tests {
         let mut pipe = request(b"first").await;
         pipe.extend(request(b"").await);
         let mut pipe = pipe.as_slice();
-        assert_eq!(read_request(&mut pipe).unwrap(), Some((LIMITS, b"first".to_vec())));
-        assert_eq!(read_request(&mut pipe).unwrap(), Some((LIMITS, Vec::new())));
+        assert_eq!(read_request(&mut pipe).unwrap(), Some((REQUEST, b"first".to_vec())));
+        assert_eq!(read_request(&mut pipe).unwrap(), Some((REQUEST, Vec::new())));
         assert_eq!(read_request(&mut pipe).unwrap(), None);
     }
 
@@ -167,15 +184,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_arrives_as_it_was_given() {
-        let picture = |variant, bytes: &[u8]| Picture {
-            variant,
+        let picture = |bytes: &[u8]| Picture {
             width: 3,
             height: 2,
             content_type: ImageType::Png,
             bytes: bytes.to_vec(),
         };
         let answers = [
-            Ok(vec![picture(Variant::Large, b"large"), picture(Variant::Thumb, b"")]),
+            Ok(vec![picture(b"large"), picture(b"")]),
             Err(Rejection::TooManyPixels { width: 1, height: 2, max_pixels: 3 }),
         ];
         for answer in answers {

@@ -19,6 +19,9 @@ pub struct Raster {
     pub profile: Option<Vec<u8>>,
 }
 
+/// The width in pixels that is needed of an upright picture of these dimensions.
+pub type LeastWidth<'a> = &'a dyn Fn((u32, u32)) -> u32;
+
 /// What happens to every picture after decoding, in this order: 8 bits a channel first, because all that
 /// follows is then cheaper.
 pub const UPRIGHT_SRGB: [fn(Raster) -> Raster; 4] =
@@ -26,13 +29,16 @@ pub const UPRIGHT_SRGB: [fn(Raster) -> Raster; 4] =
 
 /// Decodes a file to upright sRGB pixels of 8 bits a channel, without an alpha channel unless it shows.
 ///
-/// `least_width` is the width in pixels that the caller needs: a decoder that can scale down cheaply (JPEG)
-/// stays at or above it.
-/// `u32::MAX` asks for all pixels, as a print does.
+/// `least_width` tells how many pixels across the caller needs of an upright picture of given dimensions: a
+/// decoder that can scale down cheaply (JPEG) stays at or above that, and saves memory for the rest.
 ///
 /// # Errors
 /// A [`Rejection`] when the file is no picture within the limits.
-pub fn prepare(file: &[u8], limits: &PictureLimits, least_width: u32) -> Result<Raster, Rejection> {
+pub fn prepare(
+    file: &[u8],
+    limits: &PictureLimits,
+    least_width: LeastWidth<'_>,
+) -> Result<Raster, Rejection> {
     let decoded = decode::decode(file, limits, least_width)?;
     Ok(UPRIGHT_SRGB.iter().fold(decoded, |raster, step| step(raster)))
 }

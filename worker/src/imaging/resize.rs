@@ -1,4 +1,4 @@
-//! Scales pixels down.
+//! Scales pixels, and cuts off what does not fit.
 
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::DynamicImage;
@@ -20,11 +20,29 @@ pub fn within_width((width, height): (u32, u32), max_width: u32) -> (u32, u32) {
 /// # Errors
 /// [`Rejection::Unprocessable`] for pixels of a kind that the filter doesn't know.
 pub fn resize(pixels: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, Rejection> {
+    scale(pixels, width, height, ResizeOptions::new())
+}
+
+/// Fills exact dimensions: scaled as little as possible, and cropped around the middle on the side that is
+/// too long.
+///
+/// # Errors
+/// As [`resize`].
+pub fn fill(pixels: DynamicImage, width: u32, height: u32) -> Result<DynamicImage, Rejection> {
+    scale(pixels, width, height, ResizeOptions::new().fit_into_destination(Some((0.5, 0.5))))
+}
+
+fn scale(
+    pixels: DynamicImage,
+    width: u32,
+    height: u32,
+    options: ResizeOptions,
+) -> Result<DynamicImage, Rejection> {
     if (pixels.width(), pixels.height()) == (width, height) {
         return Ok(pixels);
     }
     let mut scaled = DynamicImage::new(width, height, pixels.color());
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
+    let options = options.resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3));
     Resizer::new().resize(&pixels, &mut scaled, &options).map_err(|error| {
         tracing::debug!(%error, "a picture could not be scaled");
         Rejection::Unprocessable

@@ -8,9 +8,11 @@ use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use moxcms::ColorProfile;
-use shared::domain::photo::{ImageType, PictureLimits, Variant};
+use shared::domain::photo::{ImageType, PictureLimits};
+use shared::domain::print::PrintSize;
 
-use super::{Picture, Rejection, child, make_variants, protocol};
+use super::protocol::{self, Request, Task};
+use super::{Picture, Rejection, child, make_variants, render_print};
 
 const LIMITS: PictureLimits = PictureLimits { max_pixels: 40_000_000, max_side: 16_384 };
 
@@ -81,14 +83,10 @@ fn corners(picture: &Picture) -> [[u8; 3]; 4] {
 #[test]
 fn every_photo_gets_three_sizes_the_largest_first() {
     let pictures = make_variants(&jpeg(&quarters(1_600, 800), None, None), &LIMITS).unwrap();
-    let made: Vec<_> = pictures.iter().map(|p| (p.variant, p.width, p.height, p.content_type)).collect();
+    let made: Vec<_> = pictures.iter().map(|p| (p.width, p.height, p.content_type)).collect();
     assert_eq!(
         made,
-        [
-            (Variant::Large, 1_200, 600, ImageType::Jpeg),
-            (Variant::Medium, 480, 240, ImageType::Jpeg),
-            (Variant::Thumb, 160, 80, ImageType::Jpeg),
-        ]
+        [(1_200, 600, ImageType::Jpeg), (480, 240, ImageType::Jpeg), (160, 80, ImageType::Jpeg),]
     );
     for picture in &pictures {
         for (found, expected) in corners(picture).into_iter().zip([RED, GREEN, BLUE, GREY]) {
@@ -199,7 +197,7 @@ fn transparency_is_kept_as_png() {
         let image = pixels(&picture).into_rgba8();
         assert_eq!(image.get_pixel(picture.width / 4, 20).0, [220, 30, 30, 255]);
         assert_eq!(image.get_pixel(picture.width * 3 / 4, 20)[3], 0);
-        if picture.variant != Variant::Large {
+        if picture.width < 600 {
             assert!(image.pixels().all(|pixel| pixel[3] == 0 || pixel[1] < 60), "green bled through");
         }
     }
@@ -346,8 +344,9 @@ fn a_file_of_countless_parts_is_refused() {
 async fn the_child_answers_each_request_in_turn_until_its_input_closes() {
     let mut requests = Vec::new();
     let good = png(quarters(20, 10));
+    let request = Request { limits: LIMITS, task: Task::Sizes };
     for file in [good.as_slice(), b"rubbish", good.as_slice()] {
-        protocol::send_request(&mut requests, &LIMITS, file).await.unwrap();
+        protocol::send_request(&mut requests, &request, file).await.unwrap();
     }
     let mut answers = Vec::new();
     child::serve(&mut requests.as_slice(), &mut answers).unwrap();
@@ -358,4 +357,94 @@ async fn the_child_answers_each_request_in_turn_until_its_input_closes() {
     assert_eq!(protocol::receive_answer(&mut answers).await.unwrap(), Err(Rejection::UnknownFormat));
     assert_eq!(protocol::receive_answer(&mut answers).await.unwrap(), Ok(expected));
     assert!(answers.is_empty());
+}
+
+/// Prints, small enough to be made often.
+const PRINT: PrintSize = PrintSize { short: 200, long: 300, dpi: 300 };
+
+fn print_of(file: &[u8]) -> Picture {
+    render_print(file, &LIMITS, PRINT).unwrap()
+}
+
+#[test]
+fn a_print_has_exactly_its_size_and_lies_as_its_photo_does() {
+    let table = [
+        ((1_600, 1_200), (300, 200)),
+        ((1_200, 1_600), (200, 300)),
+        ((500, 500), (200, 300)),
+        ((4_000, 100), (300, 200)),
+        ((60, 40), (300, 200)),
+    ];
+    for ((width, height), expected) in table {
+        let print = print_of(&jpeg(&quarters(width, height), None, None));
+        assert_eq!((print.width, print.height), expected, "{width} × {height}");
+        assert_eq!(print.content_type, ImageType::Jpeg);
+        for (found, colour) in corners(&print).into_iter().zip([RED, GREEN, BLUE, GREY]) {
+            assert_near(found, colour, 16);
+        }
+    }
+}
+
+#[test]
+fn a_print_is_cropped_around_the_middle_and_never_squeezed() {
+    // A blue square in the middle of a wide red picture stays a square.
+    let wide = RgbImage::from_fn(1_200, 400, |x, _| Rgb(if (400..800).contains(&x) { BLUE } else { RED }));
+    let print = pixels(&print_of(&png(wide))).into_rgb8();
+    assert_near(print.get_pixel(20, 100).0, RED, 8);
+    for x in [60, 150, 240] {
+        assert_near(print.get_pixel(x, 100).0, BLUE, 8);
+    }
+    assert_near(print.get_pixel(280, 100).0, RED, 8);
+}
+
+#[test]
+fn a_photo_that_the_camera_turned_is_printed_as_it_is_shown() {
+    // Stored lying, shown standing; large enough that the decoder scales down.
+    let stored = jpeg(&quarters(3_000, 2_000), Some(exif(6)), None);
+    let print = print_of(&stored);
+    assert_eq!((print.width, print.height), (200, 300));
+    for (found, colour) in corners(&print).into_iter().zip([BLUE, RED, GREY, GREEN]) {
+        assert_near(found, colour, 16);
+    }
+}
+
+#[test]
+fn a_decoder_that_scales_down_leaves_enough_pixels_for_the_print() {
+    // Fine stripes that would turn grey if the print were scaled up from fewer pixels.
+    let stripes = RgbImage::from_fn(2_400, 1_600, |x, _| Rgb(if x / 8 % 2 == 0 { [0; 3] } else { [255; 3] }));
+    let print = pixels(&print_of(&jpeg(&stripes, None, None))).into_rgb8();
+    let row: Vec<u8> = (100..200).map(|x| print.get_pixel(x, 100)[0]).collect();
+    let (darkest, lightest) = (row.iter().min().unwrap(), row.iter().max().unwrap());
+    assert!(*darkest < 40 && *lightest > 215, "{darkest}–{lightest}");
+}
+
+#[test]
+fn a_print_file_knows_its_size_on_paper() {
+    let print = print_of(&jpeg(&quarters(60, 40), None, None));
+    // JFIF 1.02: unit "dots per inch", then across and down.
+    assert_eq!(print.bytes[6..11], *b"JFIF\0");
+    assert_eq!(print.bytes[13..18], [1, 1, 44, 1, 44]);
+}
+
+#[test]
+fn what_is_transparent_is_printed_as_white_paper() {
+    let half = RgbaImage::from_fn(60, 40, |x, _| Rgba([200, 0, 0, if x < 30 { 255 } else { 0 }]));
+    let print = pixels(&print_of(&png(half))).into_rgb8();
+    assert_near(print.get_pixel(50, 100).0, [200, 0, 0], 8);
+    assert_near(print.get_pixel(250, 100).0, [255, 255, 255], 4);
+    let grey =
+        image::GrayAlphaImage::from_fn(60, 40, |x, _| image::LumaA([90, if x < 30 { 255 } else { 0 }]));
+    let print = pixels(&print_of(&png(grey))).into_luma8();
+    assert!(print.get_pixel(50, 100)[0].abs_diff(90) < 8 && print.get_pixel(250, 100)[0] > 250);
+}
+
+#[tokio::test]
+async fn the_child_renders_prints_too() {
+    let good = png(quarters(20, 10));
+    let mut requests = Vec::new();
+    let request = Request { limits: LIMITS, task: Task::Print(PRINT) };
+    protocol::send_request(&mut requests, &request, &good).await.unwrap();
+    let mut answers = Vec::new();
+    child::serve(&mut requests.as_slice(), &mut answers).unwrap();
+    assert_eq!(protocol::receive_answer(&mut answers.as_slice()).await.unwrap(), Ok(vec![print_of(&good)]));
 }

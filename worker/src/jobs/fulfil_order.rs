@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use shared::blobs::BlobPath;
+use shared::db::jobs::enqueue::Options;
+use shared::db::jobs::status::children;
 use shared::db::orders::{self, Order, OrderLine};
 use shared::db::stock::{self, Reserved};
 use shared::db::{Tx, photos};
@@ -8,10 +11,11 @@ use shared::domain::JobId;
 use shared::domain::job::{Failure, JobState};
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
-use shared::jobs::{EmailTemplate, FulfilOrder, SendEmail};
+use shared::jobs::{EmailTemplate, FulfilOrder, Kind, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
 use super::Handle;
+use crate::Services;
 use crate::context::JobContext;
 use crate::outcome::{Dependency, JobError, Outcome};
 use crate::saga::{Saga, Step, StepEnd, StepFuture};
@@ -22,6 +26,7 @@ const FULFILMENT: Saga<Subject, RejectReason> = Saga {
         Step { name: "waiting for photos", run: photos_ready, undo: None },
         Step { name: "reserving stock", run: reserve, undo: Some(release) },
         Step { name: "charging", run: charge, undo: Some(refund) },
+        Step { name: "rendering prints", run: render, undo: Some(discard_prints) },
         Step { name: "confirming", run: confirm, undo: None },
     ],
     undone,
@@ -69,9 +74,7 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         drop(conn);
         let rejected = found.len() < ids.len()
             || found.iter().any(|photo| photo.status == PhotoStatus::Rejected)
-            || outcomes.iter().any(|(_, state, failure)| {
-                *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
-            });
+            || outcomes.iter().any(is_refusal);
         if rejected {
             return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
         }
@@ -86,6 +89,11 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         tx.commit().await?;
         Ok(StepEnd::Wait(unready))
     })
+}
+
+/// Whether a job that was waited for ended in a way that no redrive mends.
+fn is_refusal((_, state, failure): &(JobId, JobState, Option<Failure>)) -> bool {
+    *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
 }
 
 fn reserve<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
@@ -155,12 +163,75 @@ fn payment_error(error: PaymentError) -> JobError {
     }
 }
 
+/// One child job a line renders its print; the order waits for all of them without holding a worker.
+///
+/// They are enqueued in one transaction, so there is a whole set or none: a run after a crash finds the set.
+fn render<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+    Box::pin(async move {
+        let mut tx = context.begin().await?;
+        let prints = children(&mut tx, context.job.id, RenderPrint::NAME).await?;
+        if prints.is_empty() {
+            return fan_out(context, subject, tx).await;
+        }
+        if prints.iter().any(|(_, state, _)| !state.is_final()) {
+            tx.rollback().await?;
+            return Ok(StepEnd::Wait(prints.into_iter().map(|(job, ..)| job).collect()));
+        }
+        if prints.iter().any(is_refusal) {
+            tx.rollback().await?;
+            return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
+        }
+        if let Some((job, ..)) = prints.iter().find(|(_, state, _)| *state == JobState::Failed) {
+            let reason = format!("the print's job {job} failed; redrive it, then this one");
+            tx.rollback().await?;
+            return Ok(StepEnd::GiveUp(reason));
+        }
+        Ok(StepEnd::Next(tx))
+    })
+}
+
+async fn fan_out(
+    context: &JobContext,
+    subject: &Subject,
+    mut tx: Tx,
+) -> Result<StepEnd<RejectReason>, JobError> {
+    let order_id = subject.order.id;
+    orders::set_status(&mut tx, order_id, OrderStatus::Rendering, None).await?;
+    let mut prints = Vec::with_capacity(subject.lines.len());
+    for position in positions(subject) {
+        prints.push(context.enqueue_child(&mut tx, &RenderPrint { order_id, position }).await?.id);
+    }
+    tx.commit().await?;
+    Ok(StepEnd::Wait(prints))
+}
+
+/// The jobs that render are over by now: the saga has cancelled them and waited.
+fn discard_prints<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+    Box::pin(async move {
+        let Services { blobs, breakers, .. } = &context.services;
+        for position in positions(subject) {
+            let delete = async { Ok(blobs.delete(BlobPath::Print(subject.order.id, position)).await?) };
+            breakers.call(Dependency::Blobs, delete).await?;
+        }
+        context.begin().await
+    })
+}
+
+/// The places of the order's lines.
+fn positions(subject: &Subject) -> impl Iterator<Item = u16> {
+    (0..).take(subject.lines.len())
+}
+
 fn confirm<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
-        let mail = SendEmail { order_id: subject.order.id, template: EmailTemplate::OrderConfirmed };
-        context.enqueue(&mut tx, &mail).await?;
+        send_mail(context, &mut tx, subject, EmailTemplate::OrderConfirmed).await?;
+        if let Some(delay) = context.services.review_after {
+            let review = SendEmail { order_id: subject.order.id, template: EmailTemplate::ReviewRequest };
+            let options = Options { delay, ..Options::default() };
+            context.enqueue_with(&mut tx, &review, options).await?;
+        }
         Ok(StepEnd::Next(tx))
     })
 }
@@ -178,7 +249,20 @@ fn undone<'a>(
         };
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, status, reason).await?;
-        context.enqueue(&mut tx, &SendEmail { order_id: subject.order.id, template }).await?;
+        send_mail(context, &mut tx, subject, template).await?;
         Ok(tx)
     })
+}
+
+/// An order's mails go out in the order in which they were caused.
+async fn send_mail(
+    context: &JobContext,
+    tx: &mut Tx,
+    subject: &Subject,
+    template: EmailTemplate,
+) -> Result<(), JobError> {
+    let order_id = subject.order.id;
+    let options = Options { ordering_key: Some(SendEmail::line(order_id)), ..Options::default() };
+    context.enqueue_with(tx, &SendEmail { order_id, template }, options).await?;
+    Ok(())
 }

@@ -1,22 +1,14 @@
-use bytes::Bytes;
 use serde_json::json;
-use shared::blobs::{BlobError, BlobPath};
+use shared::blobs::BlobPath;
 use shared::db::photos::{self, Photo, PhotoVariant};
 use shared::domain::PhotoId;
 use shared::domain::photo::{PhotoStatus, Variant};
 use shared::jobs::{Kind, MakeThumbnails};
 
-use super::Handle;
+use super::{Handle, picture};
 use crate::context::JobContext;
-use crate::imaging::Picture;
-use crate::imaging::pool::ImagingError;
-use crate::outcome::{Dependency, JobError, Outcome};
-
-/// A picture that crashes or outlasts its process so often is not tried again.
-const MAX_CRASHES: u32 = 3;
-
-/// How such a try is named in the job's error log, where they are counted.
-const CRASH: &str = "decoding";
+use crate::imaging::{Picture, Task};
+use crate::outcome::{JobError, Outcome};
 
 impl Handle for MakeThumbnails {
     /// Original → sizes in the blob store → photo ready, in this order: a crash repeats the work, and
@@ -35,29 +27,13 @@ impl Handle for MakeThumbnails {
             PhotoStatus::Ready => return Ok(done(&photo)),
             PhotoStatus::Rejected => return Ok(Outcome::Discard(photo.reason.unwrap_or_default())),
         }
-        let original = BlobPath::Original(photo.id);
-        let original = match services
-            .breakers
-            .call(Dependency::Blobs, async {
-                Ok::<_, JobError>(match services.blobs.get(original).await {
-                    Err(BlobError::Missing) => None,
-                    other => Some(other?),
-                })
-            })
-            .await?
-        {
-            Some(original) => original,
-            None => return reject(&context, &photo, "the uploaded file is gone".into()).await,
+        let Some(original) = picture::original(&context, photo.id).await? else {
+            return reject(&context, &photo, "the uploaded file is gone".into()).await;
         };
-        let pictures = match services.imaging.make_variants(original, MakeThumbnails::TIMEOUT / 2).await {
+        let made = services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2).await;
+        let pictures = match picture::judge(&context, made)? {
             Ok(pictures) => pictures,
-            Err(ImagingError::Rejected(why)) => return reject(&context, &photo, why.to_string()).await,
-            Err(ImagingError::Spawn(error)) => return Err(JobError::failed(error)),
-            Err(error) if crashes(&context) + 1 >= MAX_CRASHES => {
-                tracing::error!(%error, "the picture can't be decoded safely");
-                return reject(&context, &photo, "the picture could not be processed".into()).await;
-            }
-            Err(error) => return Err(JobError::failed(format!("{CRASH}: {error}"))),
+            Err(why) => return reject(&context, &photo, why).await,
         };
         let made = store(&context, &photo, pictures).await?;
         if mark_ready(&context, &photo, &made).await? {
@@ -66,12 +42,6 @@ impl Handle for MakeThumbnails {
             deleted(&context, photo.id).await
         }
     }
-}
-
-/// How many tries the picture has taken down so far: failures of other kinds are not its fault.
-fn crashes(context: &JobContext) -> u32 {
-    let log = context.job.error_log();
-    log.iter().filter(|entry| entry.message.starts_with(CRASH)).map(|entry| entry.times).sum()
 }
 
 fn done(photo: &Photo) -> Outcome {
@@ -101,21 +71,17 @@ async fn store(
     pictures: Vec<Picture>,
 ) -> Result<Vec<PhotoVariant>, JobError> {
     let mut made = Vec::with_capacity(pictures.len());
-    for picture in pictures {
+    for (variant, picture) in Variant::LARGEST_FIRST.into_iter().zip(pictures) {
         let measured = |n: u32| i32::try_from(n).map_err(JobError::failed);
         made.push(PhotoVariant {
             photo_id: photo.id,
-            name: picture.variant,
+            name: variant,
             width: measured(picture.width)?,
             height: measured(picture.height)?,
             content_type: picture.content_type,
             bytes: i64::try_from(picture.bytes.len()).map_err(JobError::failed)?,
         });
-        let path = BlobPath::Sized(photo.id, picture.variant);
-        let bytes = Bytes::from(picture.bytes);
-        let blobs = &context.services.blobs;
-        let put = async { Ok(blobs.put(path, bytes, picture.content_type.content_type()).await?) };
-        context.services.breakers.call(Dependency::Blobs, put).await?;
+        picture::put(context, BlobPath::Sized(photo.id, variant), picture).await?;
     }
     Ok(made)
 }

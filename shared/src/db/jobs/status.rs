@@ -11,6 +11,7 @@ use super::{Job, UNFINISHED};
 use crate::db::expressions::now_minus;
 use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
+use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId};
 
 /// A job's row.
@@ -34,7 +35,6 @@ pub async fn find_many(conn: &mut Conn, ids: &[JobId]) -> Result<Vec<Job>, DbErr
 /// # Errors
 /// Those of the database.
 pub async fn unfinished_children(conn: &mut Conn, parent: JobId) -> Result<Vec<JobId>, DbError> {
-    use crate::domain::job::JobState;
     Ok(with!(conn, |c| {
         jobs::table
             .filter(jobs::parent.eq(parent))
@@ -46,13 +46,31 @@ pub async fn unfinished_children(conn: &mut Conn, parent: JobId) -> Result<Vec<J
     })?)
 }
 
+/// The parts of a job that are of one kind, with where each is in its life, in the order of their making.
+///
+/// # Errors
+/// Those of the database.
+pub async fn children(
+    conn: &mut Conn,
+    parent: JobId,
+    kind: &str,
+) -> Result<Vec<(JobId, JobState, Option<Failure>)>, DbError> {
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(jobs::parent.eq(parent))
+            .filter(jobs::kind.eq(kind))
+            .order(jobs::id)
+            .select((jobs::id, jobs::state, jobs::failure))
+            .load(c)
+            .await
+    })?)
+}
+
 /// How many jobs are in each state, by queue: for metrics. Final states are left out: they only grow.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn unfinished_by_queue(
-    conn: &mut Conn,
-) -> Result<Vec<(String, crate::domain::job::JobState, i64)>, DbError> {
+pub async fn unfinished_by_queue(conn: &mut Conn) -> Result<Vec<(String, JobState, i64)>, DbError> {
     Ok(with!(conn, |c| {
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))

@@ -193,6 +193,7 @@ fn page(app: &App, read: &Read, owner: Option<Customer>, signed_until: Option<Da
             price_cents: line.price_cents,
         }
     });
+    let under_way = view.progress.as_ref().filter(|_| !order.status.is_final());
     let timeline = view.timeline.iter().map(|event| TimelineEntry {
         at: event.at.to_rfc3339(),
         event: event.event.clone(),
@@ -210,6 +211,7 @@ fn page(app: &App, read: &Read, owner: Option<Customer>, signed_until: Option<Da
         lines: lines.collect(),
         total_cents: order.total_cents,
         timeline: timeline.collect(),
+        progress: under_way.map(|it| (it.percent, it.step.clone().unwrap_or_default())),
         callback: if read_only { None } else { callback(deliveries) },
         can_cancel: !read_only && !asked && !order.status.is_final(),
         cancel_asked: asked && !order.status.is_final(),

@@ -6,11 +6,15 @@ use jpeg_decoder::{CodingProcess, Decoder, Error, ImageInfo, PixelFormat};
 use shared::domain::photo::PictureLimits;
 
 use super::jpeg_strict;
-use crate::imaging::raster::Raster;
+use crate::imaging::raster::{LeastWidth, Raster};
 use crate::imaging::{Rejection, colour, limits, orient};
 
 /// Decodes a JPEG to no fewer than `least_width` pixels across (when upright), if it has as many.
-pub(super) fn decode(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Result<Raster, Rejection> {
+pub(super) fn decode(
+    file: &[u8],
+    allowed: &PictureLimits,
+    least_width: LeastWidth<'_>,
+) -> Result<Raster, Rejection> {
     let scans = file.windows(2).filter(|pair| pair == &[0xFF, 0xDA]).take(limits::MAX_SCANS + 1).count();
     if scans > limits::MAX_SCANS {
         return Err(Rejection::TooManyParts { what: "scans".to_owned(), max: limits::MAX_SCANS });
@@ -48,7 +52,11 @@ impl From<Rejection> for Failure {
     }
 }
 
-fn decode_scaled(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Result<Raster, Failure> {
+fn decode_scaled(
+    file: &[u8],
+    allowed: &PictureLimits,
+    least_width: LeastWidth<'_>,
+) -> Result<Raster, Failure> {
     let mut decoder = Decoder::new(file);
     decoder.read_info()?;
     let info = decoder.info().ok_or(Rejection::Damaged)?;
@@ -60,9 +68,10 @@ fn decode_scaled(file: &[u8], allowed: &PictureLimits, least_width: u32) -> Resu
     if info.coding_process != CodingProcess::Lossless {
         // The decoder takes the smallest scale at which one of the sides reaches what is asked for; asking the
         // impossible of the other side leaves the choice to the one that becomes the width.
-        let least = u16::try_from(least_width).unwrap_or(u16::MAX);
-        let (width, height) =
-            if orient::swaps_sides(orientation) { (u16::MAX, least) } else { (least, u16::MAX) };
+        let turned = orient::swaps_sides(orientation);
+        let upright = if turned { (full.1, full.0) } else { full };
+        let least = u16::try_from(least_width(upright)).unwrap_or(u16::MAX);
+        let (width, height) = if turned { (u16::MAX, least) } else { (least, u16::MAX) };
         decoder.scale(width, height)?;
     }
 

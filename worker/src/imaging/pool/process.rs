@@ -4,11 +4,11 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
-use shared::domain::photo::PictureLimits;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{ImagingError, ImagingSettings};
-use crate::imaging::{Picture, Rejection, child, protocol};
+use crate::imaging::protocol::{self, Request};
+use crate::imaging::{Picture, Rejection, child};
 
 /// How long a process that has closed its pipe may take to be gone.
 const GRACE: Duration = Duration::from_secs(1);
@@ -61,10 +61,10 @@ impl ImagingProcess {
     /// state: drop it.
     pub(super) async fn ask(
         &mut self,
-        limits: &PictureLimits,
+        request: &Request,
         original: &[u8],
     ) -> Result<Result<Vec<Picture>, Rejection>, ImagingError> {
-        match self.converse(limits, original).await {
+        match self.converse(request, original).await {
             Ok(answer) => {
                 self.pictures += 1;
                 Ok(answer)
@@ -75,10 +75,10 @@ impl ImagingProcess {
 
     async fn converse(
         &mut self,
-        limits: &PictureLimits,
+        request: &Request,
         original: &[u8],
     ) -> io::Result<Result<Vec<Picture>, Rejection>> {
-        protocol::send_request(&mut self.requests, limits, original).await?;
+        protocol::send_request(&mut self.requests, request, original).await?;
         protocol::receive_answer(&mut self.answers).await
     }
 

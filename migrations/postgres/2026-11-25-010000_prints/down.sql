@@ -1,0 +1,3 @@
+ALTER TABLE products DROP COLUMN dpi;
+ALTER TABLE products DROP COLUMN long_mm;
+ALTER TABLE products DROP COLUMN short_mm;
