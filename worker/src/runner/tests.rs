@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
+use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::WorkedQueues;
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::settle::Progress;
@@ -41,6 +42,7 @@ struct Shop {
 
 impl Shop {
     async fn open(handlers: &'static [Handler]) -> Self {
+        shared::tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let settings = DatabaseSettings {
             url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
@@ -103,6 +105,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
         blobs: Blobs::open(&BlobUrl::Files(folder.path().join("blobs"))).unwrap(),
         mailer: Arc::new(Mailer::Files(mail)),
         gateway: Arc::new(Gateway::Sandbox(SandboxGateway::new(db.clone()))),
+        callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
         imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
         breakers: crate::breaker::Breakers::default(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
