@@ -12,6 +12,7 @@
 
 mod again;
 mod bad_input;
+mod callbacks;
 mod crashes;
 mod deletion;
 mod gateway;
@@ -26,6 +27,7 @@ mod outages;
 mod pages;
 mod prints;
 mod scaling;
+mod schedule;
 mod starting;
 mod status;
 mod story;

@@ -95,7 +95,16 @@ async fn help_lists_every_setting() {
         "MAX_PIXELS",
     ];
     let web = ["HTTP_ADDR", "RATE_LIMIT", "MAX_UPLOAD_BYTES"];
-    let worker = ["WORKER_HTTP_ADDR", "SMTP_URL", "MAIL_FROM", "PAYMENT_URL", "QUEUES", "LEASE_SECONDS"];
+    let worker = [
+        "WORKER_HTTP_ADDR",
+        "SMTP_URL",
+        "MAIL_FROM",
+        "PAYMENT_URL",
+        "QUEUES",
+        "LEASE_SECONDS",
+        "SCHEDULE",
+        "REVIEW_HOURS",
+    ];
     let all: Vec<&str> = web.into_iter().chain(worker).collect();
     for (program, own) in [("all-in-one", all), ("web", web.to_vec()), ("worker", worker.to_vec())] {
         let output = run_to_end(program, &["--help"], &[]).await;

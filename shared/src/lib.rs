@@ -5,18 +5,24 @@
 //! - [`db`]: all SQL; [`db::jobs`] is the job core.
 //! - [`messaging`]: the queue and the relay that publishes to it.
 //! - [`blobs`], [`mail`], [`payments`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
+//! - [`callbacks`]: addresses of customers' own that are told how their jobs go on.
+//! - [`problem`], [`job_view`]: what is shown to the outside by more than one program.
 //! - [`foundation`]: what every program opens first.
-//! - [`signing`]: secret keys, and what they vouch for: links and tokens.
+//! - [`signing`]: secret keys, and what they vouch for: links, tokens and callbacks.
 
 pub mod blobs;
+pub mod callbacks;
 pub mod config;
 pub mod db;
 pub mod domain;
 pub mod foundation;
+pub mod job_view;
 pub mod jobs;
 pub mod mail;
 pub mod messaging;
+mod outbound;
 pub mod payments;
+pub mod problem;
 pub mod signing;
 pub mod telemetry;
 pub mod tls;

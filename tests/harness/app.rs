@@ -222,6 +222,23 @@ impl App {
         values.sum()
     }
 
+    /// Makes an entry of the schedule due.
+    pub async fn make_due(&self, schedule: &str) {
+        let row = format!("SELECT count(*) FROM schedules WHERE name = '{schedule}'");
+        eventually("the schedule to be written down", async || (self.number(&row).await == 1).then_some(()))
+            .await;
+        let past = self.ago(5);
+        self.execute(&format!("UPDATE schedules SET next_at = {past} WHERE name = '{schedule}'")).await;
+    }
+
+    /// So many seconds ago, in the database's own words.
+    pub fn ago(&self, seconds: i64) -> String {
+        match self.setup.production {
+            true => format!("(now() - interval '{seconds} seconds')"),
+            false => format!("((unixepoch() - {seconds}) * 1000000)"),
+        }
+    }
+
     /// Waits until no job is unfinished.
     pub async fn idle(&self) {
         eventually("all jobs to be finished", async || {

@@ -66,7 +66,8 @@ impl Production {
         }
         let Ok(broker) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return };
         let Ok(channel) = broker.create_channel().await else { return };
-        for queue in ["dead", "images", "orders", "mail"] {
+        let queues = shared::jobs::Queue::ALL.iter().map(|queue| queue.name());
+        for queue in queues.chain(["dead"]) {
             for lane in ["", ".express"] {
                 let queue = format!("{prefix}{queue}{lane}").into();
                 let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;

@@ -89,6 +89,10 @@ impl Setup {
             ("DATA_DIR".into(), folder.join("data").display().to_string()),
             ("HTTP_ADDR".into(), "127.0.0.1:0".into()),
             ("RATE_LIMIT".into(), "off".into()),
+            // What would happen at midnight must not happen in the middle of a test.
+            ("SCHEDULE".into(), "off".into()),
+            // A job that is due tomorrow would be left over.
+            ("REVIEW_HOURS".into(), "0".into()),
         ];
         if self.production {
             settings.extend([

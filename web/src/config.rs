@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use shared::callbacks::CallbackPolicy;
 use shared::config::{Common, Program, RateLimit, WebSettings};
 use shared::domain::photo::PictureLimits;
 use shared::mail::FileMailer;
@@ -30,6 +31,8 @@ pub struct Config {
     pub mailbox: Option<FileMailer>,
     /// Whether payments go to the sandbox, which knows four tokens only.
     pub sandbox_payments: bool,
+    /// Where callbacks may go.
+    pub callbacks: CallbackPolicy,
 }
 
 impl Config {
@@ -46,6 +49,7 @@ impl Config {
             shutdown: common.shutdown,
             mailbox: None,
             sandbox_payments,
+            callbacks: common.callbacks,
         }
     }
 

@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::blobs::BlobError;
 use shared::db::{DbError, MaybeCollision};
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{self, FieldError, Problem};
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl ApiError {
 
     /// What the client is told.
     pub fn problem(&self) -> Problem {
-        let mut problem = Problem::of_status(self.status_code());
+        let mut problem = problem::of_status(self.status_code());
         if let Some((kind, title)) = self.kind() {
             problem.kind = format!("urn:problem:{kind}");
             problem.title = title.into();

@@ -113,7 +113,7 @@ impl Panicked {
 
 impl ResponseError for Panicked {
     fn error_response(&self) -> HttpResponse {
-        let problem = Problem::of_status(self.status_code());
+        let problem = problem::of_status(self.status_code());
         let (content_type, body) = body(problem, &self.asked);
         let mut response = HttpResponse::new(self.status_code()).set_body(BoxBody::new(body));
         set_content(response.headers_mut(), content_type);
@@ -172,7 +172,7 @@ fn set_content(headers: &mut HeaderMap, content_type: &'static str) {
 
 /// The framework's own refusals: their texts are about the request and safe to show.
 fn of_framework<B>(response: &ServiceResponse<B>) -> Problem {
-    let mut problem = Problem::of_status(response.status());
+    let mut problem = problem::of_status(response.status());
     if let Some(error) = response.response().error()
         && response.status().is_client_error()
     {

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{events, images, jobs, orders, photos, products, tokens};
+use crate::api::{deliveries, events, images, jobs, orders, photos, products, tokens};
 use crate::{health, problem, session};
 
 /// The description.
@@ -19,10 +19,10 @@ use crate::{health, problem, session};
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
-        tokens::create, session::open,
+        tokens::create, tokens::webhook_secret, session::open,
         photos::create, photos::list, photos::show, photos::delete, images::show,
         products::list, orders::create, orders::list, orders::show, orders::cancel,
-        jobs::show, jobs::cancel, events::stream,
+        jobs::show, jobs::cancel, events::stream, deliveries::list,
         health::live, health::ready, health::metrics, show,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
@@ -85,6 +85,8 @@ mod tests {
             ("/api/orders/{id}/cancel", "post"),
             ("/api/jobs/{id}", "delete"),
             ("/api/jobs/{id}/events", "get"),
+            ("/api/jobs/{id}/deliveries", "get"),
+            ("/api/webhook-secret", "get"),
             ("/readyz", "get"),
         ];
         for (path, method) in table {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
+use shared::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use shared::db::idempotency::{self, Key, KeyedRequest};
 use shared::db::jobs::Job;
 use shared::db::jobs::cancel::CancelOutcome;
@@ -26,7 +27,7 @@ use crate::views::OrderView;
 /// The most lines of an order.
 pub const MAX_LINES: usize = 50;
 
-const FIELDS: [&str; 5] = ["email", "lines", "payment_token", "express", "callback_url"];
+const FIELDS: [&str; 6] = ["email", "lines", "payment_token", "express", "callback_url", "callback_on"];
 const LINE_FIELDS: [&str; 3] = ["photo_id", "product", "quantity"];
 
 /// An order as it was sent: what could be read of it.
@@ -40,6 +41,8 @@ pub struct Draft {
     pub lines: Vec<DraftLine>,
     /// Whether it overtakes ordinary orders.
     pub express: bool,
+    /// Who is told how it goes on.
+    pub callback: Option<Callback>,
 }
 
 /// A line as it was sent: what could be read of it.
@@ -55,7 +58,7 @@ pub struct DraftLine {
 
 impl Draft {
     /// Reads an order; what is wrong with it is noted.
-    pub fn read(value: &Value, sandbox: bool, mistakes: &mut Mistakes) -> Self {
+    pub fn read(value: &Value, sandbox: bool, callbacks: CallbackPolicy, mistakes: &mut Mistakes) -> Self {
         let Some(body) = Object::read(value, "", &FIELDS, mistakes) else { return Self::default() };
         let email = body.parsed("email", mistakes, "is not an e-mail address");
         let lines = read_lines(&body, mistakes);
@@ -73,10 +76,36 @@ impl Draft {
                 false
             }
         };
-        if body.optional("callback_url").is_some() {
-            mistakes.add("callback_url", "is not offered yet");
+        let callback = read_callback(&body, callbacks, mistakes);
+        Self { email, payment_token, lines, express, callback }
+    }
+}
+
+/// `callback_on` without a `callback_url` is a mistake: somebody waits for a callback that never comes.
+fn read_callback(body: &Object<'_>, policy: CallbackPolicy, mistakes: &mut Mistakes) -> Option<Callback> {
+    let on = match body.optional("callback_on") {
+        None => Some(CallbackOn::End),
+        Some(value) => value.as_str().and_then(CallbackOn::from_name),
+    };
+    if on.is_none() {
+        mistakes.add("callback_on", "must be every_change or end");
+    }
+    let Some(value) = body.optional("callback_url") else {
+        if body.optional("callback_on").is_some() {
+            mistakes.add("callback_url", "is missing");
         }
-        Self { email, payment_token, lines, express }
+        return None;
+    };
+    let Some(text) = value.as_str() else {
+        mistakes.add("callback_url", "must be a text");
+        return None;
+    };
+    match CallbackUrl::parse(text, policy) {
+        Ok(url) => on.map(|on| Callback { url, on }),
+        Err(why) => {
+            mistakes.add("callback_url", why.to_string());
+            None
+        }
     }
 }
 
@@ -190,6 +219,7 @@ async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Resu
         owner: Some(request.customer),
         traceparent: Some(request.traceparent.clone()),
         express: request.draft.express,
+        callback: request.draft.callback.clone(),
         ..Options::default()
     };
     let job = enqueue(&mut tx, &FulfilOrder { order_id }, options).await?;

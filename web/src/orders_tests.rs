@@ -12,25 +12,29 @@ fn good() -> Value {
         "payment_token": "tok_ok",
         "express": false,
         "callback_url": null,
+        "callback_on": null,
     })
 }
 
 /// The fields that are wrong.
 fn wrong_fields(value: &Value) -> Vec<String> {
     let mut mistakes = Mistakes::default();
-    Draft::read(value, true, &mut mistakes);
+    Draft::read(value, true, CallbackPolicy::Https, &mut mistakes);
     mistakes.into_errors().into_iter().map(|error| error.field).collect()
 }
 
 #[test]
 fn a_good_order_has_no_mistakes() {
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&good(), true, &mut mistakes);
+    let draft = Draft::read(&good(), true, CallbackPolicy::Https, &mut mistakes);
     assert!(mistakes.is_empty(), "{mistakes:?}");
     assert!(draft.email.is_some() && draft.payment_token.is_some());
     assert_eq!(draft.lines[0].quantity.map(Quantity::get), Some(2));
     let mut short = good();
-    short.as_object_mut().unwrap().retain(|name, _| !["express", "callback_url"].contains(&name.as_str()));
+    short
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["express", "callback_url", "callback_on"].contains(&name.as_str()));
     assert!(wrong_fields(&short).is_empty());
 }
 
@@ -43,7 +47,11 @@ fn each_mistake_is_named_by_its_field() {
         ("/payment_token", json!("tok_gold"), "payment_token"),
         ("/payment_token", json!(["tok_ok"]), "payment_token"),
         ("/express", json!("no"), "express"),
-        ("/callback_url", json!("https://example.org"), "callback_url"),
+        ("/callback_url", json!("http://example.org"), "callback_url"),
+        ("/callback_url", json!("https://127.0.0.1/"), "callback_url"),
+        ("/callback_url", json!(7), "callback_url"),
+        ("/callback_on", json!("sometimes"), "callback_on"),
+        ("/callback_on", json!("end"), "callback_url"),
         ("/lines", json!([]), "lines"),
         ("/lines", json!({}), "lines"),
         ("/lines", json!(vec![json!({}); 51]), "lines"),
@@ -84,7 +92,7 @@ fn photos_and_products_must_be_there() {
     order["lines"].as_array_mut().unwrap().push(first);
     order["lines"][1]["product"] = json!("mug");
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&order, true, &mut mistakes);
+    let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
     let print = Product { id: "print-10x15".into(), name: "Print".into(), price_cents: 29, stock: 1 };
     let own: HashSet<PhotoId> = photo_ids(&draft).into_iter().collect();
     let lines = check_against(&draft, &own, std::slice::from_ref(&print), &mut mistakes);
@@ -93,4 +101,20 @@ fn photos_and_products_must_be_there() {
     let fields: Vec<String> = mistakes.into_errors().into_iter().map(|error| error.field).collect();
     let expected = ["lines[1].product", "lines[0].photo_id", "lines[1].photo_id", "lines[1].product"];
     assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_callback_is_told_the_end_unless_it_asks_for_more() {
+    let read = |on: Value| {
+        let mut order = good();
+        order["callback_url"] = json!("https://shop.example/hooks");
+        order["callback_on"] = on;
+        let mut mistakes = Mistakes::default();
+        let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        draft.callback.unwrap().on
+    };
+    assert_eq!(read(json!(null)), CallbackOn::End);
+    assert_eq!(read(json!("end")), CallbackOn::End);
+    assert_eq!(read(json!("every_change")), CallbackOn::EveryChange);
 }

@@ -2,8 +2,7 @@
 
 use actix_web::http::StatusCode;
 use askama::Template;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+pub use shared::problem::{FieldError, Problem};
 
 use crate::pages::Shell;
 use crate::pages::error::{ErrorPage, FieldProblem};
@@ -11,60 +10,17 @@ use crate::pages::error::{ErrorPage, FieldProblem};
 /// The media type of [`Problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// Why a request was refused, or why a job failed (RFC 9457).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
-    /// Tells programs what it is; `about:blank` where the status says it all.
-    #[serde(rename = "type")]
-    #[schema(example = "about:blank")]
-    pub kind: String,
-    /// The same for people, without the particulars.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// What happened this time.
-    pub detail: String,
-    /// The path that was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
-    /// What to tell the people who read the logs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    /// What is wrong with each field.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
-}
-
-/// One wrong field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct FieldError {
-    /// Its place in the body.
-    #[schema(example = "lines[0].quantity")]
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
-}
-
-impl FieldError {
-    /// An error about one field.
-    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into() }
-    }
-}
-
-impl Problem {
-    /// A problem that its status says all about.
-    pub fn of_status(status: StatusCode) -> Self {
-        let title = status.canonical_reason().unwrap_or("Error");
-        Self {
-            kind: "about:blank".into(),
-            title: title.into(),
-            status: status.as_u16(),
-            detail: detail_of(status).into(),
-            instance: None,
-            request_id: None,
-            errors: Vec::new(),
-        }
+/// A problem that its status says all about.
+pub fn of_status(status: StatusCode) -> Problem {
+    let title = status.canonical_reason().unwrap_or("Error");
+    Problem {
+        kind: "about:blank".into(),
+        title: title.into(),
+        status: status.as_u16(),
+        detail: detail_of(status).into(),
+        instance: None,
+        request_id: None,
+        errors: Vec::new(),
     }
 }
 
@@ -137,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_fields_of_the_contract() {
-        let mut problem = Problem::of_status(StatusCode::NOT_FOUND);
+        let mut problem = of_status(StatusCode::NOT_FOUND);
         problem.instance = Some("/x".into());
         problem.request_id = Some("7".into());
         problem.errors.push(FieldError::new("a", "b"));
@@ -152,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_page_escapes_what_others_wrote() {
-        let mut problem = Problem::of_status(StatusCode::BAD_REQUEST);
+        let mut problem = of_status(StatusCode::BAD_REQUEST);
         problem.detail = "<script>alert('x')</script>".into();
         let shell = Shell { session: false, mailbox: false, section: crate::pages::Section::Elsewhere };
         assert!(!render_html(&problem, shell).contains("<script>alert"));

@@ -6,7 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
-use crate::api::{events, images, jobs, orders, photos, products, tokens};
+use crate::api::{deliveries, events, images, jobs, orders, photos, products, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
 use crate::{App, health, openapi, session};
@@ -22,6 +22,7 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
     routes
         // Customers
         .service(At::new("/api/tokens").post(tokens::create))
+        .service(At::new("/api/webhook-secret").get(tokens::webhook_secret))
         .service(At::new("/session").post(session::open))
         // Photos
         .service(At::new("/api/photos").get(photos::list).post(photos::create))
@@ -34,6 +35,7 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         // Jobs
         .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
         .service(At::new("/api/jobs/{id}/events").stream(events::stream))
+        .service(At::new("/api/jobs/{id}/deliveries").get(deliveries::list))
         // Pages
         .service(At::new("/").get(pages::photos::gallery))
         .service(At::new("/photos").post(pages::photos::upload))

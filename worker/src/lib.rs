@@ -2,7 +2,8 @@
 //!
 //! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
 //! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
-//! [`supervisor`] ends those of the dead, [`health`] tells how it all is. [`imaging`] is pure.
+//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`health`]
+//! tells how it all is. [`imaging`] is pure.
 
 pub mod breaker;
 pub mod consumer;
@@ -16,6 +17,7 @@ pub mod mail;
 pub mod outcome;
 pub mod runner;
 pub mod saga;
+pub mod scheduler;
 pub mod services;
 pub mod start;
 pub mod supervisor;
@@ -48,6 +50,8 @@ pub struct Worker {
     pub queues: WorkedQueues,
     /// How long a silent worker keeps its jobs.
     pub lease: Duration,
+    /// Whether it looks at the schedule.
+    pub schedule: bool,
     /// How long stopping may take.
     pub shutdown: Duration,
     /// What runs now.
@@ -74,6 +78,7 @@ impl Worker {
         handlers: &'static [Handler],
         queues: WorkedQueues,
         lease: Duration,
+        schedule: bool,
         shutdown: Duration,
         stop: CancellationToken,
     ) -> Arc<Self> {
@@ -83,6 +88,7 @@ impl Worker {
             handlers,
             queues,
             lease,
+            schedule,
             shutdown,
             running: Running::default(),
             alone: Arc::default(),
@@ -102,6 +108,10 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     let housekeeping = CancellationToken::new();
     loops.spawn(named("lease renewal", leases::run(worker.clone(), housekeeping.clone())));
     loops.spawn(named("supervisor", supervisor::run(worker.clone(), housekeeping.clone())));
+    if worker.schedule {
+        worker.pulse.beat(scheduler::PART);
+        loops.spawn(named("scheduler", scheduler::run(worker.clone(), housekeeping.clone())));
+    }
     let mut consumers = JoinSet::new();
     worker.pulse.beat(leases::PART);
     worker.pulse.beat(supervisor::PART);

@@ -75,6 +75,14 @@ pub enum JobError {
         /// When it is asked again.
         retry_after: Duration,
     },
+    /// Whoever was asked said when to try again: an attempt like any other, but for its backoff.
+    #[error("{message}")]
+    TryAgain {
+        /// What it said.
+        message: String,
+        /// After this time.
+        retry_after: Duration,
+    },
     /// Anything else: the job is tried again with backoff.
     #[error("{0}")]
     Failed(String),

@@ -283,6 +283,7 @@ fn judge(job: &Job, error: &JobError) -> (Ending, Note) {
             }
             (snooze(retry_after.unwrap_or(FIRST_SNOOZE)), Note::Failure(message))
         }
+        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), Note::Failure(message)),
         _ => (Ending::Retry(None), Note::Failure(message)),
     }
 }

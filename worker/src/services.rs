@@ -1,8 +1,10 @@
 //! Everything that handlers use of the outside world. Cheap to clone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::blobs::Blobs;
+use shared::callbacks::CallbackClient;
 use shared::db::Db;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
@@ -27,14 +29,18 @@ pub struct Services {
     pub mailer: Arc<Mailer>,
     /// Who takes the money.
     pub gateway: Arc<Gateway>,
+    /// Tells customers' own addresses how their jobs go on.
+    pub callbacks: CallbackClient,
     /// Where pictures are decoded.
     pub imaging: Arc<ImagingPool>,
     /// One circuit breaker a dependency.
     pub breakers: Breakers,
-    /// Signs the links in mail.
+    /// Signs the links in mail, and callbacks.
     pub keys: Arc<SecretKeys>,
     /// The site's address, for the links in mail.
     pub base_url: Url,
+    /// How long after the confirmation of an order its customer is asked for a review, if at all.
+    pub review_after: Option<Duration>,
     /// What was measured.
     pub metrics: Metrics,
 }

@@ -4,7 +4,10 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, WorkedQueues, WorkerSettings};
+use shared::callbacks::{CallbackClient, CallbackPolicy};
+use shared::config::{
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
+};
 use shared::foundation::Foundation;
 use shared::jobs::Queue;
 use shared::mail::smtp::SmtpUrl;
@@ -23,10 +26,13 @@ pub const MAIL_FOLDER: &str = "mail";
 pub struct Checked {
     queues: WorkedQueues,
     lease: Duration,
+    schedule: bool,
+    review_after: Option<Duration>,
     sender: Sender,
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
     imaging: ImagingPool,
+    callbacks: CallbackClient,
 }
 
 /// Checks the worker's settings.
@@ -40,9 +46,12 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
+        schedule: settings.upkeep.schedule == ScheduleSwitch::On,
+        review_after: settings.upkeep.review_after(),
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
+        callbacks: callbacks(common)?,
         queues,
         sender,
     })
@@ -74,14 +83,17 @@ pub fn worker(
         blobs: foundation.blobs.clone(),
         mailer: Arc::new(mailer),
         gateway: Arc::new(gateway),
+        callbacks: checked.callbacks,
         imaging: Arc::new(checked.imaging),
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
         base_url,
+        review_after: checked.review_after,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;
-    Ok(Worker::new(services, handlers, checked.queues, checked.lease, common.shutdown, stop))
+    let Checked { queues, lease, schedule, .. } = checked;
+    Ok(Worker::new(services, handlers, queues, lease, schedule, common.shutdown, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {
@@ -104,6 +116,13 @@ fn gateway(url: &str) -> Result<HttpGateway, ConfigError> {
     let wrong = |error: &dyn std::fmt::Display| ConfigError::new("PAYMENT_URL", error);
     let base = Url::parse(url).map_err(|error| wrong(&error))?;
     HttpGateway::new(base).map_err(|error| wrong(&error))
+}
+
+fn callbacks(common: &Common) -> Result<CallbackClient, ConfigError> {
+    if common.callbacks == CallbackPolicy::Any && common.program == Program::Worker {
+        tracing::warn!("CALLBACKS is any: customers can make this machine call itself");
+    }
+    CallbackClient::new(common.callbacks).map_err(|error| ConfigError::new("CALLBACKS", error))
 }
 
 /// As many processes as the queue has slots: a job that has one never waits for the other.

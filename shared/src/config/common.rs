@@ -8,6 +8,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::blobs::BlobUrl;
+use crate::callbacks::CallbackPolicy;
 use crate::db::DatabaseUrl;
 use crate::domain::photo::PictureLimits;
 
@@ -71,6 +72,9 @@ pub struct CommonSettings {
     /// The most pixels that a picture may have
     #[arg(long, env, default_value_t = 40_000_000, value_name = "N")]
     pub max_pixels: u64,
+    /// Where callbacks may go: https to public addresses; any is for development (http, and this machine); off
+    #[arg(long, env, value_enum, default_value_t = CallbackPolicy::Https, value_name = "WHERE")]
+    pub callbacks: CallbackPolicy,
     /// Log lines: text for people, json for machines; RUST_LOG chooses what is logged
     #[arg(long, env, value_enum, default_value_t = crate::telemetry::LogFormat::Text, value_name = "FORMAT")]
     pub log_format: crate::telemetry::LogFormat,
@@ -103,6 +107,8 @@ pub struct Common {
     pub shutdown: Duration,
     /// What a picture may measure.
     pub picture_limits: PictureLimits,
+    /// Where callbacks may go.
+    pub callbacks: CallbackPolicy,
 }
 
 impl CommonSettings {
@@ -167,6 +173,7 @@ impl CommonSettings {
             base_url,
             shutdown: Duration::from_secs(self.shutdown_seconds),
             picture_limits: PictureLimits { max_pixels: self.max_pixels, max_side: PictureLimits::MAX_SIDE },
+            callbacks: self.callbacks,
         })
     }
 }

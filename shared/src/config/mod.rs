@@ -4,12 +4,14 @@
 //! default in the all-in-one, and a refusal to start in `web` and `worker`.
 
 mod common;
+mod upkeep;
 mod web;
 mod worker;
 
 use std::fmt;
 
 pub use common::{Common, CommonSettings, Migrate, Program};
+pub use upkeep::{ScheduleSwitch, UpkeepSettings};
 pub use web::{RateLimit, WebSettings};
 pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkedQueues, WorkerSettings};
 

@@ -5,11 +5,13 @@
 //! - [`Db::run`] is how `web` uses both: on the main runtime, whatever happens to the request.
 //! - [`jobs`]: the job core, the reason why this project exists.
 
+pub mod also_bought;
 pub mod conn;
 #[cfg(test)]
 mod contract;
 pub mod customers;
 pub mod dead_messages;
+pub mod deliveries;
 mod error;
 mod expressions;
 pub mod idempotency;
@@ -21,6 +23,7 @@ pub mod payments;
 pub mod photos;
 mod pool;
 pub mod products;
+pub mod schedules;
 mod schema;
 mod signals;
 pub mod sql_types;

@@ -48,6 +48,7 @@ diesel::table! {
         ordering_key -> Nullable<Text>,
         ordering_seq -> Nullable<BigInt>,
         unique_key -> Nullable<Text>,
+        has_callback -> Bool,
     }
 }
 
@@ -224,6 +225,55 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    schedules (name) {
+        name -> Text,
+        cron -> Text,
+        next_at -> Instant,
+        last_at -> Nullable<Instant>,
+        last_job -> Nullable<Id>,
+        missed -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    job_callbacks (job_id) {
+        job_id -> Id,
+        url -> Text,
+        every_change -> Bool,
+        last_status -> Text,
+        stopped_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    also_bought (product_id, other_id) {
+        product_id -> Text,
+        other_id -> Text,
+        orders -> BigInt,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    webhook_deliveries (delivery_id, fence) {
+        delivery_id -> Id,
+        fence -> BigInt,
+        job_id -> Id,
+        told -> Text,
+        attempt -> Integer,
+        at -> Instant,
+        status -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        duration_ms -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,
@@ -234,4 +284,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     orders,
     order_lines,
     order_events,
+    also_bought,
 );

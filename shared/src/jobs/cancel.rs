@@ -36,8 +36,12 @@ pub async fn mark_subject_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbErro
             if let Ok(args) = serde_json::from_value::<FulfilOrder>(job.args.clone()) {
                 orders::set_status(tx, args.order_id, OrderStatus::Cancelled, None).await?;
                 let mail = SendEmail { order_id: args.order_id, template: EmailTemplate::OrderCancelled };
-                let options =
-                    Options { owner: job.owner, traceparent: job.traceparent.clone(), ..Options::default() };
+                let options = Options {
+                    owner: job.owner,
+                    traceparent: job.traceparent.clone(),
+                    ordering_key: Some(SendEmail::line(args.order_id)),
+                    ..Options::default()
+                };
                 enqueue(tx, &mail, options).await?;
             }
         }

@@ -4,12 +4,15 @@
 //! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
 //! them refuses to start.
 
+mod also_bought;
 mod cancel;
+mod deliver_callback;
 mod envelope;
 mod fulfil_order;
 mod make_thumbnails;
 mod queue;
 mod render_print;
+pub mod schedule;
 mod send_email;
 
 use std::time::Duration;
@@ -17,7 +20,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
 pub use make_thumbnails::MakeThumbnails;
@@ -95,6 +100,8 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<FulfilOrder>(),
     KindInfo::of::<SendEmail>(),
     KindInfo::of::<RenderPrint>(),
+    KindInfo::of::<AlsoBought>(),
+    KindInfo::of::<DeliverCallback>(),
 ];
 
 #[cfg(test)]

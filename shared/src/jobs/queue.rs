@@ -21,9 +21,14 @@ impl Queue {
     pub const ORDERS: Self = Self("orders");
     /// E-mail: waits for a slow server.
     pub const MAIL: Self = Self("mail");
+    /// Reports: long looks at many rows.
+    pub const REPORTS: Self = Self("reports");
+    /// Callbacks: wait for receivers that nobody of us runs.
+    pub const CALLBACKS: Self = Self("callbacks");
 
     /// Every queue that this program's kinds name. Others may be named while it runs.
-    pub const ALL: &'static [Self] = &[Self::IMAGES, Self::ORDERS, Self::MAIL];
+    pub const ALL: &'static [Self] =
+        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;
@@ -66,6 +71,7 @@ impl Queue {
     pub fn default_slots(self, cores: usize) -> usize {
         match self {
             Self::IMAGES => cores,
+            Self::REPORTS => 1,
             _ => 16,
         }
     }

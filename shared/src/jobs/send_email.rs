@@ -25,6 +25,16 @@ pub enum EmailTemplate {
     OrderRejected,
     /// The customer said no.
     OrderCancelled,
+    /// How are the prints? A day after they went out.
+    ReviewRequest,
+}
+
+impl SendEmail {
+    /// The line in which the mails about an order's fulfilment stand, so that they go out in order. What is
+    /// sent much later stands in none: it would keep those behind it waiting.
+    pub fn line(order: OrderId) -> String {
+        format!("mail:{order}")
+    }
 }
 
 impl Kind for SendEmail {

@@ -8,14 +8,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use chrono::Utc;
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{Charge, PaymentError};
 use crate::domain::OrderId;
+use crate::outbound::{retry_after, with_causes};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -25,9 +25,6 @@ const REQUEST: Duration = Duration::from_secs(15);
 
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// The longest that a gateway can ask us to stay away.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// A client of one gateway. Cheap to clone.
 #[derive(Clone)]
@@ -192,25 +189,6 @@ impl Answer {
 fn transport_fault(error: reqwest::Error) -> PaymentError {
     let reason = with_causes(&error.without_url());
     PaymentError::Unavailable { reason, retry_after: None }
-}
-
-/// The error and what it came from: reqwest's own text says only "error sending request".
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// Seconds or a date (RFC 9110 §10.2.3), at most [`MAX_RETRY_AFTER`].
-fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = DateTime::parse_from_rfc2822(text).ok()?;
-            (date.with_timezone(&Utc) - now).to_std().unwrap_or_default()
-        }
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]

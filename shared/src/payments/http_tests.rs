@@ -125,25 +125,6 @@ async fn silence_and_a_closed_port_are_an_outage_and_name_no_credentials() {
 }
 
 #[test]
-fn retry_after_is_read_as_seconds_or_a_date_and_bounded() {
-    let now: DateTime<Utc> = "2026-01-01T12:00:00Z".parse().unwrap();
-    let table = [
-        ("120", Some(120)),
-        ("0", Some(0)),
-        ("999999999", Some(3600)),
-        ("Thu, 01 Jan 2026 12:01:00 GMT", Some(60)),
-        ("Thu, 01 Jan 2026 11:00:00 GMT", Some(0)),
-        ("soon", None),
-        ("-5", None),
-    ];
-    for (text, seconds) in table {
-        let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-        assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
-    }
-    assert_eq!(retry_after(&HeaderMap::new(), now), None);
-}
-
-#[test]
 fn a_base_must_be_an_http_url() {
     for base in ["ftp://gateway.example", "mailto:ada@example.org", "https://gateway.example/?x=1"] {
         assert!(matches!(HttpGateway::new(base.parse().unwrap()), Err(InvalidGateway::Url)), "{base}");

@@ -66,6 +66,12 @@ impl SecretKeys {
         }
     }
 
+    /// The signatures of `text` with each of the keys, the one that signs now first.
+    pub(super) fn sign_with_each(&self, text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let keys = std::iter::once(&self.first).chain(&self.older);
+        keys.filter_map(|key| mac(key, text)).map(|mac| mac.finalize().into_bytes().to_vec())
+    }
+
     /// Whether one of the keys has signed `text`; takes the same time wherever the signatures differ.
     pub(super) fn verify(&self, text: &[u8], signature: &[u8]) -> bool {
         let mut keys = std::iter::once(&self.first).chain(&self.older);
@@ -74,7 +80,7 @@ impl SecretKeys {
 }
 
 /// HMAC takes keys of any length, so there is always one; the type can't say so.
-fn mac(key: &[u8], text: &[u8]) -> Option<Hmac<Sha256>> {
+pub(super) fn mac(key: &[u8], text: &[u8]) -> Option<Hmac<Sha256>> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     mac.update(text);
     Some(mac)

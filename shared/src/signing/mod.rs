@@ -2,12 +2,15 @@
 //!
 //! - [`SecretKeys`]: the `SECRET_KEYS` setting, or the file that stands in for it.
 //! - [`SecretKeys::sign_path`], [`SecretKeys::verify_path`]: links that open one page until they expire.
+//! - [`SecretKeys::webhook_secret`], [`SecretKeys::sign_webhook`]: signatures of callbacks.
 //! - [`Token`], [`TokenHash`]: a customer's secret, and the form in which the database knows it.
 
 mod keys;
 mod links;
 mod tokens;
+mod webhooks;
 
 pub use keys::{SecretKeys, SecretKeysError};
 pub use links::LinkError;
 pub use tokens::{InvalidToken, Token, TokenHash};
+pub use webhooks::WebhookSecret;

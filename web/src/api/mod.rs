@@ -1,6 +1,7 @@
 //! The JSON API: one file a noun, each handler in four paragraphs: parse → decide → commit → respond.
 
 pub mod accepted;
+pub mod deliveries;
 pub mod events;
 pub mod images;
 pub mod jobs;

@@ -35,8 +35,13 @@ pub struct OrderRequest {
     pub payment_token: String,
     /// Not offered yet: `false`.
     pub express: Option<bool>,
-    /// Not offered yet: `null`.
+    /// An address of your own that is told how the order's job goes on, by https. See `webhook_secret` of
+    /// `POST /api/tokens`.
+    #[schema(example = "https://shop.example/hooks", format = "uri", max_length = 2000)]
     pub callback_url: Option<String>,
+    /// What it is told: `end` (the default), or `every_change` of the job's status.
+    #[schema(example = "end")]
+    pub callback_on: Option<String>,
 }
 
 /// A line of an order, as it is sent.
@@ -98,7 +103,7 @@ pub async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let key = key.required()?;
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&body.value, app.config.sandbox_payments, &mut mistakes);
+    let draft = Draft::read(&body.value, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let hash = fingerprint("POST", "/api/orders", &body.bytes);
     let keyed = KeyedRequest { customer: customer.id, key, hash };
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };

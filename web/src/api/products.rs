@@ -2,7 +2,6 @@
 
 use actix_web::web::{Data, Json};
 use serde::Serialize;
-use shared::db::products;
 use utoipa::ToSchema;
 
 use crate::App;
@@ -26,7 +25,7 @@ pub struct ProductList {
 pub async fn list(app: Data<App>) -> Result<Json<ProductList>, ApiError> {
     let products = app
         .db
-        .run(|db| async move { Ok::<_, ApiError>(products::all(&mut db.read().await?).await?) })
+        .run(|db| async move { Ok::<_, ApiError>(ProductView::all(&mut db.read().await?).await?) })
         .await?;
-    Ok(Json(ProductList { products: products.into_iter().map(ProductView::from).collect() }))
+    Ok(Json(ProductList { products }))
 }

@@ -1,4 +1,4 @@
-//! `/api/tokens`: anonymous customers.
+//! `/api/tokens`: anonymous customers, and what they verify callbacks with.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::error::ApiError;
+use crate::extract::Customer;
 use crate::problem::Problem;
 use crate::session;
 
@@ -15,6 +16,17 @@ use crate::session;
 pub struct NewToken {
     /// Send it as `Authorization: Bearer`. It can't be shown again.
     pub token: String,
+    /// What callbacks to you are signed with (Standard Webhooks).
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    pub webhook_secret: String,
+}
+
+/// What callbacks are signed with.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WebhookSecretView {
+    /// See Standard Webhooks.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    pub webhook_secret: String,
 }
 
 /// Makes an anonymous customer.
@@ -26,7 +38,22 @@ pub struct NewToken {
     (status = 429, description = "Too many from this address", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let (_, token) = session::create_customer(&app, &request).await?;
-    let body = NewToken { token: token.as_str().to_owned() };
+    let (customer, token) = session::create_customer(&app, &request).await?;
+    let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
+    let body = NewToken { token: token.as_str().to_owned(), webhook_secret };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(body))
+}
+
+/// What callbacks to you are signed with, again: it changes when the shop drops the key behind it.
+///
+/// # Errors
+/// 401.
+#[utoipa::path(get, path = "/api/webhook-secret", tag = "customers", responses(
+    (status = 200, description = "The secret that is current", body = WebhookSecretView),
+    (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn webhook_secret(app: Data<App>, customer: Customer) -> HttpResponse {
+    let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
+    let body = WebhookSecretView { webhook_secret };
+    HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(body)
 }

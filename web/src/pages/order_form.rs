@@ -82,6 +82,8 @@ pub struct ProductChoice {
     pub price_cents: i64,
     /// How many are left.
     pub stock: u32,
+    /// Names of what is often ordered together with it.
+    pub also_bought: Vec<String>,
 }
 
 impl ProductChoice {

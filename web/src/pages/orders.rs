@@ -87,6 +87,8 @@ pub struct OrderPage {
     pub timeline: Vec<TimelineEntry>,
     /// How far its job is, and with what, while it is under way.
     pub progress: Option<(u64, String)>,
+    /// Who is told how it goes on, and what became of it; shown to its owner alone.
+    pub callback: Option<OrderCallback>,
     /// Whether it may still be cancelled: shows the button (`POST /orders/{id}/cancel`).
     pub can_cancel: bool,
     /// Whether it was asked to be cancelled and has not come to rest yet.
@@ -152,6 +154,37 @@ impl TimelineEntry {
         }
     }
 
+    /// When, readable.
+    pub fn time(&self) -> String {
+        format::readable_time(&self.at)
+    }
+}
+
+/// The callback of an order.
+#[derive(Debug, Clone)]
+pub struct OrderCallback {
+    /// Where to.
+    pub url: String,
+    /// Whether the receiver asked not to be called any more.
+    pub stopped: bool,
+    /// The calls that were made, newest first.
+    pub calls: Vec<CallEntry>,
+}
+
+/// A call that was made.
+#[derive(Debug, Clone)]
+pub struct CallEntry {
+    /// When (RFC 3339).
+    pub at: String,
+    /// The job's status that it told.
+    pub told: String,
+    /// What the receiver answered, or why it did not.
+    pub answer: String,
+    /// How long it took.
+    pub duration_ms: i64,
+}
+
+impl CallEntry {
     /// When, readable.
     pub fn time(&self) -> String {
         format::readable_time(&self.at)

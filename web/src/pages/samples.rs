@@ -7,7 +7,7 @@ use shared::domain::photo::PhotoStatus;
 use super::error::{ErrorPage, FieldProblem};
 use super::mailbox::{MailPage, MailRow, MailboxPage};
 use super::order_form::{OrderNewPage, OrderRowInput, ProductChoice};
-use super::orders::{OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
+use super::orders::{CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
 use super::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use super::{Picture, Section, Shell};
 
@@ -165,6 +165,16 @@ fn order(text: &str, status: OrderStatus) -> OrderPage {
         placed_at: NOON.to_owned(),
         lines: vec![line(0, "IMG_2041.jpg", 2, 29), line(1, text, 100, 12_345), line(3, "", 1, 500)],
         total_cents: 1_235_058,
+        callback: Some(OrderCallback {
+            url: format!("https://shop.example/{text}"),
+            stopped: true,
+            calls: vec![CallEntry {
+                at: NOON.to_owned(),
+                told: "succeeded".to_owned(),
+                answer: text.to_owned(),
+                duration_ms: 12,
+            }],
+        }),
         timeline: vec![
             entry("received", ""),
             entry("reserved", text),
@@ -197,6 +207,7 @@ pub fn order_new() -> OrderNewPage {
         name: name.to_owned(),
         price_cents,
         stock,
+        also_bought: vec!["Gloss 20 × 30 cm".to_owned()],
     };
     let row = |number: usize| OrderRowInput {
         photo_id: id(number),
@@ -229,6 +240,7 @@ fn order_new_filled(text: &str) -> OrderNewPage {
         row.photo_name = text.to_owned();
     }
     page.products[1].name = text.to_owned();
+    page.products[1].also_bought = vec![text.to_owned()];
     page
 }
 

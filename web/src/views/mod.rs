@@ -1,17 +1,18 @@
 //! What the API shows of photos, orders, products and jobs: made from rows, here and nowhere else.
 
-mod job;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use shared::db::jobs::Job;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
 use shared::db::photos::{Photo, PhotoVariant};
-use shared::db::products::Product;
+use shared::db::products::{self, Product};
+use shared::db::{Conn, DbError, also_bought};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use job::{JobLinks, JobView, ProgressView, job_etag, job_path};
+pub use shared::job_view::{JobLinks, JobView, ProgressView, job_etag, job_path};
 
 /// A photo.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -101,12 +102,26 @@ pub struct ProductView {
     pub price_cents: i64,
     /// How many there are.
     pub stock: i32,
+    /// Ids of products that were often ordered together with it, the most frequent first.
+    pub also_bought: Vec<String>,
 }
 
-impl From<Product> for ProductView {
-    fn from(product: Product) -> Self {
+impl ProductView {
+    /// From the product's row; what was ordered with it is taken out of `others`.
+    pub fn new(product: Product, others: &mut HashMap<String, Vec<String>>) -> Self {
         let Product { id, name, price_cents, stock } = product;
-        Self { id, name, price_cents, stock }
+        let also_bought = others.remove(&id).unwrap_or_default();
+        Self { id, name, price_cents, stock, also_bought }
+    }
+
+    /// The catalogue.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn all(conn: &mut Conn) -> Result<Vec<Self>, DbError> {
+        let mut others = also_bought::all(conn).await?;
+        let products = products::all(conn).await?;
+        Ok(products.into_iter().map(|product| Self::new(product, &mut others)).collect())
     }
 }
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::blobs::BlobPath;
+use shared::db::jobs::enqueue::Options;
 use shared::db::jobs::status::children;
 use shared::db::orders::{self, Order, OrderLine};
 use shared::db::stock::{self, Reserved};
@@ -225,8 +226,12 @@ fn confirm<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
-        let mail = SendEmail { order_id: subject.order.id, template: EmailTemplate::OrderConfirmed };
-        context.enqueue(&mut tx, &mail).await?;
+        send_mail(context, &mut tx, subject, EmailTemplate::OrderConfirmed).await?;
+        if let Some(delay) = context.services.review_after {
+            let review = SendEmail { order_id: subject.order.id, template: EmailTemplate::ReviewRequest };
+            let options = Options { delay, ..Options::default() };
+            context.enqueue_with(&mut tx, &review, options).await?;
+        }
         Ok(StepEnd::Next(tx))
     })
 }
@@ -244,7 +249,20 @@ fn undone<'a>(
         };
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, status, reason).await?;
-        context.enqueue(&mut tx, &SendEmail { order_id: subject.order.id, template }).await?;
+        send_mail(context, &mut tx, subject, template).await?;
         Ok(tx)
     })
+}
+
+/// An order's mails go out in the order in which they were caused.
+async fn send_mail(
+    context: &JobContext,
+    tx: &mut Tx,
+    subject: &Subject,
+    template: EmailTemplate,
+) -> Result<(), JobError> {
+    let order_id = subject.order.id;
+    let options = Options { ordering_key: Some(SendEmail::line(order_id)), ..Options::default() };
+    context.enqueue_with(tx, &SendEmail { order_id, template }, options).await?;
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! One handler a file, and the list of all of them.
 
+mod also_bought;
+mod deliver_callback;
 mod fulfil_order;
 mod make_thumbnails;
 mod picture;
@@ -10,7 +12,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use shared::jobs::{FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail};
+use shared::jobs::schedule::SCHEDULE;
+use shared::jobs::{
+    AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RenderPrint, SendEmail,
+};
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -46,6 +51,8 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<FulfilOrder>(),
     Handler::of::<SendEmail>(),
     Handler::of::<RenderPrint>(),
+    Handler::of::<AlsoBought>(),
+    Handler::of::<DeliverCallback>(),
 ];
 
 impl Handler {
@@ -77,6 +84,11 @@ pub fn check_lists() {
     for handler in HANDLERS {
         if shared::jobs::KindInfo::find(handler.kind).is_none() {
             panic!("handler {} has no line in KINDS", handler.kind);
+        }
+    }
+    for entry in SCHEDULE {
+        if let Err(error) = entry.parse() {
+            panic!("schedule {}: {error}", entry.name);
         }
     }
 }

@@ -130,6 +130,7 @@ fn outcome(template: EmailTemplate, order: &Order) -> mail::Outcome {
     match (template, order.reason) {
         (EmailTemplate::OrderRejected, Some(reason)) => mail::Outcome::Rejected(reason),
         (EmailTemplate::OrderCancelled, _) => mail::Outcome::Cancelled,
+        (EmailTemplate::ReviewRequest, _) => mail::Outcome::Review,
         _ => mail::Outcome::Confirmed,
     }
 }

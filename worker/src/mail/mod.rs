@@ -66,6 +66,8 @@ pub enum Outcome {
     Rejected(RejectReason),
     /// The customer said no.
     Cancelled,
+    /// They should have arrived: are they any good?
+    Review,
 }
 
 /// What the templates see.
@@ -109,6 +111,14 @@ struct CancelledHtml<'a>(&'a View<'a>);
 #[template(path = "mail/cancelled.txt")]
 struct CancelledText<'a>(&'a View<'a>);
 
+#[derive(Template)]
+#[template(path = "mail/review.html")]
+struct ReviewHtml<'a>(&'a View<'a>);
+
+#[derive(Template)]
+#[template(path = "mail/review.txt")]
+struct ReviewText<'a>(&'a View<'a>);
+
 /// Writes the mail about an order.
 ///
 /// # Errors
@@ -136,6 +146,11 @@ pub fn compose(order: OrderMail) -> Result<OutgoingMail, askama::Error> {
             format!("Order {number}: cancelled as you asked"),
             CancelledText(&view).render()?,
             CancelledHtml(&view).render()?,
+        ),
+        Outcome::Review => (
+            format!("Order {number}: how are your prints?"),
+            ReviewText(&view).render()?,
+            ReviewHtml(&view).render()?,
         ),
     };
     let inline = pictures(&order);

@@ -55,7 +55,8 @@ impl Shop {
         let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
         let queues = WorkedQueues { slots, follow: false };
         let lease = Duration::from_secs(30);
-        let worker = Worker::new(services, handlers, queues, lease, Duration::from_secs(5), stop.clone());
+        let worker =
+            Worker::new(services, handlers, queues, lease, false, Duration::from_secs(5), stop.clone());
         let worker = tokio::spawn(crate::run(worker));
         Self { db, stop, worker, relay, _folder: folder }
     }

@@ -3,6 +3,8 @@
 //!
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
+//! - [`schedules`]: what happens at set times.
+//! - [`callbacks`]: what is told of a job.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
@@ -12,6 +14,7 @@
 //! holding a row until PostgreSQL says that everybody waits for it.
 
 mod bench;
+mod callbacks;
 mod cancelling;
 mod claims;
 mod collisions;
@@ -26,6 +29,7 @@ mod life;
 mod races;
 mod reading;
 mod runs;
+mod schedules;
 mod shop;
 mod shop_races;
 mod waiting;

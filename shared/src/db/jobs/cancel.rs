@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
-use super::{Job, status, waits};
+use super::{Job, callbacks, status, waits};
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
@@ -32,12 +32,14 @@ pub enum CancelOutcome {
 pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
     if let Some(job) = cancel_unstarted(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
+        callbacks::is_now(tx, &job).await?;
         waits::wake_waiters(tx, job.id).await?;
         tx.after_commit().wake_relay();
         return Ok(CancelOutcome::Cancelled(Box::new(job)));
     }
     if let Some(job) = request(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
+        callbacks::is_now(tx, &job).await?;
         tx.after_commit().wake_relay();
         return Ok(CancelOutcome::Requested(Box::new(job)));
     }

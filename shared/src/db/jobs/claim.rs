@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Integer};
 use diesel_async::RunQueryDsl;
 
-use super::Job;
+use super::{Job, callbacks};
 use crate::db::expressions::{coalesce, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, with};
@@ -69,6 +69,7 @@ pub async fn claim(
     })?;
     if let Some(job) = claimed {
         tx.after_commit().changed(job.id, job.version);
+        callbacks::is_now(&mut tx, &job).await?;
         if job.owner.is_some() && tx.some_are_held_back() {
             // There is room for another of the owner's.
             tx.after_commit().wake_relay();

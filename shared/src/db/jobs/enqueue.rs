@@ -10,7 +10,8 @@ use diesel_async::RunQueryDsl;
 use serde_json::json;
 
 use super::relay::{FIRST_REPUBLISH, MOST_QUEUED_OF_OWNER, publication, queued_of_owner};
-use super::{Job, UNFINISHED, order, queues};
+use super::{Job, UNFINISHED, callbacks, order, queues};
+use crate::callbacks::Callback;
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
@@ -37,6 +38,8 @@ pub struct Options {
     pub ordering_key: Option<String>,
     /// Another queue than its kind's.
     pub queue: Option<Queue>,
+    /// Who is told how it goes on.
+    pub callback: Option<Callback>,
 }
 
 /// What became of a job that must be the only one.
@@ -157,6 +160,7 @@ async fn insert<K: Kind>(
                     jobs::ordering_key.eq(options.ordering_key.as_deref()),
                     jobs::ordering_seq.eq(place),
                     jobs::unique_key.eq(unique_key),
+                    jobs::has_callback.eq(options.callback.is_some()),
                 ),
             ))
             .on_conflict_do_nothing()
@@ -166,6 +170,9 @@ async fn insert<K: Kind>(
             .optional()
     })?;
     let Some(job) = job else { return Ok(None) };
+    if let Some(callback) = &options.callback {
+        callbacks::ask_for(tx, &job, callback).await?;
+    }
     match publication(&job) {
         Some(publication) if due => tx.after_commit().publish(publication),
         _ => tx.after_commit().wake_relay(),

@@ -8,6 +8,7 @@
 //! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
 //! first) → own job → order → products by id.
 
+mod callbacks;
 pub mod cancel;
 pub mod claim;
 pub mod enqueue;
@@ -87,6 +88,8 @@ pub struct Job {
     pub parent: Option<JobId>,
     /// The line that it stands in, see [`order`].
     pub ordering_key: Option<String>,
+    /// Whether somebody is told how it goes on, see [`callbacks`].
+    pub has_callback: bool,
 }
 
 impl Job {

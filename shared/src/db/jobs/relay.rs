@@ -16,7 +16,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use super::Job;
+use super::{Job, callbacks};
 use crate::db::expressions::{for_update, for_update_skip_locked, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
@@ -91,6 +91,9 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
             .get_results(c)
             .await
     })?;
+    for job in moved.iter().filter(|job| job.has_callback) {
+        callbacks::is_now(&mut tx, job).await?;
+    }
     tx.commit().await?;
     // An UPDATE returns its rows in any order.
     let place: HashMap<JobId, usize> = std::iter::zip(ids, 0..).collect();

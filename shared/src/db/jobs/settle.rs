@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::lock_own;
-use super::{Claim, FencedError, Job, LostLease, log_error, waits};
+use super::{Claim, FencedError, Job, LostLease, callbacks, log_error, waits};
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
@@ -90,6 +90,9 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
             .await
     })?;
     tx.after_commit().changed(job.id, version);
+    if job.has_callback {
+        callbacks::status_changed(tx, job.id).await?;
+    }
     match verdict.state {
         JobState::Pending => tx.after_commit().wake_relay(),
         state if state.is_final() => {

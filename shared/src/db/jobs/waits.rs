@@ -9,8 +9,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
+use super::callbacks;
 use super::settle::Progress;
-
 use crate::db::expressions::{for_share, for_update, now};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
@@ -80,7 +80,7 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
     if due.is_empty() {
         return Ok(());
     }
-    let woken: Vec<(JobId, i64)> = with!(tx.conn(), |c| {
+    let woken: Vec<(JobId, i64, bool)> = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq_any(&due)))
             .set((
                 jobs::state.eq(JobState::Pending),
@@ -88,12 +88,15 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
-            .returning((jobs::id, jobs::version))
+            .returning((jobs::id, jobs::version, jobs::has_callback))
             .get_results(c)
             .await
     })?;
-    for (job, version) in woken {
+    for (job, version, has_callback) in woken {
         tx.after_commit().changed(job, version);
+        if has_callback {
+            callbacks::status_changed(tx, job).await?;
+        }
     }
     tx.after_commit().wake_relay();
     Ok(())

@@ -8,7 +8,6 @@ use actix_web::web::{Form, Query};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::db::idempotency::KeyedRequest;
-use shared::db::products;
 use shared::domain::PhotoId;
 use shared::domain::photo::PhotoStatus;
 use uuid::Uuid;
@@ -55,7 +54,7 @@ pub async fn place(
 ) -> Result<HttpResponse, ApiError> {
     let body = order_json(&fields);
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&body, app.config.sandbox_payments, &mut mistakes);
+    let draft = Draft::read(&body, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let key = fields.get("idempotency_key").filter(|key| !key.is_empty() && key.len() <= 255);
     let keyed = KeyedRequest {
         customer: customer.id,
@@ -124,8 +123,7 @@ async fn blank(app: &App, customer: Option<Customer>) -> Result<OrderNewPage, Ap
         .db
         .run(|db| async move {
             let mut conn = db.read().await?;
-            let all = products::all(&mut conn).await?;
-            Ok::<_, ApiError>(all.into_iter().map(ProductView::from).collect())
+            Ok::<_, ApiError>(ProductView::all(&mut conn).await?)
         })
         .await?;
     let cheapest = catalogue.first().map(|product| product.id.clone()).unwrap_or_default();
@@ -134,7 +132,7 @@ async fn blank(app: &App, customer: Option<Customer>) -> Result<OrderNewPage, Ap
         shell: shell(app, customer, Section::Orders),
         idempotency_key: Uuid::now_v7().to_string(),
         rows: orderable.map(|photo| row(photo, &cheapest)).collect(),
-        products: catalogue.into_iter().map(choice).collect(),
+        products: catalogue.iter().map(|product| choice(product, &catalogue)).collect(),
         email: String::new(),
         payment_token: "tok_ok".to_owned(),
         express: false,
@@ -153,12 +151,15 @@ fn row(photo: &PhotoView, product: &str) -> OrderRowInput {
     }
 }
 
-fn choice(product: ProductView) -> ProductChoice {
+fn choice(product: &ProductView, catalogue: &[ProductView]) -> ProductChoice {
+    let name_of =
+        |id: &String| catalogue.iter().find(|other| other.id == *id).map(|other| other.name.clone());
     ProductChoice {
-        id: product.id,
-        name: product.name,
+        id: product.id.clone(),
+        name: product.name.clone(),
         price_cents: product.price_cents,
         stock: u32::try_from(product.stock).unwrap_or_default(),
+        also_bought: product.also_bought.iter().filter_map(name_of).collect(),
     }
 }
 

@@ -16,10 +16,13 @@ use uuid::Uuid;
 
 use super::{Shop, html, pictures, render, see_other, shell, unsigned};
 use crate::App;
+use crate::api::deliveries::{self, DeliveriesView};
 use crate::error::ApiError;
 use crate::extract::{Customer, OptionalCustomer, PathId};
 use crate::pages::Section;
-use crate::pages::orders::{OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
+use crate::pages::orders::{
+    CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry,
+};
 use crate::views::{OrderView, PhotoView};
 use crate::{orders, photos};
 
@@ -152,6 +155,7 @@ struct Read {
     view: OrderView,
     photos: HashMap<Uuid, PhotoView>,
     job: Option<Job>,
+    deliveries: DeliveriesView,
 }
 
 async fn read(app: &App, id: OrderId) -> Result<Read, ApiError> {
@@ -160,16 +164,17 @@ async fn read(app: &App, id: OrderId) -> Result<Read, ApiError> {
             let mut conn = db.read().await?;
             let order = rows::find(&mut conn, id).await?.ok_or(ApiError::NotFound("order"))?;
             let job = status::find(&mut conn, order.job_id).await?;
+            let deliveries = deliveries::read(&mut conn, order.job_id).await?;
             let mut shown = show(&mut conn, vec![order]).await?;
             let (order, view) = shown.orders.pop().ok_or(ApiError::NotFound("order"))?;
-            Ok(Read { order, view, photos: shown.photos, job })
+            Ok(Read { order, view, photos: shown.photos, job, deliveries })
         })
         .await
 }
 
 /// `signed_until` makes the read-only page, on which each picture's address is signed as well.
 fn page(app: &App, read: &Read, owner: Option<Customer>, signed_until: Option<DateTime<Utc>>) -> OrderPage {
-    let Read { order, view, photos, job } = read;
+    let Read { order, view, photos, job, deliveries } = read;
     let read_only = signed_until.is_some();
     let section = if read_only { Section::Elsewhere } else { Section::Orders };
     let asked = job.as_ref().is_some_and(|job| job.cancel_requested_at.is_some());
@@ -207,9 +212,25 @@ fn page(app: &App, read: &Read, owner: Option<Customer>, signed_until: Option<Da
         total_cents: order.total_cents,
         timeline: timeline.collect(),
         progress: under_way.map(|it| (it.percent, it.step.clone().unwrap_or_default())),
+        callback: if read_only { None } else { callback(deliveries) },
         can_cancel: !read_only && !asked && !order.status.is_final(),
         cancel_asked: asked && !order.status.is_final(),
         read_only,
         problem: None,
     }
+}
+
+fn callback(view: &DeliveriesView) -> Option<OrderCallback> {
+    let receiver = view.callback.as_ref()?;
+    let calls = view.deliveries.iter().map(|call| CallEntry {
+        at: call.at.to_rfc3339(),
+        told: call.told.clone(),
+        answer: match (call.status, &call.error) {
+            (Some(status), _) => format!("answered {status}"),
+            (None, error) => error.clone().unwrap_or_default(),
+        },
+        duration_ms: call.duration_ms,
+    });
+    let stopped = receiver.stopped_at.is_some();
+    Some(OrderCallback { url: receiver.url.clone(), stopped, calls: calls.collect() })
 }

@@ -1,14 +1,14 @@
-//! A job as the API shows it.
+//! A job as the API shows it, and as a callback tells it.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use shared::db::jobs::Job;
-use shared::domain::job::{Failure, JobState};
-use shared::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::db::jobs::Job;
+use crate::domain::job::{Failure, JobState};
+use crate::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
 use crate::problem::Problem;
 
 /// A job: the status resource of everything that takes longer than an answer.
@@ -90,7 +90,7 @@ pub fn job_etag(job: &Job) -> String {
 }
 
 /// To the outside, work that is yet to come is `scheduled`.
-fn status_name(state: JobState) -> &'static str {
+pub fn status_name(state: JobState) -> &'static str {
     match state {
         JobState::Pending => "scheduled",
         state => state.name(),

@@ -1,0 +1,2 @@
+DROP TABLE also_bought;
+DROP TABLE schedules;

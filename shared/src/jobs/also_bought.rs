@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{Scheduled, Tick};
+use super::{Kind, Queue};
+
+/// Counts which products were ordered together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AlsoBought {}
+
+impl Kind for AlsoBought {
+    const NAME: &'static str = "also_bought";
+    const QUEUE: Queue = Queue::REPORTS;
+    const TIMEOUT: Duration = Duration::from_secs(20 * 60);
+}
+
+impl Scheduled for AlsoBought {
+    /// It looks at all of the recent orders, whenever it runs.
+    fn at(_: Tick) -> Self {
+        Self {}
+    }
+}
