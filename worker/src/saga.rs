@@ -113,7 +113,10 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     /// (job rows are locked one at a time here, in no order that others know), and waited for.
     async fn stop_children(&self, context: &JobContext) -> Result<Option<Outcome>, JobError> {
         let db = &context.services.db;
-        for child in unfinished_children(&mut db.read().await?, context.job.id).await? {
+        // Bound first: in the head of the loop the connection would be held to its end, and the embedded
+        // database has only that one.
+        let children = unfinished_children(&mut db.read().await?, context.job.id).await?;
+        for child in children {
             let mut tx = db.begin().await?;
             cancel_job(&mut tx, child).await?;
             tx.commit().await?;
