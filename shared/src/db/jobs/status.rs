@@ -13,6 +13,7 @@ use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId};
+use crate::jobs::Queue;
 
 /// A job's row.
 ///
@@ -81,7 +82,12 @@ pub async fn unfinished_by_queue(conn: &mut Conn) -> Result<Vec<(String, JobStat
     })?)
 }
 
-/// How many unfinished jobs a customer has, up to `limit`.
+/// Work that is there, as opposed to what is planned for later: a review request that goes out tomorrow is
+/// nobody's queue today.
+const NOT_PLANNED: &str = "NOT (state = 'pending' AND started_at IS NULL AND run_at > created_at)";
+
+/// How many unfinished jobs a customer has, up to `limit`. Callbacks are left out: that a receiver is away must
+/// not keep its owner from ordering.
 ///
 /// # Errors
 /// Those of the database.
@@ -89,7 +95,9 @@ pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Re
     let found: Vec<JobId> = with!(conn, |c| {
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))
+            .filter(sql::<Bool>(NOT_PLANNED))
             .filter(jobs::owner.eq(owner))
+            .filter(jobs::queue.ne(Queue::CALLBACKS.name()))
             .limit(limit)
             .select(jobs::id)
             .load(c)
@@ -103,8 +111,14 @@ pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Re
 /// # Errors
 /// Those of the database.
 pub async fn unfinished_and_ended(conn: &mut Conn, window: Duration) -> Result<(i64, i64), DbError> {
-    let unfinished =
-        with!(conn, |c| jobs::table.filter(sql::<Bool>(UNFINISHED)).count().get_result(c).await)?;
+    let unfinished = with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>(UNFINISHED))
+            .filter(sql::<Bool>(NOT_PLANNED))
+            .count()
+            .get_result(c)
+            .await
+    })?;
     let ended = with!(conn, |c| {
         jobs::table
             .filter(sql::<Bool>("state IN ('succeeded', 'failed', 'cancelled')"))
