@@ -91,7 +91,7 @@ fn read_callback(body: &Object<'_>, policy: CallbackPolicy, mistakes: &mut Mista
         mistakes.add("callback_on", "must be every_change or end");
     }
     let Some(value) = body.optional("callback_url") else {
-        if body.optional("callback_on").is_some() {
+        if on.is_some() && body.optional("callback_on").is_some() {
             mistakes.add("callback_url", "is missing");
         }
         return None;
