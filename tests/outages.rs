@@ -11,6 +11,9 @@ use crate::harness::{App, Order, Placed, Setup, Upload, Visitor, eventually, on_
 async fn while_the_broker_is_away_everything_is_accepted_and_finished_later(setup: Setup) {
     let app = setup.on_fault_servers().await.workers(2).start().await;
     let ada = app.visitor().await;
+    // A broker that is killed within seconds of making its queues may lose them; an orderly stop writes them down.
+    app.faults().rabbitmq("stop").await;
+    app.faults().rabbitmq("start").await;
     let before = accept(&ada, 2).await;
     app.faults().rabbitmq("kill").await;
     let during = accept(&ada, 3).await;

@@ -46,10 +46,21 @@ async fn consume_all_the_time(subscription: &mut Subscription, seen: &Mutex<Hash
     }
 }
 
+/// RabbitMQ 3.10 writes down which quorum queues it has some seconds after it made them. One that is killed
+/// before that finds them without a leader, for minutes or for ever. An orderly stop writes it down.
+async fn let_it_write_down_its_queues(broker: &Broker) {
+    control("stop").await;
+    control("start").await;
+    within(RESTART, "connected again", async || broker.connected()).await;
+}
+
 async fn nothing_confirmed_is_lost_when_the_broker_goes_down(verb: &str) {
     let _turn = TURN.lock().await;
     let server = Server::new(variable("TEST_FAULT_AMQP_URL"), None);
     let broker = server.connected().await;
+    if verb == "kill" {
+        let_it_write_down_its_queues(&broker).await;
+    }
     let mut subscription = broker.subscribe(IMAGES, 50).await;
     let mut hints = broker.status_hints();
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
@@ -58,7 +69,7 @@ async fn nothing_confirmed_is_lost_when_the_broker_goes_down(verb: &str) {
     let count = |ids: &Mutex<HashSet<JobId>>| ids.lock().unwrap().len();
 
     let outage = async {
-        eventually("work flows", async || count(&seen) > 100).await;
+        within(RESTART, "work flows", async || count(&seen) > 100).await;
         control(verb).await;
         eventually("the loss is seen", async || !broker.connected()).await;
         assert!(broker.publish(IMAGES, &envelope()).await.is_err());
