@@ -24,7 +24,7 @@ pub enum InvalidCallbackUrl {
     /// No URL, or one without a host.
     #[error("is not a URL")]
     NotAUrl,
-    /// Longer than [`MAX_LENGTH`].
+    /// Longer than a URL may be.
     #[error("must have at most {MAX_LENGTH} characters")]
     TooLong,
     /// Not encrypted.

@@ -88,7 +88,7 @@ pub struct Job {
     pub parent: Option<JobId>,
     /// The line that it stands in, see [`order`].
     pub ordering_key: Option<String>,
-    /// Whether somebody is told how it goes on, see [`callbacks`].
+    /// Whether somebody is told how it goes on.
     pub has_callback: bool,
 }
 
