@@ -38,7 +38,8 @@ async fn a_trace_goes_from_the_request_through_a_retry_to_the_mail(setup: Setup)
         request.iter().any(|span| span["method"] == "POST" && span["path"] == "/api/orders"),
         "the request's own line in the log of {web}: {request:?}"
     );
-    let expected: BTreeSet<_> = [("fulfil_order", 1), ("fulfil_order", 2), ("send_email", 1)].into();
+    let expected: BTreeSet<_> =
+        [("fulfil_order", 1), ("fulfil_order", 2), ("render_print", 1), ("send_email", 1)].into();
     eventually("the runs' lines in the log of the worker", async || {
         let runs = spans(&app, worker, "job");
         let runs: BTreeSet<_> = runs
