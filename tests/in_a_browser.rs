@@ -1,5 +1,7 @@
 //! A person with a browser uploads a photo and orders a print of it, with scripts and without.
 
+use fantoccini::Locator;
+
 use crate::harness::{App, Browser, Setup, pictures};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,6 +53,30 @@ async fn a_form_with_mistakes_comes_back_with_what_was_typed() {
     let typed = browser.see("#email").await.prop("value").await.unwrap();
     assert_eq!(typed.as_deref(), Some("ada at example"));
     assert_eq!(app.number("SELECT count(*) FROM orders").await, 0);
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser: scripts/test"]
+async fn the_page_of_the_api_lists_every_operation_and_sends_one() {
+    let app = Setup::embedded().start().await;
+    let description = app.visitor().await.get("/openapi.json").await.json();
+    let paths = description["paths"].as_object().unwrap().values();
+    let operations: usize = paths.map(|methods| methods.as_object().unwrap().len()).sum();
+    let browser = Browser::start(true).await;
+    browser.page.goto(&format!("{}/docs", app.base())).await.unwrap();
+    browser.see(".opblock").await;
+    let listed = browser.page.find_all(Locator::Css(".opblock")).await.unwrap().len();
+    assert_eq!(listed, operations);
+    // A customer by cookie, as the page's hint says, and a call as that customer.
+    for operation in ["customers-open_session", "photos-list_photos"] {
+        browser.click(&format!("#operations-{operation} .opblock-summary-control")).await;
+        browser.click(&format!("#operations-{operation} button.execute")).await;
+        let status = browser
+            .see(&format!("#operations-{operation} .live-responses-table tbody .response-col_status"))
+            .await;
+        assert!(status.text().await.unwrap().starts_with("20"), "{operation}");
+    }
     browser.close().await;
 }
 

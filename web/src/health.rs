@@ -33,7 +33,7 @@ pub struct Health {
 ///
 /// # Errors
 /// 503 when the process should be started again.
-#[utoipa::path(get, path = "/livez", tag = "operation", security(()), responses(
+#[utoipa::path(get, path = "/livez", operation_id = "show_liveness", tag = "operation", security(()), responses(
     (status = 200, description = "Alive", body = Health),
     (status = 503, description = "To be started again", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -51,7 +51,7 @@ pub async fn live(app: Data<App>) -> Result<HttpResponse, ApiError> {
 ///
 /// # Errors
 /// 503 without the database, or when stopping.
-#[utoipa::path(get, path = "/readyz", tag = "operation", security(()), responses(
+#[utoipa::path(get, path = "/readyz", operation_id = "show_readiness", tag = "operation", security(()), responses(
     (status = 200, description = "Ready; degraded while the broker is away", body = Health),
     (status = 503, description = "Not ready", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -76,7 +76,7 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
 }
 
 /// Everything that was measured, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operation", security(()), responses(
+#[utoipa::path(get, path = "/metrics", operation_id = "show_metrics", tag = "operation", security(()), responses(
     (status = 200, description = "Prometheus' text format 0.0.4", body = String, content_type = "text/plain"),
 ))]
 pub async fn metrics(app: Data<App>) -> HttpResponse {

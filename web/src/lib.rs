@@ -14,6 +14,7 @@ pub mod api;
 pub mod assets;
 pub mod conditional;
 pub mod config;
+pub mod docs;
 pub mod error;
 pub mod extract;
 pub mod headers;

@@ -57,7 +57,7 @@ impl Modify for Credentials {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/openapi.json", tag = "operation", security(()), responses(
+#[utoipa::path(get, path = "/openapi.json", operation_id = "show_description", tag = "operation", security(()), responses(
     (status = 200, description = "OpenAPI 3.1", body = Object),
 ))]
 pub async fn show() -> HttpResponse {
@@ -97,6 +97,13 @@ mod tests {
         for (path, method) in table {
             assert!(json["paths"][path][method].is_object(), "{method} {path}");
         }
+        let methods =
+            json["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
+        let mut names: Vec<&str> = methods.map(|method| method["operationId"].as_str().unwrap()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count, "clients are generated from these names: {names:?}");
         assert!(json["components"]["securitySchemes"]["bearer"].is_object());
         assert!(json["components"]["schemas"]["Problem"]["properties"]["type"].is_object());
     }

@@ -9,7 +9,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, 
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
-use crate::{App, health, openapi, session};
+use crate::{App, docs, health, openapi, session};
 
 /// Adds every route.
 #[rustfmt::skip]
@@ -51,6 +51,8 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/static/{path:.*}").get(pages::asset))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
+        .service(At::new("/docs").get(docs::page))
+        .service(At::new("/docs/{file}").get(docs::file))
         .service(At::new("/livez").get(health::live))
         .service(At::new("/readyz").get(health::ready))
         .service(At::new("/metrics").get(health::metrics))

@@ -70,11 +70,11 @@ pub fn cookie(token: &Token, secure: bool) -> Cookie<'static> {
         .finish()
 }
 
-/// `POST /session`: for a page's script, before its first call of the API.
+/// Makes the browser a customer, by a cookie: for a page's script, before its first call of the API.
 ///
 /// # Errors
 /// Those of [`create_customer`].
-#[utoipa::path(post, path = "/session", tag = "customers", security(()), responses(
+#[utoipa::path(post, path = "/session", operation_id = "open_session", tag = "customers", security(()), responses(
     (status = 204, description = "The browser has a session cookie now"),
     (status = 403, description = "Another site asked", body = crate::problem::Problem, content_type = "application/problem+json"),
     (status = 429, description = "Too many from this address", body = crate::problem::Problem, content_type = "application/problem+json"),

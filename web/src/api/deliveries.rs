@@ -94,7 +94,7 @@ pub async fn read(conn: &mut Conn, job: JobId) -> Result<DeliveriesView, DbError
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/jobs/{id}/deliveries", tag = "jobs", params(("id" = Uuid, Path, description = "The job")), responses(
+#[utoipa::path(get, path = "/api/jobs/{id}/deliveries", operation_id = "list_deliveries", tag = "jobs", params(("id" = Uuid, Path, description = "The job")), responses(
     (status = 200, description = "Its callbacks", body = DeliveriesView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),

@@ -41,7 +41,7 @@ enum Stage {
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/jobs/{id}/events", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
+#[utoipa::path(get, path = "/api/jobs/{id}/events", operation_id = "follow_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("Last-Event-ID" = Option<i64>, Header, description = "The last version that was seen"),

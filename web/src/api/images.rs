@@ -46,7 +46,7 @@ struct Picture {
 ///
 /// # Errors
 /// 401, 403, 404.
-#[utoipa::path(get, path = "/photos/{id}/{variant}", tag = "photos", params(
+#[utoipa::path(get, path = "/photos/{id}/{variant}", operation_id = "show_picture", tag = "photos", params(
     ("id" = Uuid, Path, description = "The photo"),
     ("variant" = String, Path, description = "thumb, medium, large or original"),
     Signature,

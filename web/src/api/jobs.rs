@@ -26,7 +26,7 @@ use crate::views::{JobView, job_etag};
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
+#[utoipa::path(get, path = "/api/jobs/{id}", operation_id = "show_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
         ("Prefer" = Option<String>, Header, description = "wait=N: wait up to N seconds (at most 30) for a change, if If-None-Match says what is known, else for the end", example = "wait=10"),
@@ -83,7 +83,7 @@ async fn wait_until(news: &mut Subscription, job: &mut Arc<Job>, enough: impl Fn
 ///
 /// # Errors
 /// 401, 404, 409.
-#[utoipa::path(delete, path = "/api/jobs/{id}", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])), params(("id" = Uuid, Path, description = "The job")), responses(
+#[utoipa::path(delete, path = "/api/jobs/{id}", operation_id = "cancel_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])), params(("id" = Uuid, Path, description = "The job")), responses(
     (status = 202, description = "Asked; what was done is undone. It may still succeed before", body = JobView),
     (status = 200, description = "It is cancelled already", body = JobView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),

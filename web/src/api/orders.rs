@@ -79,7 +79,7 @@ pub struct OrderList {
 ///
 /// # Errors
 /// 400, 401, 409, 413, 415, 422, 429.
-#[utoipa::path(post, path = "/api/orders", tag = "orders",
+#[utoipa::path(post, path = "/api/orders", operation_id = "place_order", tag = "orders",
     params(("Idempotency-Key" = String, Header, description = "Makes it safe to send again, within 24 h", max_length = 255)),
     request_body = OrderRequest,
     responses(
@@ -114,7 +114,7 @@ pub async fn create(
 ///
 /// # Errors
 /// 400, 401.
-#[utoipa::path(get, path = "/api/orders", tag = "orders", params(Paging), responses(
+#[utoipa::path(get, path = "/api/orders", operation_id = "list_orders", tag = "orders", params(Paging), responses(
     (status = 200, description = "A page of orders", body = OrderList),
     (status = 400, description = "Not a page", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
@@ -142,7 +142,7 @@ pub async fn list(
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/orders/{id}", tag = "orders", params(("id" = Uuid, Path, description = "The order")), responses(
+#[utoipa::path(get, path = "/api/orders/{id}", operation_id = "show_order", tag = "orders", params(("id" = Uuid, Path, description = "The order")), responses(
     (status = 200, description = "The order", body = OrderView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
@@ -167,7 +167,7 @@ pub async fn show(
 ///
 /// # Errors
 /// 401, 404, 409.
-#[utoipa::path(post, path = "/api/orders/{id}/cancel", tag = "orders", params(("id" = Uuid, Path, description = "The order")), responses(
+#[utoipa::path(post, path = "/api/orders/{id}/cancel", operation_id = "cancel_order", tag = "orders", params(("id" = Uuid, Path, description = "The order")), responses(
     (status = 202, description = "Asked; the order may still be confirmed before", body = AcceptedOrder,
         headers(("Location" = String, description = "The job"), ("Retry-After" = i64, description = "Seconds"))),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),

@@ -49,7 +49,7 @@ pub struct PhotoForm {
 ///
 /// # Errors
 /// 400, 401, 409, 413, 415, 422, 429.
-#[utoipa::path(post, path = "/api/photos", tag = "photos",
+#[utoipa::path(post, path = "/api/photos", operation_id = "upload_photo", tag = "photos",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send again, within 24 h", max_length = 255)),
     request_body(description = "The picture: JPEG, PNG, GIF or WebP", content(
         (PhotoForm = "multipart/form-data"), (Vec<u8> = "image/*"),
@@ -90,7 +90,7 @@ pub async fn create(
 ///
 /// # Errors
 /// 400, 401.
-#[utoipa::path(get, path = "/api/photos", tag = "photos", params(Paging), responses(
+#[utoipa::path(get, path = "/api/photos", operation_id = "list_photos", tag = "photos", params(Paging), responses(
     (status = 200, description = "A page of photos", body = PhotoList),
     (status = 400, description = "Not a page", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
@@ -118,7 +118,7 @@ pub async fn list(
 ///
 /// # Errors
 /// 401, 404.
-#[utoipa::path(get, path = "/api/photos/{id}", tag = "photos", params(("id" = Uuid, Path, description = "The photo")), responses(
+#[utoipa::path(get, path = "/api/photos/{id}", operation_id = "show_photo", tag = "photos", params(("id" = Uuid, Path, description = "The photo")), responses(
     (status = 200, description = "The photo", body = PhotoView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
@@ -144,7 +144,7 @@ pub async fn show(
 ///
 /// # Errors
 /// 401, 404, 409.
-#[utoipa::path(delete, path = "/api/photos/{id}", tag = "photos", params(("id" = Uuid, Path, description = "The photo")), responses(
+#[utoipa::path(delete, path = "/api/photos/{id}", operation_id = "delete_photo", tag = "photos", params(("id" = Uuid, Path, description = "The photo")), responses(
     (status = 204, description = "Deleted"),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),

@@ -19,7 +19,7 @@ pub struct ProductList {
 ///
 /// # Errors
 /// Those of the database.
-#[utoipa::path(get, path = "/api/products", tag = "orders", security(()), responses(
+#[utoipa::path(get, path = "/api/products", operation_id = "list_products", tag = "orders", security(()), responses(
     (status = 200, description = "The catalogue", body = ProductList),
 ))]
 pub async fn list(app: Data<App>) -> Result<Json<ProductList>, ApiError> {

@@ -28,7 +28,7 @@ pub struct AcceptedTask {
 ///
 /// # Errors
 /// 400, 401, 403, 404, 415, 422, 429.
-#[utoipa::path(post, path = "/api/tasks/{name}", tag = "tasks", security(("machine" = [])),
+#[utoipa::path(post, path = "/api/tasks/{name}", operation_id = "start_task", tag = "tasks", security(("machine" = [])),
     params(
         ("name" = String, Path, description = "The kind of job", example = "remake_thumbnails"),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to send again: the same key is the same job", max_length = 255),

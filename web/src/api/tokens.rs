@@ -33,7 +33,7 @@ pub struct WebhookSecretView {
 ///
 /// # Errors
 /// 429.
-#[utoipa::path(post, path = "/api/tokens", tag = "customers", security(()), responses(
+#[utoipa::path(post, path = "/api/tokens", operation_id = "create_token", tag = "customers", security(()), responses(
     (status = 201, description = "A new customer", body = NewToken),
     (status = 429, description = "Too many from this address", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -48,7 +48,7 @@ pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse
 ///
 /// # Errors
 /// 401.
-#[utoipa::path(get, path = "/api/webhook-secret", tag = "customers", responses(
+#[utoipa::path(get, path = "/api/webhook-secret", operation_id = "show_webhook_secret", tag = "customers", responses(
     (status = 200, description = "The secret that is current", body = WebhookSecretView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
 ))]
