@@ -23,7 +23,7 @@ async fn what_was_ordered_together_is_shown_after_the_nightly_count(setup: Setup
     assert_eq!(also_bought(&ada, "print-20x30").await, json!(["print-10x15"]));
     assert_eq!(also_bought(&ada, "print-13x18").await, json!([]));
     let form = ada.get("/orders/new").await.expect(200).text();
-    assert!(form.contains("Ordered together with Print 10 × 15 cm: Print 20 × 30 cm"), "{form}");
+    assert!(form.contains("Often ordered with Print 10 × 15 cm: Print 20 × 30 cm"), "{form}");
     assert_eq!(runs(&app, "also_bought").await, 1, "one job, however many workers");
 }
 
