@@ -121,6 +121,30 @@ async fn a_print_that_cannot_be_made_rejects_its_order(setup: Setup) {
     undone(&app, &ada).await;
 }
 
+/// A technical failure is no answer of the business: nothing is undone, the order is held for a person.
+async fn a_print_whose_job_failed_for_good_holds_its_order(setup: Setup) {
+    let (mut app, ada, placed) = order_that_waits_for_its_prints(setup).await;
+    app.stop_gracefully().await;
+    // As if its worker had died again and again: the last lease has lapsed.
+    app.execute(
+        "UPDATE jobs SET state = 'running', fence = fence + 1, attempt = max_attempts, kills = max_attempts, \
+         started_at = created_at, lease_until = created_at \
+         WHERE id = (SELECT id FROM jobs WHERE kind = 'render_print' ORDER BY id LIMIT 1)",
+    )
+    .await;
+    app.set("QUEUES", "images,orders,mail");
+    app.start_again().await;
+    let job = ada.wait_for(&placed.job).await;
+    assert_eq!((&job["status"], &job["failure"]), (&json!("failed"), &json!("exhausted")), "{job}");
+    assert!(job["error"]["detail"].as_str().unwrap().contains("redrive"), "{job}");
+    let order = ada.read_order(&placed.order).await;
+    assert_eq!(order["status"], "rendering", "{order}");
+    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 1);
+    assert_eq!(canvases(&ada).await, CANVASES - 1);
+    app.idle().await;
+    assert_eq!(prints(&app).len(), 2, "the others were made and are kept");
+}
+
 /// An order of three lines, paid, whose prints nobody renders: images are not worked on any more.
 async fn order_that_waits_for_its_prints(setup: Setup) -> (App, Visitor, Placed) {
     let mut app = setup.with("LEASE_SECONDS", 3).start().await;
@@ -176,4 +200,5 @@ on_both_set_ups!(
     an_order_is_cancelled_while_it_is_at_the_gateway,
     the_button_on_the_page_cancels_an_order_and_says_no_when_it_is_too_late,
     a_print_that_cannot_be_made_rejects_its_order,
+    a_print_whose_job_failed_for_good_holds_its_order,
 );

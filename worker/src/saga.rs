@@ -76,11 +76,14 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     /// Whatever stopped a step: the job is tried again from the last checkpoint.
     pub async fn run(&self, context: &JobContext, subject: &S) -> Result<Outcome, JobError> {
         let mut position = self.position(context)?;
+        // Once a run is enough: what is undone makes no new ones.
+        let mut children_stopped = false;
         loop {
-            if let Position::Undo { .. } = position
-                && let Some(outcome) = self.stop_children(context).await?
-            {
-                return Ok(outcome);
+            if matches!(position, Position::Undo { .. }) && !children_stopped {
+                if let Some(outcome) = self.stop_children(context).await? {
+                    return Ok(outcome);
+                }
+                children_stopped = true;
             }
             position = match position {
                 Position::Forward { done } if done >= self.steps.len() => {

@@ -3,13 +3,17 @@
 use super::bench::Bench;
 use super::promises;
 use super::shop::{CANVAS, order_of, photo_of, place};
-use crate::db::jobs::status::{find_many, unfinished_by_queue};
+use std::time::Duration;
+
+use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::jobs::status::{find_many, unfinished_and_ended, unfinished_by_queue, unfinished_of};
 use crate::db::photos::PhotoVariant;
 use crate::db::{customers, dead_messages, orders, photos};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{OrderId, PhotoId};
+use crate::domain::{JobId, OrderId, PhotoId};
+use crate::jobs::DeliverCallback;
 
 promises!(both:
     a_customer_is_known_by_the_hash_of_their_token,
@@ -20,6 +24,7 @@ promises!(both:
     only_a_photo_in_work_can_be_rejected,
     a_message_that_is_no_job_is_kept,
     unfinished_jobs_are_counted_by_queue_and_state,
+    neither_plans_nor_callbacks_count_as_work_that_is_piled_up,
 );
 
 async fn a_customer_is_known_by_the_hash_of_their_token(bench: &mut Bench) {
@@ -140,4 +145,29 @@ async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
     assert_eq!(counts, [("images".to_owned(), JobState::Queued, 2)]);
     let found = find_many(&mut conn, &[queued.id, over.id, crate::domain::JobId::new()]).await.unwrap();
     assert_eq!(found.len(), 2);
+}
+
+async fn neither_plans_nor_callbacks_count_as_work_that_is_piled_up(bench: &mut Bench) {
+    let (customer, ..) = order_of(bench, &[CANVAS]).await;
+    let counts = async |bench: &Bench| {
+        let mut conn = bench.db.read().await.unwrap();
+        let own = unfinished_of(&mut conn, customer, 100).await.unwrap();
+        (own, unfinished_and_ended(&mut conn, Duration::from_secs(60)).await.unwrap().0)
+    };
+    let (own, all) = counts(bench).await;
+    let owned = || Options { owner: Some(customer), ..Options::default() };
+    let tomorrow = Options { delay: Duration::from_secs(24 * 3600), ..owned() };
+    bench.enqueue_with(tomorrow).await;
+    assert_eq!(counts(bench).await, (own, all), "planned for tomorrow");
+    let mut tx = bench.db.begin().await.unwrap();
+    enqueue(&mut tx, &DeliverCallback { job_id: JobId::new(), event: serde_json::Value::Null }, owned())
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(counts(bench).await, (own, all + 1), "a receiver that is away is not its owner's fault");
+    // One that was tried and comes again is work all the same.
+    let job = bench.enqueue_with(owned()).await;
+    let run = bench.claim(job.id).await;
+    bench.settle(&run, Ending::Retry(Some(Duration::from_secs(600)))).await;
+    assert_eq!(counts(bench).await, (own + 1, all + 2));
 }
