@@ -31,5 +31,6 @@ mod schedule;
 mod starting;
 mod status;
 mod story;
+mod submissions;
 mod traces;
 mod triggers;

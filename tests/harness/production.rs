@@ -67,7 +67,7 @@ impl Production {
         let Ok(broker) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return };
         let Ok(channel) = broker.create_channel().await else { return };
         let queues = shared::jobs::Queue::ALL.iter().map(|queue| queue.name());
-        for queue in queues.chain(["dead"]) {
+        for queue in queues.chain(["dead", "submit"]) {
             for lane in ["", ".express"] {
                 let queue = format!("{prefix}{queue}{lane}").into();
                 let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;

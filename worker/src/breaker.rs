@@ -50,8 +50,8 @@ impl Breakers {
             Dependency::Blobs => &self.blobs,
             Dependency::Payments => &self.payments,
             Dependency::Mail => &self.mail,
-            // The database has no breaker: without it there is nothing to do meanwhile.
-            Dependency::Database => return call.await,
+            // They have no breaker: without the database or the broker there is nothing to do meanwhile.
+            Dependency::Database | Dependency::Broker => return call.await,
         };
         let attempt = breaker
             .enter(Instant::now())

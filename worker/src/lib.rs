@@ -11,6 +11,7 @@ pub mod context;
 pub mod follow;
 pub mod health;
 pub mod imaging;
+pub mod ingress;
 pub mod jobs;
 pub mod leases;
 pub mod mail;
@@ -117,6 +118,10 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     worker.pulse.beat(supervisor::PART);
     for (queue, slots) in worker.queues.slots.clone() {
         consume(&worker, &mut consumers, queue, slots);
+    }
+    if let Some(submissions) = ingress::open(&worker) {
+        worker.pulse.beat(ingress::PART);
+        consumers.spawn(ingress::run(worker.clone(), submissions));
     }
     tracing::info!(worker = %worker.id, queues = ?worker.queues, "the worker is at work");
     let (found, mut new_queues) = mpsc::channel(1);

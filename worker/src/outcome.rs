@@ -37,6 +37,8 @@ pub enum Dependency {
     Payments,
     /// The mail server.
     Mail,
+    /// The message broker.
+    Broker,
 }
 
 impl Dependency {
@@ -47,6 +49,7 @@ impl Dependency {
             Self::Blobs => "blobs",
             Self::Payments => "payments",
             Self::Mail => "mail",
+            Self::Broker => "broker",
         }
     }
 }

@@ -113,7 +113,7 @@ async fn claim_patiently(worker: &Worker, envelope: &Envelope, alone: bool) -> O
 
 /// Tries until the database answers; the delivery is held meanwhile, and with its slot no more are
 /// taken. `None` when the worker stops first, or when the database says that we are wrong.
-async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
+pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
     worker: &Worker,
     mut work: impl FnMut() -> W,
 ) -> Option<T> {

@@ -9,7 +9,7 @@ use shared::db::Db;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
 use shared::payments::Gateway;
-use shared::signing::SecretKeys;
+use shared::signing::{MachineTokens, SecretKeys};
 use shared::telemetry::Metrics;
 use url::Url;
 
@@ -41,6 +41,8 @@ pub struct Services {
     pub base_url: Url,
     /// How long after the confirmation of an order its customer is asked for a review, if at all.
     pub review_after: Option<Duration>,
+    /// The programs that may submit jobs.
+    pub machines: MachineTokens,
     /// What was measured.
     pub metrics: Metrics,
 }

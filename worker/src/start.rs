@@ -88,6 +88,7 @@ pub fn worker(
         breakers: crate::breaker::Breakers::default(),
         keys: foundation.keys.clone(),
         base_url,
+        machines: common.machines.clone(),
         review_after: checked.review_after,
         metrics: foundation.metrics.clone(),
     };

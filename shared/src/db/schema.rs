@@ -286,6 +286,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Id;
+    job_replies (job_id, reply_to, correlation_id) {
+        job_id -> Id,
+        reply_to -> Text,
+        correlation_id -> Text,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,

@@ -15,6 +15,7 @@ mod remake_thumbnails;
 mod render_print;
 pub mod schedule;
 mod send_email;
+mod send_reply;
 mod trigger;
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
 pub use send_email::{EmailTemplate, SendEmail};
+pub use send_reply::{Refusal, Reply, SendReply};
 pub use trigger::{BadArgs, UnknownTask};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
@@ -120,6 +122,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<AlsoBought>(),
     KindInfo::of::<DeliverCallback>(),
     KindInfo::of::<RemakeThumbnails>(),
+    KindInfo::of::<SendReply>(),
 ];
 
 #[cfg(test)]

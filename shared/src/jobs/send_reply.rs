@@ -38,6 +38,6 @@ pub struct Refusal {
 
 impl Kind for SendReply {
     const NAME: &'static str = "send_reply";
-    const QUEUE: Queue = Queue::IO;
+    const QUEUE: Queue = Queue::CALLBACKS;
     const TIMEOUT: Duration = Duration::from_secs(30);
 }

@@ -21,7 +21,20 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// Whether it was delivered before, perhaps. Informative only: a duplicate need not have it.
     pub redelivered: bool,
+    /// What the sender said beside the body. Our own messages say it in the body.
+    pub properties: Properties,
     pub(super) unacked: Unacked,
+}
+
+/// AMQP's own fields of a message, as far as somebody looks at them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Properties {
+    /// The sender's name for the message.
+    pub message_id: Option<String>,
+    /// The queue that awaits an answer.
+    pub reply_to: Option<String>,
+    /// To be repeated in the answer.
+    pub correlation_id: Option<String>,
 }
 
 /// The way back to the broker that a delivery came from.

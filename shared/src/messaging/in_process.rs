@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::delivery::{Delivery, Settled};
 use super::hints::{self, HintEvent, StatusHint, StatusHints};
 use super::recreated::Recreated;
-use super::{PublishError, delivery};
+use super::{Properties, PublishError, delivery};
 use crate::jobs::{Envelope, Lane};
 
 /// See the [module's](self) words.
@@ -168,6 +168,7 @@ impl Channel {
         Delivery {
             body: message.body,
             redelivered: message.redelivered,
+            properties: Properties::default(),
             unacked: delivery::Unacked::InProcess(Unacked { channel: self.clone(), tag }),
         }
     }

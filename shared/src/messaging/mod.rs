@@ -22,7 +22,7 @@ mod recreated;
 pub mod relay;
 pub mod topology;
 
-pub use delivery::{Delivery, Settled, Subscription};
+pub use delivery::{Delivery, Properties, Settled, Subscription};
 pub use hints::{HintEvent, StatusHint, StatusHints};
 pub use in_process::InProcess;
 pub use rabbitmq::{RabbitMq, RabbitMqSettings};
@@ -69,6 +69,19 @@ pub enum PublishError {
     TimedOut,
 }
 
+/// An answer to a program elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The same for an answer that is sent again.
+    pub message_id: &'a str,
+    /// As it was sent with the question.
+    pub correlation_id: Option<&'a str>,
+    /// The media type of the body.
+    pub content_type: &'static str,
+    /// The answer.
+    pub body: &'a [u8],
+}
+
 impl Broker {
     /// A broker that lives and dies with this process.
     pub fn in_process() -> Self {
@@ -103,6 +116,25 @@ impl Broker {
         match self {
             Self::RabbitMq(broker) => Subscription::RabbitMq(broker.subscribe(lane, prefetch)),
             Self::InProcess(broker) => Subscription::InProcess(broker.subscribe(lane, prefetch)),
+        }
+    }
+
+    /// Begins to consume what programs elsewhere submit; `None` where no other program can come in.
+    pub fn submissions(&self, prefetch: u16) -> Option<Subscription> {
+        match self {
+            Self::RabbitMq(broker) => Some(Subscription::RabbitMq(broker.submissions(prefetch))),
+            Self::InProcess(_) => None,
+        }
+    }
+
+    /// Answers a program elsewhere on the queue that it named.
+    ///
+    /// # Errors
+    /// As [`Broker::publish`]; [`PublishError::Unroutable`] when the queue is gone.
+    pub async fn reply(&self, queue: &str, answer: Answer<'_>) -> Result<(), PublishError> {
+        match self {
+            Self::RabbitMq(broker) => broker.reply(queue, answer).await,
+            Self::InProcess(_) => Err(PublishError::Unroutable),
         }
     }
 

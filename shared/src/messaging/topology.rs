@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `{prefix}{queue}`, `{prefix}{queue}.express` | quorum queues of jobs, one for each [`Lane`] |
 //! | `{prefix}dead` | where a message goes that was delivered [`DELIVERY_LIMIT`] times: a safety net, not a way to fail a job |
+//! | `{prefix}submit` | quorum queue where programs elsewhere put jobs that they want to be done |
 //! | `{prefix}events` | the topic exchange of status hints; routing key = the job's id |
 //!
 //! Jobs go through the default exchange, whose routing key *is* the queue's name. An exchange of our
@@ -37,7 +38,7 @@ pub struct Topology {
 pub struct QueueSpec {
     /// The full name.
     pub name: String,
-    /// The jobs in it; `None` for the dead-letter queue.
+    /// The jobs in it; `None` for the queues of submissions and of dead letters.
     pub holds: Option<Lane>,
     /// Declared with exactly these.
     pub arguments: Vec<(&'static str, Argument)>,
@@ -68,21 +69,26 @@ impl Topology {
         format!("{}dead", self.prefix)
     }
 
+    /// The name of the queue where programs elsewhere submit jobs.
+    pub fn submit(&self) -> String {
+        format!("{}submit", self.prefix)
+    }
+
     /// The name of the exchange of status hints.
     pub fn events(&self) -> String {
         format!("{}events", self.prefix)
     }
 
-    /// Every durable queue: those of these lanes, and the one for dead letters.
+    /// Every durable queue: those of these lanes, the one for submissions, and the one for dead letters.
     pub fn queues(&self, lanes: impl IntoIterator<Item = Lane>) -> Vec<QueueSpec> {
-        let jobs = lanes.into_iter().map(|lane| self.jobs(lane));
-        std::iter::once(self.dead_letters()).chain(jobs).collect()
+        let jobs = lanes.into_iter().map(|lane| self.work(self.lane(lane), Some(lane)));
+        [self.dead_letters(), self.work(self.submit(), None)].into_iter().chain(jobs).collect()
     }
 
-    fn jobs(&self, lane: Lane) -> QueueSpec {
+    fn work(&self, name: String, holds: Option<Lane>) -> QueueSpec {
         QueueSpec {
-            name: self.lane(lane),
-            holds: Some(lane),
+            name,
+            holds,
             arguments: vec![
                 ("x-queue-type", Argument::Text("quorum".into())),
                 ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
@@ -116,7 +122,7 @@ mod tests {
     fn every_queue_is_declared_under_the_prefix_and_none_takes_the_dead_letter_name() {
         let topology = Topology::new("shop.");
         let names: Vec<_> = topology.queues(Lane::all()).into_iter().map(|queue| queue.name).collect();
-        let mut expected = vec!["shop.dead".to_owned()];
+        let mut expected = vec!["shop.dead".to_owned(), "shop.submit".to_owned()];
         for queue in Queue::ALL {
             expected.extend([format!("shop.{queue}.express"), format!("shop.{queue}")]);
         }

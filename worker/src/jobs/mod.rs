@@ -8,6 +8,7 @@ mod picture;
 mod remake_thumbnails;
 mod render_print;
 mod send_email;
+mod send_reply;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
-    SendEmail,
+    SendEmail, SendReply,
 };
 
 use crate::context::JobContext;
@@ -56,6 +57,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<AlsoBought>(),
     Handler::of::<DeliverCallback>(),
     Handler::of::<RemakeThumbnails>(),
+    Handler::of::<SendReply>(),
 ];
 
 impl Handler {

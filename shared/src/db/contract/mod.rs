@@ -32,6 +32,7 @@ mod runs;
 mod schedules;
 mod shop;
 mod shop_races;
+mod telling;
 mod waiting;
 
 /// Makes a test of each promise: `promises!(both: …)` one a database, `promises!(postgres: …)` one.

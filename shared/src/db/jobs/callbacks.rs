@@ -4,14 +4,15 @@
 //! for one: a job that a program does not know is put back for a newer one, and nobody is told of that.) A job
 //! without a callback costs them nothing: the flag is in the row that they have. Whether there is something
 //! to tell is decided here alone, by the status that was told last; the job's row is locked meanwhile, so no
-//! two decide at once. The deliveries of one job stand in a line: they come in order.
+//! two decide at once. The deliveries of one job stand in a line: they come in order. Reply queues are told here,
+//! too, see [`replies`].
 
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::enqueue::{Options, enqueue};
-use super::{Job, status};
+use super::{Job, replies, status};
 use crate::callbacks::{Callback, CallbackOn};
 use crate::db::schema::job_callbacks;
 use crate::db::{DbError, Tx, with};
@@ -47,6 +48,9 @@ pub(super) async fn status_changed(tx: &mut Tx, id: JobId) -> Result<(), DbError
 pub(super) async fn is_now(tx: &mut Tx, job: &Job) -> Result<(), DbError> {
     if !job.has_callback {
         return Ok(());
+    }
+    if job.state.is_final() {
+        replies::finished(tx, job.id).await?;
     }
     let now = status_name(job.state);
     let to_tell = with!(tx.conn(), |c| {

@@ -43,7 +43,7 @@ use self::publisher::Publisher;
 use super::hints::{StatusHint, StatusHints};
 use super::recreated::Recreated;
 use super::topology::Topology;
-use super::{BrokerError, PublishError};
+use super::{Answer, BrokerError, PublishError};
 use crate::jobs::{Envelope, Lane};
 
 /// How long [`super::Broker::publish`] takes at most.
@@ -118,7 +118,20 @@ impl RabbitMq {
     }
 
     pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
-        Subscription::start(self.context.clone(), self.consuming.clone(), lane, prefetch)
+        self.context.want(lane);
+        self.consume(self.context.topology.lane(lane), prefetch)
+    }
+
+    pub(super) fn submissions(&self, prefetch: u16) -> Subscription {
+        self.consume(self.context.topology.submit(), prefetch)
+    }
+
+    fn consume(&self, queue: String, prefetch: u16) -> Subscription {
+        Subscription::start(self.context.clone(), self.consuming.clone(), queue, prefetch)
+    }
+
+    pub(super) async fn reply(&self, queue: &str, answer: Answer<'_>) -> Result<(), PublishError> {
+        self.publisher.reply(queue, answer).await
     }
 
     pub(super) async fn publish_status(&self, hint: StatusHint) {

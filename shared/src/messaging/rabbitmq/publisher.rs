@@ -18,8 +18,8 @@ use tracing::debug;
 use super::link::Link;
 use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT};
 use crate::jobs::{Envelope, Lane};
-use crate::messaging::PublishError;
 use crate::messaging::hints::StatusHint;
+use crate::messaging::{Answer, PublishError};
 
 /// Messages in flight at most; the others wait their turn. Channels are opened as they are needed.
 const CHANNELS: usize = 64;
@@ -56,18 +56,44 @@ impl Publisher {
     pub(super) async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
         self.context.want(lane);
         let name = self.context.topology.lane(lane);
-        let answer = timeout(PUBLISH_TIMEOUT, self.publish_in_turn(&name, envelope)).await;
-        let result = answer.unwrap_or(Err(PublishError::TimedOut));
+        let result = self.publish_to(&name, &envelope.to_bytes(), properties(envelope)).await;
         if result == Err(PublishError::Unroutable) {
             self.context.missing.notify_one();
         }
         result
     }
 
-    async fn publish_in_turn(&self, queue: &str, envelope: &Envelope) -> Result<(), PublishError> {
+    /// To a queue that need not be ours: if it is missing, that is all.
+    pub(super) async fn reply(&self, queue: &str, answer: Answer<'_>) -> Result<(), PublishError> {
+        let mut properties = BasicProperties::default()
+            .with_delivery_mode(PERSISTENT)
+            .with_content_type(answer.content_type.into())
+            .with_message_id(answer.message_id.into());
+        if let Some(Ok(id)) = answer.correlation_id.map(ShortString::try_new) {
+            properties = properties.with_correlation_id(id);
+        }
+        self.publish_to(queue, answer.body, properties).await
+    }
+
+    async fn publish_to(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), PublishError> {
+        let answer = timeout(PUBLISH_TIMEOUT, self.publish_in_turn(queue, body, properties)).await;
+        answer.unwrap_or(Err(PublishError::TimedOut))
+    }
+
+    async fn publish_in_turn(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> Result<(), PublishError> {
         let _turn = self.turns.acquire().await;
         let channel = self.channel().await?;
-        let confirmation = confirmed(&channel, queue, envelope).await.map_err(lost)?;
+        let confirmation = confirmed(&channel, queue, body, properties).await.map_err(lost)?;
         lock(&self.idle).push(channel);
         match confirmation {
             // It is returned first and confirmed nevertheless.
@@ -139,13 +165,14 @@ impl Publisher {
     }
 }
 
-async fn confirmed(channel: &Channel, queue: &str, envelope: &Envelope) -> lapin::Result<Confirmation> {
+async fn confirmed(
+    channel: &Channel,
+    queue: &str,
+    body: &[u8],
+    properties: BasicProperties,
+) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
-    let body = envelope.to_bytes();
-    channel
-        .basic_publish(DEFAULT_EXCHANGE.into(), queue.into(), options, &body, properties(envelope))
-        .await?
-        .await
+    channel.basic_publish(DEFAULT_EXCHANGE.into(), queue.into(), options, body, properties).await?.await
 }
 
 /// The envelope's facts where the broker's tools show them. The body is what counts, so a text that is

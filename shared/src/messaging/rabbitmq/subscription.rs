@@ -17,10 +17,9 @@ use super::backoff::Backoff;
 use super::declare::within;
 use super::link::Link;
 use super::{ANSWER_TIMEOUT, Context};
-use crate::jobs::Lane;
-use crate::messaging::delivery::{self, Delivery, Settled};
+use crate::messaging::delivery::{self, Delivery, Properties, Settled};
 
-/// A consumer of one lane. Its task works also while nobody asks for the next delivery, so that a
+/// A consumer of one queue. Its task works also while nobody asks for the next delivery, so that a
 /// busy worker stays registered.
 pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
@@ -37,13 +36,12 @@ pub(in crate::messaging) struct Unacked {
 }
 
 impl Subscription {
-    pub(super) fn start(context: Arc<Context>, link: Link, lane: Lane, prefetch: u16) -> Self {
-        context.want(lane);
+    pub(super) fn start(context: Arc<Context>, link: Link, queue: String, prefetch: u16) -> Self {
         // Bounded by the prefetch, on the broker's side.
         let (sender, deliveries) = mpsc::unbounded_channel();
         let consuming = Arc::new(AtomicBool::new(false));
         let consumer = Task {
-            queue: context.topology.lane(lane),
+            queue,
             prefetch: prefetch.max(1),
             deliveries: sender,
             consuming: consuming.clone(),
@@ -162,6 +160,7 @@ impl Task {
             let unacked = Unacked { acker: message.acker, _channel: channel.clone() };
             let delivery = Delivery {
                 body: message.data,
+                properties: properties(&message.properties),
                 redelivered: message.redelivered,
                 unacked: delivery::Unacked::RabbitMq(unacked),
             };
@@ -170,6 +169,16 @@ impl Task {
                 continue;
             }
         }
+    }
+}
+
+fn properties(sent: &lapin::BasicProperties) -> Properties {
+    let text =
+        |field: &Option<lapin::types::ShortString>| field.as_ref().map(|text| text.as_str().to_owned());
+    Properties {
+        message_id: text(sent.message_id()),
+        reply_to: text(sent.reply_to()),
+        correlation_id: text(sent.correlation_id()),
     }
 }
 
