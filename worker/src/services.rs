@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::blobs::Blobs;
 use shared::callbacks::CallbackClient;
 use shared::db::Db;
+use shared::domain::EmailAddress;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
 use shared::payments::Gateway;
@@ -41,6 +42,8 @@ pub struct Services {
     pub base_url: Url,
     /// How long after the confirmation of an order its customer is asked for a review, if at all.
     pub review_after: Option<Duration>,
+    /// Who gets the daily sales report, if anybody does.
+    pub operator_email: Option<EmailAddress>,
     /// What was measured.
     pub metrics: Metrics,
 }

@@ -3,10 +3,12 @@
 mod also_bought;
 mod deliver_callback;
 mod fulfil_order;
+mod mailing;
 mod make_thumbnails;
 mod picture;
 mod remake_thumbnails;
 mod render_print;
+mod sales_report;
 mod send_email;
 
 use std::future::Future;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
-    SendEmail,
+    SalesReport, SendEmail,
 };
 
 use crate::context::JobContext;
@@ -56,6 +58,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<AlsoBought>(),
     Handler::of::<DeliverCallback>(),
     Handler::of::<RemakeThumbnails>(),
+    Handler::of::<SalesReport>(),
 ];
 
 impl Handler {

@@ -107,6 +107,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
         gateway: Arc::new(Gateway::Sandbox(SandboxGateway::new(db.clone()))),
         callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
         review_after: None,
+        operator_email: None,
         imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
         breakers: crate::breaker::Breakers::default(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
