@@ -13,6 +13,8 @@
 mod again;
 mod bad_input;
 mod callbacks;
+#[cfg(feature = "crash-points")]
+mod crash_points;
 mod crashes;
 mod deletion;
 mod gateway;

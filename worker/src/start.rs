@@ -72,6 +72,7 @@ pub fn worker(
     stop: CancellationToken,
 ) -> Result<Arc<Worker>, ConfigError> {
     crate::jobs::check_lists();
+    crate::crash_points::arm();
     let mailer = match checked.smtp {
         Some(smtp) => Mailer::Smtp(smtp),
         None => mail_files(common, checked.sender)?,

@@ -21,6 +21,8 @@ use shared::jobs::{
     SalesReport, SendEmail,
 };
 
+pub use fulfil_order::crash_points;
+
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
 
