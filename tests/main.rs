@@ -13,6 +13,8 @@
 mod again;
 mod bad_input;
 mod callbacks;
+#[cfg(feature = "crash-points")]
+mod crash_points;
 mod crashes;
 mod deletion;
 mod gateway;
@@ -26,6 +28,7 @@ mod orders;
 mod outages;
 mod pages;
 mod prints;
+mod sales_report;
 mod scaling;
 mod schedule;
 mod starting;

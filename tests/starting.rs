@@ -67,6 +67,7 @@ async fn a_wrong_setting_is_named_in_one_line_without_its_secrets() {
         ("worker", "SMTP_URL", "http://ada:hunter2@localhost"),
         ("worker", "PAYMENT_URL", "ftp://ada:hunter2@localhost"),
         ("worker", "MAIL_FROM", "nobody"),
+        ("worker", "OPERATOR_EMAIL", "nobody"),
         ("worker", "WORKER_HTTP_ADDR", &taken),
     ];
     for (program, setting, value) in table {
@@ -99,6 +100,7 @@ async fn help_lists_every_setting() {
         "WORKER_HTTP_ADDR",
         "SMTP_URL",
         "MAIL_FROM",
+        "OPERATOR_EMAIL",
         "PAYMENT_URL",
         "QUEUES",
         "LEASE_SECONDS",

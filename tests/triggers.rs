@@ -19,7 +19,8 @@ pub fn machine_tokens() -> String {
     format!("nightly:{SECRET},backup:{OTHER_SECRET}")
 }
 
-async fn start(machine: &Visitor, task: &str, args: &Value, key: Option<&str>) -> Answer {
+/// Asks for a task.
+pub async fn start(machine: &Visitor, task: &str, args: &Value, key: Option<&str>) -> Answer {
     let request = machine.request(Method::POST, &format!("/api/tasks/{task}")).json(args);
     machine
         .send(match key {
@@ -162,7 +163,7 @@ async fn a_wrong_task_is_refused_in_one_line_before_any_server_is_asked_for() {
         assert!(stdout.is_empty() && stderr.lines().count() == 1 && stderr.contains(expected), "{stderr}");
     }
     let help = run_to_end("worker", &["run", "--help"], &[]).await;
-    assert!(said(&help).0.contains("Tasks: remake_thumbnails"), "{help:?}");
+    assert!(said(&help).0.contains("Tasks: also_bought, remake_thumbnails, sales_report"), "{help:?}");
 }
 
 /// The embedded set-up is one process: while it runs, the terminal is sent to HTTP; while it does not, a

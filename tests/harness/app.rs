@@ -123,6 +123,17 @@ impl App {
         self.workers[number].signal(Signal::CONT);
     }
 
+    /// Whether a program that does the work died of a crash point. It is put away; all others go on.
+    #[cfg(feature = "crash-points")]
+    pub fn crashed(&mut self) -> bool {
+        let working = if self.setup.production { self.workers.first_mut() } else { self.web.as_mut() };
+        let Some(status) = working.and_then(Program::end) else { return false };
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert_eq!(signal, Some(Signal::ABORT.as_raw()), "it ended with {status}:\n{}", self.logs());
+        self.kill_workers();
+        true
+    }
+
     /// Changes a setting, for the programs' next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.retain(|(known, _)| known != name);

@@ -17,6 +17,8 @@ pub struct Mail {
     pub html: String,
     /// The pictures in the HTML: content id, media type, bytes.
     pub inline: Vec<(String, String, Vec<u8>)>,
+    /// The attached files of text: name and content.
+    pub attached: Vec<(String, String)>,
 }
 
 impl Mail {
@@ -30,6 +32,9 @@ impl Mail {
             let media_type = format!("{}/{}", kind.ctype(), kind.subtype()?);
             Some((part.content_id()?.to_owned(), media_type, bytes.to_vec()))
         });
+        let attached = message
+            .attachments()
+            .filter_map(|part| Some((part.attachment_name()?.to_owned(), part.text_contents()?.to_owned())));
         Self {
             message_id: message.message_id().unwrap_or_default().to_owned(),
             to: to.filter_map(|address| address.address()).map(str::to_owned).collect(),
@@ -37,6 +42,7 @@ impl Mail {
             text: message.body_text(0).unwrap_or_default().into_owned(),
             html: message.body_html(0).unwrap_or_default().into_owned(),
             inline: inline.collect(),
+            attached: attached.collect(),
         }
     }
 

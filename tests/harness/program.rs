@@ -134,6 +134,12 @@ impl Program {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
     }
 
+    /// How it ended, if it has.
+    #[cfg(feature = "crash-points")]
+    pub fn end(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         let what = format!("{} to end", self.name);

@@ -33,6 +33,12 @@ impl Setup {
         Self { production: true, ..Self::embedded() }
     }
 
+    /// Whether web and worker are to be programs of their own.
+    #[cfg(feature = "crash-points")]
+    pub fn is_production(&self) -> bool {
+        self.production
+    }
+
     /// Sets an environment variable of all programs.
     pub fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| known != name);

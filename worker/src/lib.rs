@@ -8,6 +8,7 @@
 pub mod breaker;
 pub mod consumer;
 pub mod context;
+pub mod crash_points;
 pub mod follow;
 pub mod health;
 pub mod imaging;

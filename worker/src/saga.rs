@@ -17,10 +17,16 @@ use shared::domain::JobId;
 use shared::jobs::cancel_job;
 
 use crate::context::JobContext;
+use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{JobError, Outcome};
 
 /// A borrowed future, as a step in a table needs it.
 pub type StepFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, JobError>> + Send + 'a>>;
+
+/// What a saga commits besides its steps and undos, as its crash points are named.
+const TURN_REFUSED: (&str, &str) = ("turn", "refused");
+const TURN_CANCELLED: (&str, &str) = ("turn", "cancelled");
+const UNDONE: (&str, &str) = ("undone", "subject");
 
 /// How a step ended.
 #[expect(clippy::large_enum_variant, reason = "one lives at a time")]
@@ -95,14 +101,16 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 },
                 Position::Undo { left: 0, reason } => {
                     let tx = (self.undone)(context, subject, reason).await?;
-                    self.commit(context, tx, Position::Undone { reason }).await?.0
+                    self.commit(context, tx, Position::Undone { reason }, UNDONE).await?.0
                 }
                 Position::Undo { left, reason } => {
-                    let tx = match self.steps[left - 1].undo {
+                    let step = &self.steps[left - 1];
+                    let tx = match step.undo {
                         Some(undo) => undo(context, subject).await?,
                         None => context.begin().await?,
                     };
-                    self.commit(context, tx, Position::Undo { left: left - 1, reason }).await?.0
+                    let next = Position::Undo { left: left - 1, reason };
+                    self.commit(context, tx, next, ("undo", step.name)).await?.0
                 }
                 Position::Undone { reason: Some(reason) } => {
                     return Ok(Outcome::Done((self.refused)(subject, reason)));
@@ -149,18 +157,19 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         Ok(match (step.run)(context, subject).await? {
             StepEnd::Next(tx) => {
                 let next = Position::Forward { done: done + 1 };
-                match self.commit(context, tx, next).await? {
+                match self.commit(context, tx, next, ("step", step.name)).await? {
                     (_, true) if done + 1 < self.steps.len() => {
                         let tx = context.begin().await?;
                         let undo = Position::Undo { left: done + 1, reason: None };
-                        Moved::To(self.commit(context, tx, undo).await?.0)
+                        Moved::To(self.commit(context, tx, undo, TURN_CANCELLED).await?.0)
                     }
                     (position, _) => Moved::To(position),
                 }
             }
             StepEnd::Refuse(reason) => {
                 let tx = context.begin().await?;
-                Moved::To(self.commit(context, tx, undo_from_here(Some(reason))).await?.0)
+                let undo = undo_from_here(Some(reason));
+                Moved::To(self.commit(context, tx, undo, TURN_REFUSED).await?.0)
             }
             StepEnd::Wait(jobs) => {
                 let so_far = self.progress(Position::Forward { done });
@@ -172,16 +181,29 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         })
     }
 
+    /// The names of the places where a program with `crash-points` can be made to die: around each commit.
+    pub fn crash_points(&self) -> Vec<String> {
+        let steps = self.steps.iter().map(|step| ("step", step.name));
+        let undos = self.steps.iter().filter(|step| step.undo.is_some()).map(|step| ("undo", step.name));
+        let commits = steps.chain(undos).chain([TURN_REFUSED, TURN_CANCELLED, UNDONE]);
+        let points =
+            commits.flat_map(|(part, of)| MOMENTS.map(|moment| crash_points::name(part, of, moment)));
+        points.collect()
+    }
+
     /// Commits a step with its checkpoint; tells whether a cancel was asked for meanwhile.
     async fn commit(
         &self,
         context: &JobContext,
         tx: Tx,
         position: Position<R>,
+        (part, of): (&str, &str),
     ) -> Result<(Position<R>, bool), JobError> {
         let undoing = !matches!(position, Position::Forward { .. });
         let checkpoint = serde_json::to_value(position).map_err(JobError::failed)?;
+        crash_points::pass(part, of, MOMENTS[0]);
         let cancel = context.commit_step(tx, &checkpoint, undoing, &self.progress(position)).await?;
+        crash_points::pass(part, of, MOMENTS[1]);
         Ok((position, cancel))
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use shared::blobs::Blobs;
 use shared::callbacks::CallbackClient;
 use shared::db::Db;
+use shared::domain::EmailAddress;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
 use shared::payments::Gateway;
@@ -43,6 +44,8 @@ pub struct Services {
     pub review_after: Option<Duration>,
     /// The programs that may submit jobs.
     pub machines: MachineTokens,
+    /// Who gets the daily sales report, if anybody does.
+    pub operator_email: Option<EmailAddress>,
     /// What was measured.
     pub metrics: Metrics,
 }

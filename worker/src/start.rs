@@ -8,6 +8,7 @@ use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{
     Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
 };
+use shared::domain::EmailAddress;
 use shared::foundation::Foundation;
 use shared::jobs::Queue;
 use shared::mail::smtp::SmtpUrl;
@@ -28,6 +29,7 @@ pub struct Checked {
     lease: Duration,
     schedule: bool,
     review_after: Option<Duration>,
+    operator_email: Option<EmailAddress>,
     sender: Sender,
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
@@ -48,6 +50,7 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
         lease: settings.lease()?,
         schedule: settings.upkeep.schedule == ScheduleSwitch::On,
         review_after: settings.upkeep.review_after(),
+        operator_email: settings.upkeep.operator_email()?,
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
@@ -69,6 +72,7 @@ pub fn worker(
     stop: CancellationToken,
 ) -> Result<Arc<Worker>, ConfigError> {
     crate::jobs::check_lists();
+    crate::crash_points::arm();
     let mailer = match checked.smtp {
         Some(smtp) => Mailer::Smtp(smtp),
         None => mail_files(common, checked.sender)?,
@@ -90,6 +94,7 @@ pub fn worker(
         base_url,
         machines: common.machines.clone(),
         review_after: checked.review_after,
+        operator_email: checked.operator_email,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;

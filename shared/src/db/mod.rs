@@ -23,6 +23,7 @@ pub mod payments;
 pub mod photos;
 mod pool;
 pub mod products;
+pub mod sales;
 pub mod schedules;
 mod schema;
 mod signals;

@@ -9,6 +9,7 @@ pub mod money;
 pub mod order;
 pub mod photo;
 pub mod print;
+pub mod sales;
 pub mod time;
 
 pub use email::EmailAddress;

@@ -7,12 +7,14 @@ use super::{Kind, Queue};
 
 /// Counts which products were ordered together.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AlsoBought {}
 
 impl Kind for AlsoBought {
     const NAME: &'static str = "also_bought";
     const QUEUE: Queue = Queue::REPORTS;
     const TIMEOUT: Duration = Duration::from_secs(20 * 60);
+    const TRIGGERABLE: bool = true;
 }
 
 impl Scheduled for AlsoBought {

@@ -13,6 +13,7 @@ mod make_thumbnails;
 mod queue;
 mod remake_thumbnails;
 mod render_print;
+mod sales_report;
 pub mod schedule;
 mod send_email;
 mod send_reply;
@@ -33,6 +34,7 @@ pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
+pub use sales_report::SalesReport;
 pub use send_email::{EmailTemplate, SendEmail};
 pub use send_reply::{Refusal, Reply, SendReply};
 pub use trigger::{BadArgs, UnknownTask};
@@ -123,6 +125,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<DeliverCallback>(),
     KindInfo::of::<RemakeThumbnails>(),
     KindInfo::of::<SendReply>(),
+    KindInfo::of::<SalesReport>(),
 ];
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use shared::payments::{Charge, PaymentError};
 use super::Handle;
 use crate::Services;
 use crate::context::JobContext;
+use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{Dependency, JobError, Outcome};
 use crate::saga::{Saga, Step, StepEnd, StepFuture};
 
@@ -33,6 +34,15 @@ const FULFILMENT: Saga<Subject, RejectReason> = Saga {
     done: |subject| json!({"order_id": subject.order.id, "order_status": "confirmed"}),
     refused: |subject, reason| json!({"order_id": subject.order.id, "order_status": "rejected", "reason": reason}),
 };
+
+/// The commit in the middle of a step, as its crash points are named.
+const FAN_OUT: (&str, &str) = ("fan_out", "prints");
+
+/// The names of the places where a program with `crash-points` can be made to die in the middle of an order.
+pub fn crash_points() -> Vec<String> {
+    let fan_out = MOMENTS.map(|moment| crash_points::name(FAN_OUT.0, FAN_OUT.1, moment));
+    FULFILMENT.crash_points().into_iter().chain(fan_out).collect()
+}
 
 /// What the steps work on.
 struct Subject {
@@ -201,7 +211,9 @@ async fn fan_out(
     for position in positions(subject) {
         prints.push(context.enqueue_child(&mut tx, &RenderPrint { order_id, position }).await?.id);
     }
+    crash_points::pass(FAN_OUT.0, FAN_OUT.1, MOMENTS[0]);
     tx.commit().await?;
+    crash_points::pass(FAN_OUT.0, FAN_OUT.1, MOMENTS[1]);
     Ok(StepEnd::Wait(prints))
 }
 

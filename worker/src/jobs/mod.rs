@@ -3,10 +3,12 @@
 mod also_bought;
 mod deliver_callback;
 mod fulfil_order;
+mod mailing;
 mod make_thumbnails;
 mod picture;
 mod remake_thumbnails;
 mod render_print;
+mod sales_report;
 mod send_email;
 mod send_reply;
 
@@ -17,8 +19,10 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
-    SendEmail, SendReply,
+    SalesReport, SendEmail, SendReply,
 };
+
+pub use fulfil_order::crash_points;
 
 use crate::context::JobContext;
 use crate::outcome::{JobError, Outcome};
@@ -58,6 +62,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<DeliverCallback>(),
     Handler::of::<RemakeThumbnails>(),
     Handler::of::<SendReply>(),
+    Handler::of::<SalesReport>(),
 ];
 
 impl Handler {

@@ -1,33 +1,21 @@
-use std::time::Duration;
-
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
-use shared::db::mails::{self, Place};
 use shared::db::orders::{self, Order, OrderLine};
 use shared::db::photos;
 use shared::domain::EmailAddress;
 use shared::domain::photo::Variant;
 use shared::jobs::{EmailTemplate, SendEmail};
-use shared::mail::{MailError, OutgoingMail};
 
-use super::Handle;
+use super::{Handle, mailing};
 use crate::context::JobContext;
 use crate::mail::{self, OrderMail, OrderMailLine, Thumb};
-use crate::outcome::{Dependency, JobError, Outcome};
-
-/// The most mails to one recipient …
-const RECIPIENT_LIMIT: i64 = 10;
-
-/// … within this time; more wait.
-const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
+use crate::outcome::{JobError, Outcome};
 
 /// How long the signed link in a mail works.
 const LINK_LIFETIME: chrono::TimeDelta = chrono::TimeDelta::days(30);
 
 impl Handle for SendEmail {
-    /// Compose → take a place → hand over → write down, in this order: a crash after the mail server said
-    /// yes and before that is written down sends the mail again, under the same `Message-ID`. The place
-    /// that nobody gave back tells that it may be so, and such mails are counted.
+    /// Composes the mail, and sends it as every mail of ours is sent.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
         let mut conn = services.db.read().await?;
@@ -49,7 +37,7 @@ impl Handle for SendEmail {
         let path = services.keys.sign_path(&format!("/orders/{}", order.id), link_expires_at);
         let composed = mail::compose(OrderMail {
             job,
-            to: recipient.clone(),
+            to: recipient,
             order_number: order.id.short(),
             outcome: outcome(self.template, &order),
             lines: shown,
@@ -58,71 +46,7 @@ impl Handle for SendEmail {
             link_expires_at,
         })
         .map_err(JobError::failed)?;
-        let mut tx = context.begin().await?;
-        let place = mails::take_place(&mut tx, job, &recipient, RECIPIENT_LIMIT, RECIPIENT_WINDOW).await?;
-        tx.commit().await?;
-        match place {
-            Place::Taken | Place::PerhapsSent => {}
-            Place::Sent => return Ok(Outcome::Done(json!({"mail": "sent"}))),
-            Place::Full => {
-                tracing::info!("the recipient got many mails just now; this one waits");
-                return Ok(Outcome::Snooze(RECIPIENT_WINDOW / 2));
-            }
-        }
-        match hand_over(&context, &composed).await {
-            HandedOver::Sent => {
-                if place == Place::PerhapsSent {
-                    metrics::counter!("mails_perhaps_sent_twice_total").increment(1);
-                    tracing::warn!("an earlier try may have sent this mail already");
-                }
-                let mut conn = services.db.read().await?;
-                mails::mark_sent(&mut conn, job).await?;
-                Ok(Outcome::Done(json!({"mail": "sent"})))
-            }
-            HandedOver::Unknown(error) => Err(error),
-            HandedOver::NotSent(ended) => {
-                // This try did not send it; what an earlier one did is as unknown as before.
-                if place == Place::Taken {
-                    let mut tx = context.begin().await?;
-                    mails::give_place_back(&mut tx, job).await?;
-                    tx.commit().await?;
-                }
-                ended
-            }
-        }
-    }
-}
-
-/// What became of a mail.
-enum HandedOver {
-    /// The server has it.
-    Sent,
-    /// The server did not say.
-    Unknown(JobError),
-    /// The server does not have it, and so the job ends.
-    NotSent(Result<Outcome, JobError>),
-}
-
-async fn hand_over(context: &JobContext, mail: &OutgoingMail) -> HandedOver {
-    let services = &context.services;
-    let mut unknown = false;
-    let sent = services.breakers.call(Dependency::Mail, async {
-        match services.mailer.send(mail).await {
-            Ok(()) => Ok(None),
-            Err(MailError::Rejected(why)) => Ok(Some(why)),
-            Err(MailError::Unavailable(why)) => Err(JobError::unavailable(Dependency::Mail, why)),
-            Err(MailError::Unanswered(why)) => {
-                unknown = true;
-                Err(JobError::unavailable(Dependency::Mail, why))
-            }
-            Err(error @ MailError::Other(_)) => Err(JobError::failed(error)),
-        }
-    });
-    match sent.await {
-        Ok(None) => HandedOver::Sent,
-        Ok(Some(why)) => HandedOver::NotSent(Ok(Outcome::Discard(why))),
-        Err(error) if unknown => HandedOver::Unknown(error),
-        Err(error) => HandedOver::NotSent(Err(error)),
+        mailing::send(&context, &composed).await
     }
 }
 

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod tests;
 
+pub mod report;
+
 use askama::Template;
 use chrono::{DateTime, Utc};
 use shared::domain::money::euros;

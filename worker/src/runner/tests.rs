@@ -108,6 +108,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
         callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
         review_after: None,
         machines: Default::default(),
+        operator_email: None,
         imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
         breakers: crate::breaker::Breakers::default(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
