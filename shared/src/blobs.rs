@@ -54,6 +54,13 @@ impl BlobPath {
     }
 }
 
+/// The path in the store.
+impl fmt::Display for BlobPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path().fmt(f)
+    }
+}
+
 /// Where the blobs are.
 #[derive(Clone, PartialEq, Eq)]
 pub enum BlobUrl {
@@ -224,6 +231,18 @@ impl Blobs {
     /// [`BlobError::Missing`], [`BlobError::Unavailable`].
     pub async fn stream(&self, path: BlobPath) -> Result<GetResult, BlobError> {
         Ok(self.store.get(&path.path()).await?)
+    }
+
+    /// Whether a blob is there.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`].
+    pub async fn exists(&self, path: BlobPath) -> Result<bool, BlobError> {
+        match self.store.head(&path.path()).await.map_err(BlobError::from) {
+            Ok(_) => Ok(true),
+            Err(BlobError::Missing) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes a blob; one that is not there is fine.

@@ -7,6 +7,7 @@
 
 pub mod also_bought;
 pub mod conn;
+pub mod consistency;
 #[cfg(test)]
 mod contract;
 pub mod customers;

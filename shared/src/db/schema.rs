@@ -111,6 +111,7 @@ diesel::table! {
         name -> Text,
         price_cents -> BigInt,
         stock -> Integer,
+        stocked -> Integer,
         short_mm -> Integer,
         long_mm -> Integer,
         dpi -> Integer,

@@ -6,6 +6,7 @@
 
 mod also_bought;
 mod cancel;
+mod consistency_check;
 mod deliver_callback;
 mod envelope;
 mod fulfil_order;
@@ -27,6 +28,7 @@ use serde_json::Value;
 
 pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
@@ -126,6 +128,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<RemakeThumbnails>(),
     KindInfo::of::<SendReply>(),
     KindInfo::of::<SalesReport>(),
+    KindInfo::of::<ConsistencyCheck>(),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One handler a file, and the list of all of them.
 
 mod also_bought;
+mod consistency_check;
 mod deliver_callback;
 mod fulfil_order;
 mod mailing;
@@ -18,8 +19,8 @@ use std::time::Duration;
 
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
-    AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
-    SalesReport, SendEmail, SendReply,
+    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails,
+    RemakeThumbnails, RenderPrint, SalesReport, SendEmail, SendReply,
 };
 
 pub use fulfil_order::crash_points;
@@ -63,6 +64,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<RemakeThumbnails>(),
     Handler::of::<SendReply>(),
     Handler::of::<SalesReport>(),
+    Handler::of::<ConsistencyCheck>(),
 ];
 
 impl Handler {
