@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared::blobs::Blobs;
 use shared::callbacks::CallbackClient;
+use shared::config::Keep;
 use shared::db::Db;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
@@ -41,6 +42,8 @@ pub struct Services {
     pub base_url: Url,
     /// How long after the confirmation of an order its customer is asked for a review, if at all.
     pub review_after: Option<Duration>,
+    /// How long things are kept that nobody needs any more.
+    pub keep: Keep,
     /// What was measured.
     pub metrics: Metrics,
 }

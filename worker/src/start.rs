@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{
-    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Keep, Program, ScheduleSwitch, WorkedQueues,
+    WorkerSettings,
 };
 use shared::foundation::Foundation;
 use shared::jobs::Queue;
@@ -28,6 +29,7 @@ pub struct Checked {
     lease: Duration,
     schedule: bool,
     review_after: Option<Duration>,
+    keep: Keep,
     sender: Sender,
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
@@ -48,6 +50,7 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
         lease: settings.lease()?,
         schedule: settings.upkeep.schedule == ScheduleSwitch::On,
         review_after: settings.upkeep.review_after(),
+        keep: settings.upkeep.keep(),
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
@@ -89,6 +92,7 @@ pub fn worker(
         keys: foundation.keys.clone(),
         base_url,
         review_after: checked.review_after,
+        keep: checked.keep,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;

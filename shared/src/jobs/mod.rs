@@ -13,6 +13,7 @@ mod make_thumbnails;
 mod queue;
 mod remake_thumbnails;
 mod render_print;
+mod retention;
 pub mod schedule;
 mod send_email;
 mod trigger;
@@ -32,6 +33,7 @@ pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
+pub use retention::Retention;
 pub use send_email::{EmailTemplate, SendEmail};
 pub use trigger::{BadArgs, UnknownTask};
 
@@ -120,6 +122,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<AlsoBought>(),
     KindInfo::of::<DeliverCallback>(),
     KindInfo::of::<RemakeThumbnails>(),
+    KindInfo::of::<Retention>(),
 ];
 
 #[cfg(test)]

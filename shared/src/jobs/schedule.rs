@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use croner::errors::CronError;
 
-use super::{AlsoBought, Kind};
+use super::{AlsoBought, Kind, Retention};
 use crate::db::jobs::enqueue::{Enqueued, Options, enqueue_unique};
 use crate::db::{DbError, Tx};
 use crate::domain::Timestamp;
@@ -46,7 +46,10 @@ pub struct Entry {
 }
 
 /// The schedule.
-pub const SCHEDULE: &[Entry] = &[Entry::of::<AlsoBought>("also-bought", "15 2 * * *")];
+pub const SCHEDULE: &[Entry] = &[
+    Entry::of::<AlsoBought>("also-bought", "15 2 * * *"),
+    Entry::of::<Retention>("retention", "45 3 * * *"),
+];
 
 impl Entry {
     /// An entry whose job is of kind `K`.

@@ -7,6 +7,7 @@ mod make_thumbnails;
 mod picture;
 mod remake_thumbnails;
 mod render_print;
+mod retention;
 mod send_email;
 
 use std::future::Future;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails, RemakeThumbnails, RenderPrint,
-    SendEmail,
+    Retention, SendEmail,
 };
 
 use crate::context::JobContext;
@@ -56,6 +57,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<AlsoBought>(),
     Handler::of::<DeliverCallback>(),
     Handler::of::<RemakeThumbnails>(),
+    Handler::of::<Retention>(),
 ];
 
 impl Handler {

@@ -19,7 +19,7 @@ use crate::outcome::{Dependency, JobError, Outcome};
 const RECIPIENT_LIMIT: i64 = 10;
 
 /// … within this time; more wait.
-const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
+pub(super) const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
 
 /// How long the signed link in a mail works.
 const LINK_LIFETIME: chrono::TimeDelta = chrono::TimeDelta::days(30);
