@@ -3,6 +3,8 @@
 //! A blob is written before the row that names it, so a row never points at nothing; a blob without a
 //! row is litter, no more.
 
+mod listing;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -18,6 +20,8 @@ use object_store::{
 };
 use tokio::io::AsyncWriteExt;
 use url::Url;
+
+pub use listing::Listed;
 
 use crate::domain::photo::Variant;
 use crate::domain::{OrderId, PhotoId};
@@ -51,13 +55,6 @@ impl BlobPath {
             Self::Sized(photo, variant) => Path::from(format!("photos/{photo}/{}", variant.name())),
             Self::Print(order, position) => Path::from(format!("orders/{order}/prints/{position}")),
         }
-    }
-}
-
-/// The path in the store.
-impl fmt::Display for BlobPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path().fmt(f)
     }
 }
 
@@ -154,6 +151,8 @@ impl From<std::io::Error> for BlobError {
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// Whether a listing is sorted by path.
+    in_order: bool,
 }
 
 impl Blobs {
@@ -185,7 +184,7 @@ impl Blobs {
                 Arc::new(s3.build().map_err(|error| setup(&error))?)
             }
         };
-        Ok(Self { store })
+        Ok(Self { store, in_order: matches!(url, BlobUrl::S3 { .. }) })
     }
 
     /// Begins to write a blob of unknown size. Memory is bounded whatever comes.

@@ -27,6 +27,9 @@ pub enum ApiError {
     /// There is none of that id for this customer: `photo`, `order`, `job`, …
     #[error("no such {0}")]
     NotFound(&'static str),
+    /// There was one of that id for this customer, and it is no longer kept.
+    #[error("the {0} is no longer kept")]
+    Gone(&'static str),
     /// The request can't be read.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
@@ -122,6 +125,7 @@ impl ApiError {
             }
             Self::NotFound("address") => return None,
             Self::NotFound(noun) => format!("There is no such {noun}, or it is not yours."),
+            Self::Gone(noun) => format!("This {noun} was over long ago, and is no longer kept."),
             Self::Invalid(errors) => {
                 let list: Vec<String> =
                     errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
@@ -162,6 +166,7 @@ impl ResponseError for ApiError {
             Self::Unauthenticated | Self::UnknownMachine => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
@@ -217,6 +222,7 @@ mod tests {
             (ApiError::UnknownMachine, 401),
             (ApiError::Forbidden("x"), 403),
             (ApiError::NotFound("photo"), 404),
+            (ApiError::Gone("job"), 410),
             (ApiError::Malformed("x".into()), 400),
             (ApiError::TooSlow, 408),
             (ApiError::Conflict("x"), 409),

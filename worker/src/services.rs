@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared::blobs::Blobs;
 use shared::callbacks::CallbackClient;
+use shared::config::Keep;
 use shared::db::Db;
 use shared::domain::EmailAddress;
 use shared::mail::Mailer;
@@ -46,6 +47,8 @@ pub struct Services {
     pub machines: MachineTokens,
     /// Who gets the daily sales report, if anybody does.
     pub operator_email: Option<EmailAddress>,
+    /// How long things are kept that nobody needs any more.
+    pub keep: Keep,
     /// What was measured.
     pub metrics: Metrics,
 }

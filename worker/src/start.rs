@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{
-    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Program, ScheduleSwitch, WorkedQueues, WorkerSettings,
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Keep, Program, ScheduleSwitch, WorkedQueues,
+    WorkerSettings,
 };
 use shared::domain::EmailAddress;
 use shared::foundation::Foundation;
@@ -30,6 +31,7 @@ pub struct Checked {
     schedule: bool,
     review_after: Option<Duration>,
     operator_email: Option<EmailAddress>,
+    keep: Keep,
     sender: Sender,
     smtp: Option<SmtpMailer>,
     gateway: Option<HttpGateway>,
@@ -51,6 +53,7 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
         schedule: settings.upkeep.schedule == ScheduleSwitch::On,
         review_after: settings.upkeep.review_after(),
         operator_email: settings.upkeep.operator_email()?,
+        keep: settings.upkeep.keep(),
         smtp: settings.smtp_url.as_deref().map(|url| smtp(url, &sender)).transpose()?,
         gateway: settings.payment_url.as_deref().map(gateway).transpose()?,
         imaging: imaging(common, settings, pictures)?,
@@ -95,6 +98,7 @@ pub fn worker(
         machines: common.machines.clone(),
         review_after: checked.review_after,
         operator_email: checked.operator_email,
+        keep: checked.keep,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;

@@ -11,7 +11,7 @@ mod worker;
 use std::fmt;
 
 pub use common::{Common, CommonSettings, Migrate, Program};
-pub use upkeep::{ScheduleSwitch, UpkeepSettings};
+pub use upkeep::{Keep, ScheduleSwitch, UpkeepSettings};
 pub use web::{RateLimit, WebSettings};
 pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkedQueues, WorkerSettings};
 

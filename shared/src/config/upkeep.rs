@@ -30,12 +30,42 @@ pub struct UpkeepSettings {
     /// Who gets the daily sales report. Unset: nobody; its figures are in its job's result and in the log
     #[arg(long, env, value_name = "ADDRESS")]
     pub operator_email: Option<String>,
+    /// So long finished jobs are kept, but for those that failed and can be tried again; 0 is for ever
+    #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
+    pub keep_jobs_days: u32,
+    /// So long the address of a job that is no longer kept says so (410); 0 is for ever
+    #[arg(long, env, default_value_t = 365, value_name = "DAYS")]
+    pub keep_tombstones_days: u32,
+    /// So long blobs are kept that no row names; 0 is for ever. Longer than clocks may differ and uploads may take
+    #[arg(long, env, default_value_t = 24, value_name = "HOURS")]
+    pub keep_orphans_hours: u32,
+    /// So long customers are kept who have nothing, and their tokens with them; 0 is for ever
+    #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
+    pub keep_unused_customers_days: u32,
+    /// So long mails are kept that were written to files; 0 is for ever
+    #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
+    pub keep_mail_days: u32,
+    /// So long messages are kept that were no job; 0 is for ever
+    #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
+    pub keep_dead_messages_days: u32,
 }
 
 impl UpkeepSettings {
     /// How long after its confirmation an order's customer is asked for a review, if at all.
     pub fn review_after(&self) -> Option<Duration> {
-        (self.review_hours > 0).then(|| Duration::from_secs(u64::from(self.review_hours) * 3600))
+        at_least_one(self.review_hours, HOUR)
+    }
+
+    /// How long things are kept.
+    pub fn keep(&self) -> Keep {
+        Keep {
+            jobs: at_least_one(self.keep_jobs_days, DAY),
+            tombstones: at_least_one(self.keep_tombstones_days, DAY),
+            orphans: at_least_one(self.keep_orphans_hours, HOUR),
+            unused_customers: at_least_one(self.keep_unused_customers_days, DAY),
+            mail_files: at_least_one(self.keep_mail_days, DAY),
+            dead_messages: at_least_one(self.keep_dead_messages_days, DAY),
+        }
     }
 
     /// Who gets the daily sales report, if anybody does.
@@ -46,4 +76,28 @@ impl UpkeepSettings {
         let address = self.operator_email.as_deref().map(str::parse).transpose();
         address.map_err(|error: InvalidEmail| ConfigError::new("OPERATOR_EMAIL", error))
     }
+}
+
+/// How long things are kept that nobody needs any more; `None` is for ever.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Finished jobs.
+    pub jobs: Option<Duration>,
+    /// What is left of them.
+    pub tombstones: Option<Duration>,
+    /// Blobs that no row names.
+    pub orphans: Option<Duration>,
+    /// Customers who have nothing.
+    pub unused_customers: Option<Duration>,
+    /// The files of mails.
+    pub mail_files: Option<Duration>,
+    /// Messages that were no job.
+    pub dead_messages: Option<Duration>,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn at_least_one(count: u32, unit: Duration) -> Option<Duration> {
+    (count > 0).then(|| unit * count)
 }

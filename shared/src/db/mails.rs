@@ -39,17 +39,23 @@ pub async fn take_place(
     window: Duration,
 ) -> Result<Place, DbError> {
     let recipient = recipient.as_str().to_lowercase();
-    with!(tx.conn(), |c| {
-        diesel::insert_into(mail_recipients::table)
-            .values(mail_recipients::recipient.eq(&recipient))
-            .on_conflict_do_nothing()
-            .execute(c)
-            .await
-    })?;
-    let _locked: Vec<String> = with!(tx.conn(), |c| {
-        let row = mail_recipients::table.filter(mail_recipients::recipient.eq(&recipient));
-        for_update(row.select(mail_recipients::recipient)).load(c).await
-    })?;
+    loop {
+        with!(tx.conn(), |c| {
+            diesel::insert_into(mail_recipients::table)
+                .values(mail_recipients::recipient.eq(&recipient))
+                .on_conflict_do_nothing()
+                .execute(c)
+                .await
+        })?;
+        let locked: Vec<String> = with!(tx.conn(), |c| {
+            let row = mail_recipients::table.filter(mail_recipients::recipient.eq(&recipient));
+            for_update(row.select(mail_recipients::recipient)).load(c).await
+        })?;
+        // None: one that was unused was removed between the two statements.
+        if !locked.is_empty() {
+            break;
+        }
+    }
     let known: Option<bool> =
         with!(tx.conn(), |c| mails::table.find(job).select(mails::sent).first(c).await.optional())?;
     match known {

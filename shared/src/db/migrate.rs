@@ -70,3 +70,54 @@ where
 fn failed(error: Box<dyn Error + Send + Sync>) -> DbError {
     DbError::Migration(format!("migration failed: {error}"))
 }
+
+/// Back in time, for tests of what a migration does to a database in use.
+#[cfg(test)]
+impl Db {
+    /// An empty database as it was before this step.
+    pub(super) async fn migrate_to_before(&self, step: &str) -> Result<(), DbError> {
+        match self.read().await? {
+            Conn::Postgres(object) => to_before(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
+            Conn::Sqlite(object) => to_before(&mut AsyncMigrationHarness::new(object), SQLITE, step),
+        }
+    }
+
+    /// Takes back this step and those that came later.
+    pub(super) async fn revert_to_before(&self, step: &str) -> Result<(), DbError> {
+        match self.read().await? {
+            Conn::Postgres(object) => back(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
+            Conn::Sqlite(object) => back(&mut AsyncMigrationHarness::new(object), SQLITE, step),
+        }
+    }
+}
+
+#[cfg(test)]
+fn to_before<H, DB>(harness: &mut H, source: EmbeddedMigrations, step: &str) -> Result<(), DbError>
+where
+    H: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    harness.revert_all_migrations(source).map_err(failed)?;
+    for migration in harness.pending_migrations(source).map_err(failed)? {
+        if migration.name().to_string().as_str() < step {
+            harness.run_migration(&migration).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+fn back<H, DB>(harness: &mut H, source: EmbeddedMigrations, step: &str) -> Result<(), DbError>
+where
+    H: MigrationHarness<DB>,
+    DB: diesel::backend::Backend,
+    EmbeddedMigrations: MigrationSource<DB>,
+{
+    let mut steps: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
+    steps.sort_by_key(|migration| std::cmp::Reverse(migration.name().to_string()));
+    for migration in steps.iter().filter(|migration| migration.name().to_string().as_str() >= step) {
+        harness.revert_migration(migration).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -297,6 +297,20 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    expired_jobs (id) {
+        id -> Id,
+        owner -> Nullable<Id>,
+        kind -> Text,
+        state -> Text,
+        source -> Nullable<Text>,
+        finished_at -> Instant,
+        expired_at -> Instant,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,
@@ -308,4 +322,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_lines,
     order_events,
     also_bought,
+    triggered_jobs,
 );

@@ -1,5 +1,6 @@
 //! Jobs that programs elsewhere started: the same request, sent again under the same key, is the same job,
-//! however long ago that was over. (A job's unique key only keeps others away until it is over.)
+//! also when that is over, for as long as it is kept. (A job's unique key only keeps others away until it is
+//! over.)
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

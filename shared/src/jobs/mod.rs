@@ -14,6 +14,7 @@ mod make_thumbnails;
 mod queue;
 mod remake_thumbnails;
 mod render_print;
+mod retention;
 mod sales_report;
 pub mod schedule;
 mod send_email;
@@ -36,6 +37,7 @@ pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
+pub use retention::Retention;
 pub use sales_report::SalesReport;
 pub use send_email::{EmailTemplate, SendEmail};
 pub use send_reply::{Refusal, Reply, SendReply};
@@ -129,6 +131,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<SendReply>(),
     KindInfo::of::<SalesReport>(),
     KindInfo::of::<ConsistencyCheck>(),
+    KindInfo::of::<Retention>(),
 ];
 
 #[cfg(test)]

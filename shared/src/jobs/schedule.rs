@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use croner::errors::CronError;
 
-use super::{AlsoBought, ConsistencyCheck, Kind, SalesReport};
+use super::{AlsoBought, ConsistencyCheck, Kind, Retention, SalesReport};
 use crate::db::jobs::enqueue::{Enqueued, Options, enqueue_unique};
 use crate::db::{DbError, Tx};
 use crate::domain::Timestamp;
@@ -49,7 +49,8 @@ pub struct Entry {
 pub const SCHEDULE: &[Entry] = &[
     Entry::of::<AlsoBought>("also-bought", "15 2 * * *"),
     Entry::of::<SalesReport>("sales-report", "5 3 * * *"),
-    Entry::of::<ConsistencyCheck>("consistency-check", "45 3 * * *"),
+    Entry::of::<ConsistencyCheck>("consistency-check", "45 4 * * *"),
+    Entry::of::<Retention>("retention", "45 3 * * *"),
 ];
 
 impl Entry {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
@@ -84,6 +84,31 @@ impl FileMailer {
             Ok(bytes) => Ok(stored::mail(id, &bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        })
+        .await
+    }
+
+    /// Removes mails that were written longer ago than `age`. Returns how many.
+    ///
+    /// # Errors
+    /// The directory can't be read, or a file not removed.
+    pub async fn remove_older(&self, age: Duration) -> io::Result<usize> {
+        let mailer = self.clone();
+        blocking(move || {
+            let mut removed = 0;
+            for entry in fs::read_dir(&mailer.directory)? {
+                let path = entry?.path();
+                if id_of(&path).is_none() {
+                    continue;
+                }
+                let written = fs::metadata(&path)?.modified()?;
+                // One from the future is not old.
+                if written.elapsed().is_ok_and(|elapsed| elapsed > age) {
+                    fs::remove_file(&path)?;
+                    removed += 1;
+                }
+            }
+            Ok(removed)
         })
         .await
     }
@@ -176,6 +201,25 @@ mod tests {
         fs::write(directory.path().join("letter.eml"), "not ours").unwrap();
         let ids: Vec<_> = mailer.list(2).await.unwrap().into_iter().map(|mail| mail.id).collect();
         assert_eq!(ids, [sent[2].message_id_of, sent[1].message_id_of]);
+    }
+
+    #[tokio::test]
+    async fn old_mails_are_removed_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let mailer = mailer(&directory);
+        let (old, young) = (mail(), mail());
+        for mail in [&old, &young] {
+            mailer.send(mail).await.unwrap();
+        }
+        let strangers = directory.path().join("letter.eml");
+        fs::write(&strangers, "not ours").unwrap();
+        for file in [&mailer.path(old.message_id_of), &strangers] {
+            let past = SystemTime::now() - Duration::from_secs(100);
+            File::options().write(true).open(file).unwrap().set_modified(past).unwrap();
+        }
+        assert_eq!(mailer.remove_older(Duration::from_secs(200)).await.unwrap(), 0);
+        assert_eq!(mailer.remove_older(Duration::from_secs(50)).await.unwrap(), 1);
+        assert!(mailer.read(young.message_id_of).await.unwrap().is_some() && strangers.exists());
     }
 
     #[tokio::test]

@@ -93,11 +93,12 @@ pub async fn read(conn: &mut Conn, job: JobId) -> Result<DeliveriesView, DbError
 /// Who is told of a job, and what became of it.
 ///
 /// # Errors
-/// 401, 404.
+/// 401, 404, 410.
 #[utoipa::path(get, path = "/api/jobs/{id}/deliveries", operation_id = "list_deliveries", tag = "jobs", params(("id" = Uuid, Path, description = "The job")), responses(
     (status = 200, description = "Its callbacks", body = DeliveriesView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+    (status = 410, description = "It was over long ago, and is no longer kept", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn list(
     app: Data<App>,

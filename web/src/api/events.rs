@@ -40,7 +40,7 @@ enum Stage {
 /// 204, which tells it not to come back.
 ///
 /// # Errors
-/// 401, 404.
+/// 401, 404, 410.
 #[utoipa::path(get, path = "/api/jobs/{id}/events", operation_id = "follow_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
@@ -51,6 +51,7 @@ enum Stage {
         (status = 204, description = "The final one was seen already"),
         (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It was over long ago, and is no longer kept", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn stream(
     app: Data<App>,

@@ -7,7 +7,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::{Job, status};
-use shared::db::{Db, triggers};
+use shared::db::{Conn, Db, expired_jobs, triggers};
 use shared::domain::JobId;
 use shared::domain::job::JobState;
 use shared::jobs::cancel_job;
@@ -25,7 +25,7 @@ use crate::views::{JobView, job_etag};
 /// A job's status, now or (with `Prefer: wait=N`) as soon as there is news.
 ///
 /// # Errors
-/// 401, 404.
+/// 401, 404, 410.
 #[utoipa::path(get, path = "/api/jobs/{id}", operation_id = "show_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])),
     params(
         ("id" = Uuid, Path, description = "The job"),
@@ -38,6 +38,7 @@ use crate::views::{JobView, job_etag};
         (status = 304, description = "Nothing new"),
         (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It was over long ago, and is no longer kept", body = Problem, content_type = "application/problem+json"),
     ))]
 pub async fn show(
     app: Data<App>,
@@ -82,12 +83,13 @@ async fn wait_until(news: &mut Subscription, job: &mut Arc<Job>, enough: impl Fn
 /// Asks for a job's cancellation.
 ///
 /// # Errors
-/// 401, 404, 409.
+/// 401, 404, 409, 410.
 #[utoipa::path(delete, path = "/api/jobs/{id}", operation_id = "cancel_job", tag = "jobs", security(("bearer" = []), ("session" = []), ("machine" = [])), params(("id" = Uuid, Path, description = "The job")), responses(
     (status = 202, description = "Asked; what was done is undone. It may still succeed before", body = JobView),
     (status = 200, description = "It is cancelled already", body = JobView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "Unknown, or somebody else's", body = Problem, content_type = "application/problem+json"),
+    (status = 410, description = "It was over long ago, and is no longer kept", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "It is finished", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn cancel(app: Data<App>, caller: Caller, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
@@ -119,14 +121,16 @@ pub async fn cancel(app: Data<App>, caller: Caller, id: PathId<JobId>) -> Result
 /// A job of this customer's, or of this machine's.
 ///
 /// # Errors
-/// [`ApiError::NotFound`], also when it is somebody else's or nobody's.
+/// [`ApiError::NotFound`], also when it is somebody else's or nobody's; [`ApiError::Gone`].
 pub async fn find_own(db: &Db, caller: &Caller, id: JobId) -> Result<Job, ApiError> {
     let caller = caller.clone();
     db.run(move |db| {
         let caller = caller.clone();
         async move {
             let mut conn = db.read().await?;
-            let Some(job) = status::find(&mut conn, id).await? else { return Err(ApiError::NotFound("job")) };
+            let Some(job) = status::find(&mut conn, id).await? else {
+                return Err(absent(&mut conn, &caller, id).await?);
+            };
             let may = match caller {
                 Caller::Customer(customer) => job.owner == Some(customer.id),
                 Caller::Machine(machine) => triggers::source_of(&mut conn, id).await? == Some(machine.name),
@@ -135,4 +139,14 @@ pub async fn find_own(db: &Db, caller: &Caller, id: JobId) -> Result<Job, ApiErr
         }
     })
     .await
+}
+
+/// Why there is no job: there was one of this caller's, or none that they may know of.
+async fn absent(conn: &mut Conn, caller: &Caller, id: JobId) -> Result<ApiError, ApiError> {
+    let expired = expired_jobs::find(conn, id).await?;
+    let may = expired.is_some_and(|expired| match caller {
+        Caller::Customer(customer) => expired.owner == Some(customer.id),
+        Caller::Machine(machine) => expired.source.as_ref() == Some(&machine.name),
+    });
+    Ok(if may { ApiError::Gone("job") } else { ApiError::NotFound("job") })
 }

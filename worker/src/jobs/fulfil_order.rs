@@ -84,7 +84,9 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         drop(conn);
         let rejected = found.len() < ids.len()
             || found.iter().any(|photo| photo.status == PhotoStatus::Rejected)
-            || outcomes.iter().any(is_refusal);
+            || outcomes.iter().any(is_refusal)
+            // A job that is gone makes no photo.
+            || outcomes.len() < unready.len();
         if rejected {
             return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
         }

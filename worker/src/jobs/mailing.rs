@@ -13,7 +13,7 @@ use crate::outcome::{Dependency, JobError, Outcome};
 const RECIPIENT_LIMIT: i64 = 10;
 
 /// … within this time; more wait.
-const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
+pub(super) const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
 
 /// Take a place → hand over → write down, in this order: a crash after the mail server said yes and before
 /// that is written down sends the mail again, under the same `Message-ID`. The place that nobody gave back

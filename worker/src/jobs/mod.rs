@@ -9,6 +9,7 @@ mod make_thumbnails;
 mod picture;
 mod remake_thumbnails;
 mod render_print;
+mod retention;
 mod sales_report;
 mod send_email;
 mod send_reply;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails,
-    RemakeThumbnails, RenderPrint, SalesReport, SendEmail, SendReply,
+    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply,
 };
 
 pub use fulfil_order::crash_points;
@@ -65,6 +66,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<SendReply>(),
     Handler::of::<SalesReport>(),
     Handler::of::<ConsistencyCheck>(),
+    Handler::of::<Retention>(),
 ];
 
 impl Handler {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
 use shared::callbacks::{CallbackClient, CallbackPolicy};
-use shared::config::WorkedQueues;
+use shared::config::{Keep, WorkedQueues};
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::settle::Progress;
 use shared::db::jobs::status;
@@ -109,6 +109,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
         review_after: None,
         machines: Default::default(),
         operator_email: None,
+        keep: Keep::default(),
         imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
         breakers: crate::breaker::Breakers::default(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),

@@ -1,0 +1,32 @@
+//! What is left of jobs that are no longer kept: enough to tell those who may know.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::schema::expired_jobs;
+use super::{Conn, DbError, with};
+use crate::domain::{CustomerId, JobId};
+
+/// A job that there was.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct ExpiredJob {
+    /// The customer who might see it.
+    pub owner: Option<CustomerId>,
+    /// The machine that started it.
+    pub source: Option<String>,
+}
+
+/// What is left of a job, if it was removed and not too long ago.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(conn: &mut Conn, id: JobId) -> Result<Option<ExpiredJob>, DbError> {
+    Ok(with!(conn, |c| {
+        expired_jobs::table
+            .find(id)
+            .select((expired_jobs::owner, expired_jobs::source))
+            .first(c)
+            .await
+            .optional()
+    })?)
+}

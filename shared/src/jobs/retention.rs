@@ -1,0 +1,25 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{Scheduled, Tick};
+use super::{Kind, Queue};
+
+/// Removes what was kept long enough: old jobs, blobs that no row names, and what piles up beside them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {}
+
+impl Kind for Retention {
+    const NAME: &'static str = "retention";
+    const QUEUE: Queue = Queue::REPORTS;
+    const TIMEOUT: Duration = Duration::from_secs(20 * 60);
+    const TRIGGERABLE: bool = true;
+}
+
+impl Scheduled for Retention {
+    /// It looks at all that is old, whenever it runs.
+    fn at(_: Tick) -> Self {
+        Self {}
+    }
+}
