@@ -3,6 +3,7 @@
 //! A blob is written before the row that names it, so a row never points at nothing; a blob without a
 //! row is litter, no more.
 
+mod incoming;
 mod listing;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use object_store::{
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
+pub use incoming::IncomingFile;
 pub use listing::Listed;
 
 use crate::domain::photo::Variant;

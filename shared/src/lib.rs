@@ -16,6 +16,7 @@ pub mod config;
 pub mod db;
 pub mod domain;
 pub mod foundation;
+pub mod intake;
 pub mod job_view;
 pub mod jobs;
 pub mod mail;

@@ -44,7 +44,7 @@ impl Config {
         Self {
             program: common.program,
             base_url: common.base_url.clone(),
-            max_upload_bytes: web.max_upload_bytes,
+            max_upload_bytes: common.max_upload_bytes,
             rate_limits_on: web.rate_limit == RateLimit::On,
             max_unfinished_per_customer: web.max_unfinished_per_customer,
             max_unfinished: web.max_unfinished,

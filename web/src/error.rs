@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use shared::blobs::BlobError;
 use shared::db::{DbError, MaybeCollision};
+use shared::intake::IntakeError;
 
 use crate::problem::{self, FieldError, Problem};
 
@@ -208,6 +209,22 @@ impl ResponseError for ApiError {
 impl MaybeCollision for ApiError {
     fn is_collision(&self) -> bool {
         matches!(self, Self::Db(error) if error.is_collision())
+    }
+}
+
+impl From<IntakeError> for ApiError {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::TooLarge(limit) => Self::TooLarge(limit),
+            IntakeError::Empty => Self::Malformed("The file is empty.".into()),
+            IntakeError::NoPicture => Self::UnsupportedMediaType(
+                "The file is no picture that we take: send JPEG, PNG, GIF or WebP.",
+            ),
+            too_big @ IntakeError::TooManyPixels { .. } => {
+                Self::Invalid(vec![FieldError::new("file", too_big.to_string())])
+            }
+            IntakeError::Blobs(error) => error.into(),
+        }
     }
 }
 

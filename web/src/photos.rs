@@ -2,16 +2,14 @@
 
 use shared::blobs::{BlobPath, Blobs};
 use shared::db::idempotency::{self, Key, KeyedRequest};
-use shared::db::jobs::enqueue::{Options, enqueue};
-use shared::db::photos::{self, Deletion, NewPhoto, Photo};
+use shared::db::photos::{self, Deletion, Photo};
 use shared::db::{Conn, Db};
-use shared::domain::{CustomerId, JobId, PhotoId};
-use shared::jobs::MakeThumbnails;
+use shared::domain::{CustomerId, PhotoId};
+use shared::intake::Received;
 
 use crate::App;
 use crate::api::accepted::{Accepted, accepted_json};
 use crate::error::ApiError;
-use crate::upload::Received;
 use crate::views::PhotoView;
 
 /// An upload whose blob is there and whose row is not.
@@ -79,26 +77,8 @@ async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
             }
         }
     }
-    let received = &request.received;
-    let job_id = JobId::new();
-    let options = Options {
-        id: Some(job_id),
-        owner: Some(request.customer),
-        traceparent: Some(request.traceparent.clone()),
-        ..Options::default()
-    };
-    let job = enqueue(&mut tx, &MakeThumbnails { photo_id: received.id }, options).await?;
-    let new = NewPhoto {
-        id: received.id,
-        customer_id: request.customer,
-        job_id,
-        file_name: received.file_name.clone(),
-        content_type: received.content_type,
-        bytes: received.bytes,
-        width: received.dimensions.map(|(width, _)| width),
-        height: received.dimensions.map(|(_, height)| height),
-    };
-    let photo = photos::insert(&mut tx, &new).await?;
+    let traceparent = Some(request.traceparent.clone());
+    let (photo, job) = request.received.accept(&mut tx, request.customer, traceparent).await?;
     let view = PhotoView::new(&photo, &[]);
     let answer = Accepted::new(&job, accepted_json("photo", &view, &job)?);
     if let Some(keyed) = &request.keyed {

@@ -12,6 +12,7 @@ pub mod crash_points;
 pub mod follow;
 pub mod health;
 pub mod imaging;
+pub mod incoming;
 pub mod ingress;
 pub mod jobs;
 pub mod leases;
@@ -27,7 +28,7 @@ pub mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::config::WorkedQueues;
+use shared::config::{Incoming, WorkedQueues};
 use shared::domain::WorkerId;
 use shared::jobs::Queue;
 use tokio::sync::{RwLock, mpsc};
@@ -54,6 +55,8 @@ pub struct Worker {
     pub lease: Duration,
     /// Whether it looks at the schedule.
     pub schedule: bool,
+    /// Whose the files of the watched folder become, if it watches that.
+    pub incoming: Option<Incoming>,
     /// How long stopping may take.
     pub shutdown: Duration,
     /// What runs now.
@@ -81,6 +84,7 @@ impl Worker {
         queues: WorkedQueues,
         lease: Duration,
         schedule: bool,
+        incoming: Option<Incoming>,
         shutdown: Duration,
         stop: CancellationToken,
     ) -> Arc<Self> {
@@ -91,6 +95,7 @@ impl Worker {
             queues,
             lease,
             schedule,
+            incoming,
             shutdown,
             running: Running::default(),
             alone: Arc::default(),
@@ -113,6 +118,10 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     if worker.schedule {
         worker.pulse.beat(scheduler::PART);
         loops.spawn(named("scheduler", scheduler::run(worker.clone(), housekeeping.clone())));
+    }
+    if let Some(incoming) = worker.incoming.clone() {
+        let watch = incoming::run(worker.clone(), incoming, housekeeping.clone());
+        loops.spawn(named("watch of incoming files", watch));
     }
     let mut consumers = JoinSet::new();
     worker.pulse.beat(leases::PART);

@@ -8,6 +8,7 @@ use shared::callbacks::CallbackClient;
 use shared::config::Keep;
 use shared::db::Db;
 use shared::domain::EmailAddress;
+use shared::intake::IntakeLimits;
 use shared::mail::Mailer;
 use shared::messaging::Broker;
 use shared::payments::Gateway;
@@ -43,6 +44,8 @@ pub struct Services {
     pub base_url: Url,
     /// How long after the confirmation of an order its customer is asked for a review, if at all.
     pub review_after: Option<Duration>,
+    /// What a picture may be that comes in.
+    pub intake: IntakeLimits,
     /// The programs that may submit jobs.
     pub machines: MachineTokens,
     /// Who gets the daily sales report, if anybody does.

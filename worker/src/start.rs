@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{
-    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Keep, Program, ScheduleSwitch, WorkedQueues,
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, Program, ScheduleSwitch, WorkedQueues,
     WorkerSettings,
 };
 use shared::domain::EmailAddress;
@@ -29,6 +29,7 @@ pub struct Checked {
     queues: WorkedQueues,
     lease: Duration,
     schedule: bool,
+    incoming: Option<Incoming>,
     review_after: Option<Duration>,
     operator_email: Option<EmailAddress>,
     keep: Keep,
@@ -50,6 +51,7 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
+        incoming: settings.incoming.check()?,
         schedule: settings.upkeep.schedule == ScheduleSwitch::On,
         review_after: settings.upkeep.review_after(),
         operator_email: settings.upkeep.operator_email()?,
@@ -96,14 +98,15 @@ pub fn worker(
         keys: foundation.keys.clone(),
         base_url,
         machines: common.machines.clone(),
+        intake: common.intake_limits(),
         review_after: checked.review_after,
         operator_email: checked.operator_email,
         keep: checked.keep,
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;
-    let Checked { queues, lease, schedule, .. } = checked;
-    Ok(Worker::new(services, handlers, queues, lease, schedule, common.shutdown, stop))
+    let Checked { queues, lease, schedule, incoming, .. } = checked;
+    Ok(Worker::new(services, handlers, queues, lease, schedule, incoming, common.shutdown, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

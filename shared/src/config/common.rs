@@ -11,6 +11,7 @@ use crate::blobs::BlobUrl;
 use crate::callbacks::CallbackPolicy;
 use crate::db::DatabaseUrl;
 use crate::domain::photo::PictureLimits;
+use crate::intake::IntakeLimits;
 use crate::signing::MachineTokens;
 
 /// Which program is starting: it decides what may be left out.
@@ -70,6 +71,9 @@ pub struct CommonSettings {
     /// How long a stopping program may take to finish what it does
     #[arg(long, env, default_value_t = 25, value_name = "SECONDS")]
     pub shutdown_seconds: u64,
+    /// The largest upload, and the largest file that is taken from incoming/
+    #[arg(long, env, default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
+    pub max_upload_bytes: u64,
     /// The most pixels that a picture may have
     #[arg(long, env, default_value_t = 40_000_000, value_name = "N")]
     pub max_pixels: u64,
@@ -110,12 +114,21 @@ pub struct Common {
     pub base_url: Option<Url>,
     /// How long stopping may take.
     pub shutdown: Duration,
+    /// The largest upload.
+    pub max_upload_bytes: u64,
     /// What a picture may measure.
     pub picture_limits: PictureLimits,
     /// Where callbacks may go.
     pub callbacks: CallbackPolicy,
     /// The programs that may start tasks.
     pub machines: MachineTokens,
+}
+
+impl Common {
+    /// What a picture may be that comes in.
+    pub fn intake_limits(&self) -> IntakeLimits {
+        IntakeLimits { bytes: self.max_upload_bytes, pictures: self.picture_limits }
+    }
 }
 
 impl CommonSettings {
@@ -163,6 +176,10 @@ impl CommonSettings {
         if !(5..=600).contains(&self.shutdown_seconds) {
             return Err(ConfigError::new("SHUTDOWN_SECONDS", "must be between 5 and 600"));
         }
+        // More than a picture may be handed on with would be refused later.
+        if !(1..=1 << 29).contains(&self.max_upload_bytes) {
+            return Err(ConfigError::new("MAX_UPLOAD_BYTES", "must be between 1 and 536870912"));
+        }
         if !(1..=1_000_000_000).contains(&self.max_pixels) {
             return Err(ConfigError::new("MAX_PIXELS", "must be between 1 and 1000000000"));
         }
@@ -182,6 +199,7 @@ impl CommonSettings {
             migrate: self.migrate.unwrap_or(default_migrate),
             base_url,
             shutdown: Duration::from_secs(self.shutdown_seconds),
+            max_upload_bytes: self.max_upload_bytes,
             picture_limits: PictureLimits { max_pixels: self.max_pixels, max_side: PictureLimits::MAX_SIDE },
             callbacks: self.callbacks,
             machines,

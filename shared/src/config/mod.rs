@@ -4,6 +4,7 @@
 //! default in the all-in-one, and a refusal to start in `web` and `worker`.
 
 mod common;
+mod incoming;
 mod upkeep;
 mod web;
 mod worker;
@@ -11,6 +12,7 @@ mod worker;
 use std::fmt;
 
 pub use common::{Common, CommonSettings, Migrate, Program};
+pub use incoming::{Incoming, IncomingSettings};
 pub use upkeep::{Keep, ScheduleSwitch, UpkeepSettings};
 pub use web::{RateLimit, WebSettings};
 pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkedQueues, WorkerSettings};

@@ -20,9 +20,6 @@ pub struct WebSettings {
     /// Address to listen on; port 0 takes any free one
     #[arg(long, env, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub http_addr: std::net::SocketAddr,
-    /// The largest upload
-    #[arg(long, env, default_value_t = 20 * 1024 * 1024, value_name = "BYTES")]
-    pub max_upload_bytes: u64,
     /// Whether requests are rate-limited; off is for load tests
     #[arg(long, env, value_enum, default_value_t = RateLimit::On, value_name = "ON|OFF")]
     pub rate_limit: RateLimit,
@@ -38,12 +35,8 @@ impl WebSettings {
     /// Checks what can be wrong.
     ///
     /// # Errors
-    /// When `MAX_UPLOAD_BYTES` is nothing, or more than a picture may be handed on with; when nobody could have a
-    /// job.
+    /// When nobody could have a job.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !(1..=1 << 29).contains(&self.max_upload_bytes) {
-            return Err(ConfigError::new("MAX_UPLOAD_BYTES", "must be between 1 and 536870912"));
-        }
         if self.max_unfinished_per_customer == 0 || self.max_unfinished == 0 {
             let setting =
                 if self.max_unfinished == 0 { "MAX_UNFINISHED" } else { "MAX_UNFINISHED_PER_CUSTOMER" };

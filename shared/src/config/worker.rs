@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{ConfigError, UpkeepSettings};
+use super::{ConfigError, IncomingSettings, UpkeepSettings};
 use crate::jobs::Queue;
 
 /// The address of the worker's health page when none is set.
@@ -38,6 +38,9 @@ pub struct WorkerSettings {
     /// Memory of one process that decodes pictures
     #[arg(long, env, default_value_t = 1024 * 1024 * 1024, value_name = "BYTES")]
     pub imaging_memory_bytes: u64,
+    /// The watched folder.
+    #[command(flatten)]
+    pub incoming: IncomingSettings,
     /// What happens at set times.
     #[command(flatten)]
     pub upkeep: UpkeepSettings,

@@ -17,6 +17,7 @@ mod error;
 pub mod expired_jobs;
 mod expressions;
 pub mod idempotency;
+pub mod ingested_files;
 pub mod jobs;
 pub mod mails;
 mod migrate;

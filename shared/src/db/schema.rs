@@ -289,6 +289,19 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use super::{Id, Instant};
+    ingested_files (path, version) {
+        path -> Text,
+        version -> Text,
+        job_id -> Id,
+        photo_id -> Nullable<Id>,
+        reason -> Nullable<Text>,
+        at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use super::Id;
     job_replies (job_id, reply_to, correlation_id) {
         job_id -> Id,

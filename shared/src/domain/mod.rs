@@ -3,6 +3,7 @@
 //! Nothing here does IO, is async, or knows a database or a protocol.
 
 pub mod email;
+pub mod file_name;
 pub mod ids;
 pub mod job;
 pub mod money;

@@ -10,6 +10,7 @@ mod consistency_check;
 mod deliver_callback;
 mod envelope;
 mod fulfil_order;
+mod ingest_file;
 mod make_thumbnails;
 mod queue;
 mod remake_thumbnails;
@@ -33,6 +34,7 @@ pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
 pub use fulfil_order::FulfilOrder;
+pub use ingest_file::IngestFile;
 pub use make_thumbnails::MakeThumbnails;
 pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
@@ -131,6 +133,7 @@ pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<SendReply>(),
     KindInfo::of::<SalesReport>(),
     KindInfo::of::<ConsistencyCheck>(),
+    KindInfo::of::<IngestFile>(),
     KindInfo::of::<Retention>(),
 ];
 

@@ -26,9 +26,12 @@ impl Queue {
     /// Callbacks: wait for receivers that nobody of us runs.
     pub const CALLBACKS: Self = Self("callbacks");
 
+    /// Copies from store to store: waits for the network and the disk, hardly for the processor.
+    pub const IO: Self = Self("io");
+
     /// Every queue that this program's kinds name. Others may be named while it runs.
     pub const ALL: &'static [Self] =
-        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS];
+        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;

@@ -9,8 +9,8 @@ use shared::db::idempotency::Key;
 use shared::db::jobs::Job;
 
 use crate::error::ApiError;
-use crate::upload::sink::hex;
 use crate::views::{JobView, job_path};
+use shared::intake::hex;
 
 /// How soon a look at the job is worth it, in seconds.
 pub const RETRY_AFTER: &str = "1";

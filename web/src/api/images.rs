@@ -14,12 +14,12 @@ use shared::domain::photo::{ImageType, Variant};
 use shared::signing::LinkError;
 use utoipa::IntoParams;
 
+use super::attachment::attachment;
 use crate::App;
 use crate::conditional::has_it;
 use crate::error::ApiError;
 use crate::extract::OptionalCustomer;
 use crate::problem::Problem;
-use crate::upload::file_name::attachment;
 
 /// A picture never changes under its address.
 const CACHE_CONTROL: &str = "private, max-age=31536000, immutable";

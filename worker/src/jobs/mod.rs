@@ -4,6 +4,7 @@ mod also_bought;
 mod consistency_check;
 mod deliver_callback;
 mod fulfil_order;
+mod ingest_file;
 mod mailing;
 mod make_thumbnails;
 mod picture;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
-    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, KINDS, Kind, MakeThumbnails,
+    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, IngestFile, KINDS, Kind, MakeThumbnails,
     RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply,
 };
 
@@ -66,6 +67,7 @@ pub const HANDLERS: &[Handler] = &[
     Handler::of::<SendReply>(),
     Handler::of::<SalesReport>(),
     Handler::of::<ConsistencyCheck>(),
+    Handler::of::<IngestFile>(),
     Handler::of::<Retention>(),
 ];
 

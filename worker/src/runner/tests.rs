@@ -13,6 +13,7 @@ use shared::db::jobs::status;
 use shared::db::{DatabaseSettings, DatabaseUrl, Db};
 use shared::domain::photo::PictureLimits;
 use shared::domain::{JobId, OrderId, PhotoId};
+use shared::intake::IntakeLimits;
 use shared::jobs::{FulfilOrder, Kind, MakeThumbnails};
 use shared::mail::{FileMailer, Mailer};
 use shared::messaging::{Broker, relay};
@@ -108,6 +109,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
         callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
         review_after: None,
         machines: Default::default(),
+        intake: IntakeLimits { bytes: 1, pictures: limits },
         operator_email: None,
         keep: Keep::default(),
         imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),

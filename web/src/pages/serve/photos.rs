@@ -17,8 +17,9 @@ use crate::pages::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use crate::photos::{self, AcceptPhoto};
 use crate::session;
 use crate::trace::TraceContext;
-use crate::upload::{self, Received};
+use crate::upload;
 use crate::views::PhotoView;
+use shared::intake::Received;
 
 /// Photos on one page of the gallery.
 const PAGE: usize = 24;

@@ -1,13 +1,7 @@
 //! Uploads: from the request straight into the blob store, whatever their size.
 //!
-//! - `mod.rs`: the two forms of a request, and what happens to the rest of a refused one.
-//! - [`sink`]: type, size and dimensions, checked while the bytes go by.
-//! - [`file_name`]: what is kept of the name.
-//!
-//! Pictures are not decoded here: their headers are read, no more.
-
-pub mod file_name;
-pub mod sink;
+//! The two forms of a request, and what happens to the rest of a refused one. Type, size and dimensions are
+//! checked while the bytes go by, see [`shared::intake`].
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -23,13 +17,12 @@ use actix_web::web::Payload;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use shared::blobs::BlobPath;
-use shared::domain::PhotoId;
-use shared::domain::photo::ImageType;
+use shared::domain::file_name;
+use shared::intake::{Intake, IntakeLimits, Received};
 use tokio::time::timeout;
 
 use crate::App;
 use crate::error::ApiError;
-use sink::Sink;
 
 /// The name of the multipart field that holds the picture.
 const FIELD: &str = "file";
@@ -44,23 +37,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// connection.
 const DRAIN_BYTES: u64 = 64 * 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-/// An upload that was taken: its blob is there.
-#[derive(Debug, Clone)]
-pub struct Received {
-    /// The photo's id: names the blob.
-    pub id: PhotoId,
-    /// What it is, by content.
-    pub content_type: ImageType,
-    /// Its size.
-    pub bytes: i64,
-    /// Width and height by the header, as far as it could be read.
-    pub dimensions: Option<(i32, i32)>,
-    /// What is kept of the file's name.
-    pub file_name: Option<String>,
-    /// SHA-256 of the bytes, in hexadecimal.
-    pub sha256: String,
-}
 
 /// The request's body, so that what is left of it can be read after the multipart reader is gone.
 #[derive(Clone)]
@@ -93,13 +69,18 @@ pub async fn receive(app: &App, request: &HttpRequest, payload: Payload) -> Resu
     let mut body = Body(Rc::new(RefCell::new(payload)));
     let received = match form {
         Form::Multipart => take_form(app, request, body.clone()).await,
-        Form::Raw => take_file(Sink::new(app), body.clone(), |_| BROKEN).await,
+        Form::Raw => take_file(intake(app), body.clone(), |_| BROKEN).await,
     };
     if received.is_err() {
         // In time or not, in full or not: the answer is the same.
         let _ = timeout(DRAIN_TIME, drain(&mut body)).await;
     }
     received
+}
+
+fn intake(app: &App) -> Intake {
+    let limits = IntakeLimits { bytes: app.config.max_upload_bytes, pictures: app.config.picture_limits };
+    Intake::new(app.blobs.clone(), limits)
 }
 
 const BROKEN: ApiError =
@@ -166,7 +147,7 @@ async fn take_files(app: &App, form: &mut Multipart, files: &mut Vec<FormFile>) 
         }
         // A field must not be asked again after its end.
         let mut field = field.fuse();
-        let mut received = take_file(Sink::new(app), &mut field, |_: MultipartError| BROKEN).await;
+        let mut received = take_file(intake(app), &mut field, |_: MultipartError| BROKEN).await;
         if let Ok(received) = &mut received {
             received.file_name.clone_from(&name);
         }
@@ -224,7 +205,7 @@ async fn take_form(app: &App, request: &HttpRequest, body: Body) -> Result<Recei
 async fn take_field(app: &App, field: Field) -> Result<Received, ApiError> {
     let name = field.content_disposition().and_then(|disposition| disposition.get_filename());
     let name = name.and_then(file_name::sanitise);
-    let mut received = take_file(Sink::new(app), field, |_: MultipartError| BROKEN).await?;
+    let mut received = take_file(intake(app), field, |_: MultipartError| BROKEN).await?;
     received.file_name = name;
     Ok(received)
 }
@@ -239,9 +220,9 @@ async fn skip(mut field: Field, rest: &mut u64) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Lets a file's bytes run through the sink.
+/// Lets a file's bytes run through the intake.
 async fn take_file<S, E>(
-    mut sink: Sink,
+    mut intake: Intake,
     mut bytes: S,
     broken: fn(E) -> ApiError,
 ) -> Result<Received, ApiError>
@@ -250,13 +231,13 @@ where
 {
     loop {
         let step = match next(&mut bytes).await {
-            Ok(None) => return sink.finish().await,
-            Ok(Some(Ok(chunk))) => sink.push(chunk).await,
+            Ok(None) => return Ok(intake.finish().await?),
+            Ok(Some(Ok(chunk))) => intake.push(chunk).await.map_err(ApiError::from),
             Ok(Some(Err(error))) => Err(broken(error)),
             Err(slow) => Err(slow),
         };
         if let Err(error) = step {
-            sink.abort().await;
+            intake.abort().await;
             return Err(error);
         }
     }

@@ -1,0 +1,1 @@
+DROP TABLE ingested_files;

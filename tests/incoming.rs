@@ -1,0 +1,150 @@
+//! The watched folder: files that others put there become photos of the configured customer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::harness::{App, Setup, Visitor, eventually, on_both_set_ups, on_production, pictures};
+
+/// An app that watches its folder for a customer, and that customer.
+async fn watched(setup: Setup) -> (App, Visitor, PathBuf) {
+    let mut app = setup.with("INCOMING_SECONDS", 1).start().await;
+    let ada = app.visitor().await;
+    app.stop_gracefully().await;
+    app.set("INCOMING_TOKEN", ada.token());
+    app.start_again().await;
+    let folder = app.blob_folder().join("incoming");
+    fs::create_dir_all(&folder).unwrap();
+    (app, ada, folder)
+}
+
+async fn photos(visitor: &Visitor) -> Vec<Value> {
+    let list = visitor.get("/api/photos?limit=100").await.expect(200).json();
+    list["photos"].as_array().unwrap().clone()
+}
+
+async fn ready(visitor: &Visitor, count: usize) -> Vec<Value> {
+    eventually(&format!("{count} photos to be ready"), async || {
+        let photos = photos(visitor).await;
+        assert!(photos.len() <= count, "{photos:#?}");
+        let ready = photos.iter().filter(|photo| photo["status"] == "ready").count();
+        (ready == count).then_some(photos)
+    })
+    .await
+}
+
+/// The same as uploads would be, however many workers watch; what is not touched is not taken again.
+async fn each_file_is_one_photo_however_many_watch(setup: Setup) {
+    let (mut app, ada, folder) = watched(setup.workers(3)).await;
+    fs::create_dir_all(folder.join("2026")).unwrap();
+    for number in 0..12_u8 {
+        let name = folder.join(format!("2026/holiday {number}.jpg"));
+        fs::write(name, pictures::jpeg_of_colour(number * 20, 0, 99)).unwrap();
+    }
+    let photos = ready(&ada, 12).await;
+    let names: BTreeSet<&str> = photos.iter().filter_map(|photo| photo["file_name"].as_str()).collect();
+    assert_eq!(names.len(), 12, "{names:?}");
+    assert!(names.contains("holiday 0.jpg"));
+    let original = format!("/photos/{}/original", photos[0]["id"].as_str().unwrap());
+    ada.get(&original).await.expect(200);
+
+    app.stop_gracefully().await;
+    app.start_again().await;
+    let ada = ada.at(&app);
+    fs::write(folder.join("another.jpg"), pictures::small_jpeg()).unwrap();
+    ready(&ada, 13).await;
+    // A changed file is another version, and another photo.
+    fs::write(folder.join("another.jpg"), pictures::jpeg_of_colour(1, 2, 3)).unwrap();
+    ready(&ada, 14).await;
+    app.idle().await;
+    assert_eq!(app.number("SELECT count(*) FROM jobs WHERE kind = 'ingest_file'").await, 14);
+}
+
+async fn what_is_half_written_is_left_until_it_is_complete(setup: Setup) {
+    use std::io::Write;
+    let (app, ada, folder) = watched(setup).await;
+    let picture = pictures::jpeg(1200, 900);
+    fs::write(folder.join("later.jpg.part"), &picture).unwrap();
+    let mut slow = fs::File::create(folder.join("slow.jpg")).unwrap();
+    let looks = async || app.log_count("a file came in");
+    // Longer than several looks, a piece within each.
+    for piece in picture.chunks(picture.len() / 12) {
+        slow.write_all(piece).unwrap();
+        slow.sync_all().unwrap();
+        assert_eq!(looks().await, 0, "not while it grows");
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    drop(slow);
+    let photos = ready(&ada, 1).await;
+    assert_eq!(photos[0]["bytes"], picture.len());
+    fs::rename(folder.join("later.jpg.part"), folder.join("later.jpg")).unwrap();
+    ready(&ada, 2).await;
+}
+
+async fn what_is_no_picture_is_refused_once_and_holds_nobody_up(setup: Setup) {
+    let (app, ada, folder) = watched(setup).await;
+    fs::write(folder.join("notes.jpg"), "Dear diary, this is not a picture at all").unwrap();
+    fs::write(folder.join("empty.png"), "").unwrap();
+    fs::write(folder.join("bomb.png"), pictures::png_header(60_000, 60_000)).unwrap();
+    fs::write(folder.join("fine.jpg"), pictures::small_jpeg()).unwrap();
+    ready(&ada, 1).await;
+    eventually("three refusals", async || {
+        let refused = "SELECT count(*) FROM ingested_files WHERE photo_id IS NULL AND reason IS NOT NULL";
+        (app.number(refused).await == 3).then_some(())
+    })
+    .await;
+    fs::write(folder.join("one more.jpg"), pictures::jpeg_of_colour(9, 9, 9)).unwrap();
+    ready(&ada, 2).await;
+    app.idle().await;
+    let tries = "SELECT sum(fence) FROM jobs WHERE kind = 'ingest_file' AND failure = 'discarded'";
+    assert_eq!(app.number(tries).await, 3, "each once");
+    assert_eq!(app.blob_files().iter().filter(|file| file.ends_with("original")).count(), 2);
+}
+
+/// A worker that dies in the middle leaves its files to others: still one photo each.
+async fn a_worker_that_is_killed_loses_and_doubles_nothing(setup: Setup) {
+    let (mut app, ada, folder) = watched(setup.with("LEASE_SECONDS", 3)).await;
+    for number in 0..10_u8 {
+        fs::write(folder.join(format!("{number}.jpg")), pictures::jpeg_of_colour(0, number * 25, 7)).unwrap();
+    }
+    eventually("the first to be taken", async || {
+        (app.number("SELECT count(*) FROM jobs WHERE kind = 'ingest_file'").await > 0).then_some(())
+    })
+    .await;
+    app.kill_workers();
+    app.start_again().await;
+    let ada = ada.at(&app);
+    ready(&ada, 10).await;
+}
+
+/// Objects are complete when they are listed.
+async fn objects_in_s3_are_taken_too(setup: Setup) {
+    let mut app = setup.with("INCOMING_SECONDS", 1).blobs_in_s3().start().await;
+    let ada = app.visitor().await;
+    app.stop_gracefully().await;
+    app.set("INCOMING_TOKEN", ada.token());
+    app.start_again().await;
+    let name = format!("incoming/{}.jpg", uuid::Uuid::new_v4());
+    app.put_into_s3(&name, pictures::small_jpeg()).await;
+    let photos = eventually("the photo", async || {
+        let photos = photos(&ada).await;
+        photos.iter().any(|photo| photo["status"] == "ready").then_some(photos)
+    })
+    .await;
+    assert!(name.ends_with(photos[0]["file_name"].as_str().unwrap()), "{photos:?}");
+}
+
+on_both_set_ups!(
+    each_file_is_one_photo_however_many_watch,
+    what_is_half_written_is_left_until_it_is_complete,
+    what_is_no_picture_is_refused_once_and_holds_nobody_up,
+    a_worker_that_is_killed_loses_and_doubles_nothing,
+);
+
+mod s3 {
+    crate::harness::on_production!(objects_in_s3_are_taken_too);
+
+    use super::objects_in_s3_are_taken_too;
+}

@@ -1,0 +1,83 @@
+//! The watched folder: every worker that is told to looks at it, and each new version of a file becomes one job,
+//! however many look (see `db::ingested_files`).
+//!
+//! A look is cheap (a listing, and one statement a page of it) and leaves no trace, so it is a loop and not a job.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use shared::blobs::{BlobError, IncomingFile};
+use shared::config::Incoming;
+use shared::db::{DbError, customers, ingested_files};
+use shared::domain::CustomerId;
+use tokio_util::sync::CancellationToken;
+
+use crate::Worker;
+
+/// So many files are looked up at a time.
+const PAGE: usize = 500;
+
+/// What went wrong with a look; the next one may fare better.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("no customer has the token of INCOMING_TOKEN")]
+    NoCustomer,
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+}
+
+/// Looks at the folder again and again, until `stop`.
+pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(incoming.every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut seen = HashMap::new();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        if let Err(error) = look(&worker, &incoming, &mut seen).await {
+            metrics::counter!("incoming_looks_failed_total").increment(1);
+            tracing::warn!(%error, "could not look for incoming files");
+        }
+    }
+}
+
+/// One look. `seen` is what the look before saw of files that nobody has taken.
+async fn look(
+    worker: &Worker,
+    incoming: &Incoming,
+    seen: &mut HashMap<String, String>,
+) -> Result<(), LookError> {
+    let services = &worker.services;
+    let hash = incoming.token.hash().to_string();
+    let customer = customers::by_token_hash(&mut services.db.read().await?, &hash).await?;
+    let customer = customer.ok_or(LookError::NoCustomer)?;
+    let whole = services.blobs.lists_whole_files_only();
+    let mut waiting = HashMap::new();
+    let mut pages = services.blobs.incoming().chunks(PAGE);
+    while let Some(page) = pages.next().await {
+        let page = page.into_iter().collect::<Result<Vec<IncomingFile>, _>>()?;
+        let new = ingested_files::not_taken(&mut services.db.read().await?, page).await?;
+        for file in new {
+            // Who writes a file changes it: what is as it was at the last look is complete.
+            if whole || seen.get(&file.path) == Some(&file.version) {
+                take(worker, &file, customer).await?;
+            } else {
+                waiting.insert(file.path, file.version);
+            }
+        }
+    }
+    *seen = waiting;
+    Ok(())
+}
+
+async fn take(worker: &Worker, file: &IncomingFile, customer: CustomerId) -> Result<(), DbError> {
+    if let Some(job) = ingested_files::take(&worker.services.db, file, customer).await? {
+        tracing::info!(path = file.path, job = %job.id, "a file came in");
+    }
+    Ok(())
+}
