@@ -26,6 +26,7 @@ mod orders;
 mod outages;
 mod pages;
 mod prints;
+mod retention;
 mod scaling;
 mod schedule;
 mod starting;
