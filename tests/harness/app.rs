@@ -281,8 +281,12 @@ impl App {
 
     /// The files of the blob store, where that is a folder.
     pub fn blob_files(&self) -> Vec<PathBuf> {
-        let folder = if self.setup.production { "blobs" } else { "data/blobs" };
-        files_below(&self.folder.path().join(folder))
+        files_below(&self.blob_folder())
+    }
+
+    /// That folder.
+    pub fn blob_folder(&self) -> PathBuf {
+        self.folder.path().join(if self.setup.production { "blobs" } else { "data/blobs" })
     }
 
     /// Whether web and worker are programs of their own.

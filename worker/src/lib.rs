@@ -71,6 +71,20 @@ pub struct Worker {
     pub release: CancellationToken,
 }
 
+/// What a worker is to do, as its settings say.
+pub struct Duties {
+    /// See [`Worker::queues`].
+    pub queues: WorkedQueues,
+    /// See [`Worker::lease`].
+    pub lease: Duration,
+    /// See [`Worker::schedule`].
+    pub schedule: bool,
+    /// See [`Worker::incoming`].
+    pub incoming: Option<Incoming>,
+    /// See [`Worker::shutdown`].
+    pub shutdown: Duration,
+}
+
 /// The worker can't go on.
 #[derive(Debug, thiserror::Error)]
 #[error("the worker's {0} ended by itself")]
@@ -81,13 +95,10 @@ impl Worker {
     pub fn new(
         services: Services,
         handlers: &'static [Handler],
-        queues: WorkedQueues,
-        lease: Duration,
-        schedule: bool,
-        incoming: Option<Incoming>,
-        shutdown: Duration,
+        duties: Duties,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        let Duties { queues, lease, schedule, incoming, shutdown } = duties;
         Arc::new(Self {
             id: WorkerId::new(),
             services,

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::imaging::pool::{ImagingPool, ImagingSettings};
-use crate::{Services, Worker};
+use crate::{Duties, Services, Worker};
 
 /// The folder in `DATA_DIR` where mail goes that no server takes.
 pub const MAIL_FOLDER: &str = "mail";
@@ -106,7 +106,8 @@ pub fn worker(
     };
     let handlers = crate::jobs::HANDLERS;
     let Checked { queues, lease, schedule, incoming, .. } = checked;
-    Ok(Worker::new(services, handlers, queues, lease, schedule, incoming, common.shutdown, stop))
+    let duties = Duties { queues, lease, schedule, incoming, shutdown: common.shutdown };
+    Ok(Worker::new(services, handlers, duties, stop))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

@@ -65,7 +65,10 @@ impl fmt::Display for BlobPath {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
+    use object_store::memory::InMemory;
 
     use super::super::BlobUrl;
     use super::*;
@@ -107,5 +110,20 @@ mod tests {
         paths.sort_unstable();
         assert_eq!(paths, [print.to_string(), photo.to_string()]);
         assert!(listed.iter().all(|blob| (Utc::now() - blob.modified).num_seconds().abs() < 60));
+    }
+
+    #[tokio::test]
+    async fn a_listing_in_order_goes_on_where_another_stopped() {
+        let blobs = Blobs { store: Arc::new(InMemory::new()), in_order: true };
+        for path in BlobPath::all_of(PhotoId::new()).into_iter().chain([BlobPath::Print(OrderId::new(), 0)]) {
+            blobs.put(path, Bytes::from_static(b"x"), "image/jpeg").await.unwrap();
+        }
+        let all: Vec<Listed> = blobs.list(None).try_collect().await.unwrap();
+        assert_eq!(all.len(), 5);
+        let rest: Vec<Listed> = blobs.list(Some(all[1].path)).try_collect().await.unwrap();
+        assert_eq!(rest, all[2..]);
+        let unordered = Blobs { in_order: false, ..blobs };
+        let again: Vec<Listed> = unordered.list(Some(all[1].path)).try_collect().await.unwrap();
+        assert_eq!(again, all, "what was missed would be missed for ever");
     }
 }

@@ -74,7 +74,7 @@ fn failed(error: Box<dyn Error + Send + Sync>) -> DbError {
 /// Back in time, for tests of what a migration does to a database in use.
 #[cfg(test)]
 impl Db {
-    /// An empty database as it was before this step.
+    /// Brings an empty database to where it was before this step.
     pub(super) async fn migrate_to_before(&self, step: &str) -> Result<(), DbError> {
         match self.read().await? {
             Conn::Postgres(object) => to_before(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
@@ -98,7 +98,6 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    harness.revert_all_migrations(source).map_err(failed)?;
     for migration in harness.pending_migrations(source).map_err(failed)? {
         if migration.name().to_string().as_str() < step {
             harness.run_migration(&migration).map_err(failed)?;
@@ -114,7 +113,7 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
-    let mut steps: Vec<Box<dyn Migration<DB>>> = source.migrations().map_err(failed)?;
+    let mut steps = source.migrations().map_err(failed)?;
     steps.sort_by_key(|migration| std::cmp::Reverse(migration.name().to_string()));
     for migration in steps.iter().filter(|migration| migration.name().to_string().as_str() >= step) {
         harness.revert_migration(migration).map_err(failed)?;

@@ -57,9 +57,9 @@ impl Shop {
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
         let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
         let queues = WorkedQueues { slots, follow: false };
-        let lease = Duration::from_secs(30);
-        let worker =
-            Worker::new(services, handlers, queues, lease, false, Duration::from_secs(5), stop.clone());
+        let (lease, shutdown) = (Duration::from_secs(30), Duration::from_secs(5));
+        let duties = Duties { queues, lease, schedule: false, incoming: None, shutdown };
+        let worker = Worker::new(services, handlers, duties, stop.clone());
         let worker = tokio::spawn(crate::run(worker));
         Self { db, stop, worker, relay, _folder: folder }
     }

@@ -16,6 +16,7 @@ const ID: [&str; 6] = [
 
 async fn photos_and_orders_let_go_of_their_jobs_and_take_them_back(bench: &mut Bench) {
     const RETENTION: &str = "2026-11-25-080000_retention";
+    empty(bench).await;
     bench.db.migrate_to_before(RETENTION).await.unwrap();
     fill(bench).await;
     let everything = [
@@ -53,6 +54,14 @@ async fn photos_and_orders_let_go_of_their_jobs_and_take_them_back(bench: &mut B
         0,
         "they still go with their photo"
     );
+}
+
+/// The benches' databases are up to date: back to the beginning.
+async fn empty(bench: &Bench) {
+    match bench.is_postgres() {
+        true => bench.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await,
+        false => bench.db.revert_to_before("").await.unwrap(),
+    }
 }
 
 async fn assert_intact(bench: &Bench, queries: &[&str]) {
