@@ -38,7 +38,11 @@ impl Blobs {
     /// # Errors
     /// [`BlobError::Unavailable`].
     pub async fn incoming_version(&self, path: &str) -> Result<Option<String>, BlobError> {
-        match self.store.head(&below(path)).await.map_err(BlobError::from) {
+        let found = match below(path) {
+            Ok(path) => self.store.head(&path).await.map_err(BlobError::from),
+            Err(error) => Err(error),
+        };
+        match found {
             Ok(found) => Ok(Some(version(&found))),
             Err(BlobError::Missing) => Ok(None),
             Err(error) => Err(error),
@@ -53,13 +57,14 @@ impl Blobs {
         &self,
         path: &str,
     ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError> {
-        let found = self.store.get(&below(path)).await?;
+        let found = self.store.get(&below(path)?).await?;
         Ok(found.into_stream().map_err(BlobError::from).boxed())
     }
 }
 
-fn below(path: &str) -> Path {
-    Path::from(FOLDER).parts().chain(Path::from(path).parts()).collect()
+/// A path as a listing gave it: taken as it is, not encoded once more.
+fn below(path: &str) -> Result<Path, BlobError> {
+    Path::parse(format!("{FOLDER}/{path}")).map_err(|_| BlobError::Missing)
 }
 
 fn file(found: &ObjectMeta) -> Option<IncomingFile> {
