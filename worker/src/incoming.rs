@@ -56,6 +56,8 @@ async fn look(
     let hash = incoming.token.hash().to_string();
     let customer = customers::by_token_hash(&mut services.db.read().await?, &hash).await?;
     let customer = customer.ok_or(LookError::NoCustomer)?;
+    // While no file has come yet, nothing else shows that somebody counts on it.
+    customers::keep(&mut services.db.read().await?, customer).await?;
     let whole = services.blobs.lists_whole_files_only();
     let mut waiting = HashMap::new();
     let mut pages = services.blobs.incoming().chunks(PAGE);

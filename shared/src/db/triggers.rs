@@ -79,7 +79,8 @@ pub async fn trigger(tx: &mut Tx, trigger: &Trigger) -> Result<Triggered, DbErro
     }
     match status::find(tx, earlier).await? {
         Some(job) => Ok(Triggered::Existing(job)),
-        None => Err(DbError::Other(diesel::result::Error::NotFound)),
+        // It was removed between the two looks, and its key with it: the next try has a new one.
+        None => Err(DbError::Collision("the key's job was just removed".into())),
     }
 }
 

@@ -210,9 +210,15 @@ async fn a_customer_who_has_something_is_kept(bench: &mut Bench) {
         .sql(&format!("UPDATE jobs SET failure = 'exhausted', state = 'failed' WHERE owner = '{with_job}'"))
         .await;
     assert_eq!(remove(bench, Class::Jobs).await, 1);
-    let young = customer(bench).await;
+    let (young, in_use) = (customer(bench).await, customer(bench).await);
+    bench
+        .sql(&format!(
+            "UPDATE customers SET created_at = (SELECT min(created_at) FROM customers) WHERE id = '{in_use}'"
+        ))
+        .await;
+    customers::keep(&mut bench.db.read().await.unwrap(), in_use).await.unwrap();
     assert_eq!(remove(bench, Class::Customers).await, 3);
-    for kept in [with_photo, with_order, with_job, with_key, with_tombstone, young] {
+    for kept in [with_photo, with_order, with_job, with_key, with_tombstone, young, in_use] {
         assert_eq!(bench.number(&format!("SELECT count(*) FROM customers WHERE id = '{kept}'")).await, 1);
     }
 }
