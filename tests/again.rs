@@ -2,7 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::harness::{App, Order, Setup, on_both_set_ups, pictures};
+use reqwest::Method;
+use serde_json::json;
+use shared::jobs::{KINDS, KindInfo};
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::harness::{App, Order, Setup, Visitor, eventually, on_both_set_ups, pictures};
+use crate::triggers::{SECRET, machine_tokens};
 
 /// What there is in the world: whatever a handler that is not safe to run twice would change.
 const WORLD: [&str; 9] = [
@@ -18,9 +25,21 @@ const WORLD: [&str; 9] = [
 ];
 
 async fn every_handler_that_is_run_five_times_comes_to_the_same_end(setup: Setup) {
-    let app = setup.start().await;
+    let receiver = MockServer::start().await;
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(&receiver).await;
+    let mut app = setup
+        .with("CALLBACKS", "any")
+        .with("MACHINE_TOKENS", machine_tokens())
+        .with("OPERATOR_EMAIL", "ops@example.org")
+        .with("INCOMING_SECONDS", 1)
+        .start()
+        .await;
     let ada = app.visitor().await;
+    app.stop_gracefully().await;
+    app.set("INCOMING_TOKEN", ada.token());
+    app.start_again().await;
     let photo = ada.ready_photo().await;
+    every_other_kind(&app, &ada, &photo, &receiver.uri()).await;
     let broken = ada.upload(pictures::truncated_png()).await;
     assert_eq!(ada.wait_for(&broken.job).await["failure"], "discarded");
     let confirmed = ada.order_and_wait(&Order::of(&photo, "canvas-60x80", 2)).await;
@@ -45,6 +64,38 @@ async fn every_handler_that_is_run_five_times_comes_to_the_same_end(setup: Setup
         for order in [&confirmed, &declined] {
             assert_eq!(&ada.read_order(order["id"].as_str().unwrap()).await, order, "run {time}");
         }
+    }
+}
+
+/// What neither an upload nor an order does: tasks, the watched folder, callbacks. Replies need AMQP, and stand
+/// beside callbacks in all that matters here.
+async fn every_other_kind(app: &App, ada: &Visitor, photo: &str, receiver: &str) {
+    let nightly = app.nobody().with_token(SECRET);
+    let tasks: Vec<&str> = KindInfo::tasks().map(|task| task.name).collect();
+    for task in &tasks {
+        let args = if *task == "remake_thumbnails" { json!({"photo_id": photo}) } else { json!({}) };
+        let request = nightly.request(Method::POST, &format!("/api/tasks/{task}")).json(&args);
+        let job = nightly.send(request).await.expect(202).json()["job"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(nightly.wait_for(&job).await["status"], "succeeded", "{task}");
+    }
+    let folder = app.blob_folder().join("incoming");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("one.jpg"), pictures::jpeg_of_colour(7, 7, 7)).unwrap();
+    eventually("the file to be a photo", async || {
+        let taken = "SELECT count(*) FROM ingested_files WHERE photo_id IS NOT NULL";
+        (app.number(taken).await == 1).then_some(())
+    })
+    .await;
+    let order = json!({
+        "email": "carl@example.org", "payment_token": "tok_ok", "callback_url": receiver,
+        "lines": [{"photo_id": photo, "product": "print-10x15", "quantity": 1}],
+    });
+    let request = ada.request(Method::POST, "/api/orders").header("Idempotency-Key", "called back");
+    ada.send(request.json(&order)).await.expect(202);
+    app.idle().await;
+    for kind in KINDS.iter().filter(|kind| kind.name != "send_reply") {
+        let jobs = format!("SELECT count(*) FROM jobs WHERE kind = '{}'", kind.name);
+        assert!(app.number(&jobs).await > 0, "{}: a kind that this test does not know", kind.name);
     }
 }
 
