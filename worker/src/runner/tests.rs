@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::imaging::{ImagingPool, ImagingSettings};
 use crate::jobs::{Handler, HandlerFuture};
-use crate::{LoopEnded, Services};
+use crate::{Duties, LoopEnded, Services};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
