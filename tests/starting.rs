@@ -94,8 +94,9 @@ async fn help_lists_every_setting() {
         "MIGRATE",
         "SHUTDOWN_SECONDS",
         "MAX_PIXELS",
+        "MAX_UPLOAD_BYTES",
     ];
-    let web = ["HTTP_ADDR", "RATE_LIMIT", "MAX_UPLOAD_BYTES"];
+    let web = ["HTTP_ADDR", "RATE_LIMIT"];
     let worker = [
         "WORKER_HTTP_ADDR",
         "SMTP_URL",
@@ -106,6 +107,8 @@ async fn help_lists_every_setting() {
         "LEASE_SECONDS",
         "SCHEDULE",
         "REVIEW_HOURS",
+        "INCOMING_TOKEN",
+        "INCOMING_SECONDS",
     ];
     let all: Vec<&str> = web.into_iter().chain(worker).collect();
     for (program, own) in [("all-in-one", all), ("web", web.to_vec()), ("worker", worker.to_vec())] {
