@@ -1,10 +1,10 @@
 DROP TABLE queues;
 DROP TABLE ordering_keys;
+DROP INDEX jobs_unfinished_of_owner;
+DROP INDEX jobs_queued_of_owner;
 ALTER TABLE jobs
     DROP COLUMN unique_key,
     DROP COLUMN ordering_seq,
     DROP COLUMN ordering_key,
     DROP COLUMN parent,
     DROP COLUMN express;
-DROP INDEX jobs_unfinished_of_owner;
-DROP INDEX jobs_queued_of_owner;
