@@ -155,6 +155,8 @@ pub struct Blobs {
     store: Arc<dyn ObjectStore>,
     /// Whether a listing is sorted by path.
     in_order: bool,
+    /// The folder, if that is what the store is.
+    folder: Option<Arc<std::path::Path>>,
 }
 
 impl Blobs {
@@ -186,7 +188,11 @@ impl Blobs {
                 Arc::new(s3.build().map_err(|error| setup(&error))?)
             }
         };
-        Ok(Self { store, in_order: matches!(url, BlobUrl::S3 { .. }) })
+        let folder = match url {
+            BlobUrl::Files(folder) => Some(folder.as_path().into()),
+            BlobUrl::S3 { .. } => None,
+        };
+        Ok(Self { store, in_order: matches!(url, BlobUrl::S3 { .. }), folder })
     }
 
     /// Begins to write a blob of unknown size. Memory is bounded whatever comes.

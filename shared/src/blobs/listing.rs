@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_in_order_goes_on_where_another_stopped() {
-        let blobs = Blobs { store: Arc::new(InMemory::new()), in_order: true };
+        let blobs = Blobs { store: Arc::new(InMemory::new()), in_order: true, folder: None };
         for path in BlobPath::all_of(PhotoId::new()).into_iter().chain([BlobPath::Print(OrderId::new(), 0)]) {
             blobs.put(path, Bytes::from_static(b"x"), "image/jpeg").await.unwrap();
         }
