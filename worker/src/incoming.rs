@@ -34,14 +34,23 @@ pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToke
     let mut tick = tokio::time::interval(incoming.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = HashMap::new();
+    let mut complaint = String::new();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = look(&worker, &incoming, &mut seen).await {
-            metrics::counter!("incoming_looks_failed_total").increment(1);
-            tracing::warn!(%error, "could not look for incoming files");
+        match look(&worker, &incoming, &mut seen, &stop).await {
+            Ok(()) => complaint.clear(),
+            Err(error) => {
+                metrics::counter!("incoming_looks_failed_total").increment(1);
+                // Once is enough: it may be the same for a day.
+                let error = error.to_string();
+                if error != complaint {
+                    tracing::warn!(error, "could not look for incoming files");
+                    complaint = error;
+                }
+            }
         }
     }
 }
@@ -51,6 +60,7 @@ async fn look(
     worker: &Worker,
     incoming: &Incoming,
     seen: &mut HashMap<String, String>,
+    stop: &CancellationToken,
 ) -> Result<(), LookError> {
     let services = &worker.services;
     let hash = incoming.token.hash().to_string();
@@ -61,7 +71,13 @@ async fn look(
     let whole = services.blobs.lists_whole_files_only();
     let mut waiting = HashMap::new();
     let mut pages = services.blobs.incoming().chunks(PAGE);
-    while let Some(page) = pages.next().await {
+    loop {
+        // A store that is away is tried for longer than a stopping program has.
+        let page = tokio::select! {
+            page = pages.next() => page,
+            () = stop.cancelled() => return Ok(()),
+        };
+        let Some(page) = page else { break };
         let page = page.into_iter().collect::<Result<Vec<IncomingFile>, _>>()?;
         let new = ingested_files::not_taken(&mut services.db.read().await?, page).await?;
         for file in new {

@@ -88,3 +88,12 @@ pub async fn set_outcome(tx: &mut Tx, job: JobId, outcome: Result<PhotoId, &str>
     })?;
     Ok(())
 }
+
+/// Lets the job's file be found again: what the job was to take is no longer there.
+///
+/// # Errors
+/// Those of the database.
+pub async fn forget(tx: &mut Tx, job: JobId) -> Result<(), DbError> {
+    with!(tx.conn(), |c| diesel::delete(files::table.filter(files::job_id.eq(job))).execute(c).await)?;
+    Ok(())
+}

@@ -14,6 +14,8 @@ use crate::outcome::{Dependency, JobError, Outcome};
 enum Copied {
     Taken(Received),
     Refused(String),
+    /// Changed or removed: the row goes, and what is there at a later look is taken then.
+    Stale,
 }
 
 impl Handle for IngestFile {
@@ -33,6 +35,12 @@ impl Handle for IngestFile {
                 metrics::counter!("incoming_files_total", "outcome" => "refused").increment(1);
                 Outcome::Discard(format!("{}: {reason}", self.path))
             }
+            Copied::Stale => {
+                ingested_files::forget(&mut tx, context.job.id).await?;
+                tx.commit().await?;
+                metrics::counter!("incoming_files_total", "outcome" => "stale").increment(1);
+                Outcome::Done(json!({"path": self.path, "photo_id": null}))
+            }
             Copied::Taken(received) => {
                 let owner = context.job.owner.ok_or_else(|| JobError::failed("it belongs to nobody"))?;
                 let trace = context.job.traceparent.clone();
@@ -50,13 +58,12 @@ impl Handle for IngestFile {
 /// Streams the file to a new photo's original; what was copied of a file that is refused is removed.
 async fn copy(context: &JobContext, file: &IngestFile) -> Result<Copied, JobError> {
     let blobs = &context.services.blobs;
-    let changed = || Copied::Refused("it was changed or removed before it was taken".to_owned());
     if blobs.incoming_version(&file.path).await? != Some(file.version.clone()) {
-        return Ok(changed());
+        return Ok(Copied::Stale);
     }
     let mut bytes = match blobs.read_incoming(&file.path).await {
         Ok(bytes) => bytes,
-        Err(BlobError::Missing) => return Ok(changed()),
+        Err(BlobError::Missing) => return Ok(Copied::Stale),
         Err(error) => return Err(error.into()),
     };
     let mut intake = Intake::new(blobs.clone(), context.services.intake);
@@ -73,7 +80,7 @@ async fn copy(context: &JobContext, file: &IngestFile) -> Result<Copied, JobErro
     // Somebody who writes while we read would leave us with a mixture.
     if blobs.incoming_version(&file.path).await? != Some(file.version.clone()) {
         blobs.delete(BlobPath::Original(received.id)).await?;
-        return Ok(changed());
+        return Ok(Copied::Stale);
     }
     received.file_name = file_name::sanitise(&file.path);
     Ok(Copied::Taken(received))
