@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 use shared::domain::photo::PictureLimits;
+use shared::domain::print::PrintFormat;
 use tempfile::TempDir;
 use worker::imaging::{ImagingError, ImagingPool, ImagingSettings, Task};
 
@@ -84,6 +85,20 @@ async fn a_picture_that_needs_more_memory_than_there_is_ends_its_process_alone()
     is_gone(process).await;
     assert_eq!(bench.ask(pictures::small_jpeg(), PATIENCE).await.unwrap(), 3, "the next one is made");
     assert_eq!(bench.started().len(), 2, "by another process");
+}
+
+/// As many pixels as are taken, the most expensive ones included, on the largest paper that is sold.
+#[tokio::test]
+async fn a_very_large_original_is_printed_within_the_memory_of_its_process() {
+    let bench = Bench::of_the_worker(|settings| assert_eq!(settings.memory_bytes, 1 << 30, "the default"));
+    let poster = PrintFormat { short_mm: 500, long_mm: 700, dpi: 200 }.size();
+    // Nobody waits for it: not optimised, it takes its time.
+    let patience = Duration::from_secs(600);
+    let original = Bytes::from(pictures::deep_png(8000, 5000));
+    let prints = bench.pool.make(Task::Print(poster), original, patience).await.unwrap();
+    let [print] = &prints[..] else { panic!("one print") };
+    assert_eq!((print.width, print.height), (poster.long, poster.short));
+    assert_eq!(bench.started().len(), 1, "and the process lives");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{ImageBuffer, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 
 /// A JPEG with gradients and grain, as a camera's is: smooth pictures compress and decode too well.
 pub fn jpeg(width: u32, height: u32) -> Vec<u8> {
@@ -64,6 +64,15 @@ pub fn blank_png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let pixels = vec![0; width as usize * height as usize * 3];
     RgbImage::from_raw(width, height, pixels).unwrap().write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A PNG of the most expensive pixels that there are: eight bytes each, when it is decoded.
+pub fn deep_png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let pixels = vec![0x7fff; width as usize * height as usize * 4];
+    let picture: ImageBuffer<Rgba<u16>, _> = ImageBuffer::from_raw(width, height, pixels).unwrap();
+    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
