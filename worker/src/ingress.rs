@@ -101,8 +101,14 @@ async fn take(worker: &Worker, delivery: Delivery) {
     delivery.ack().await;
 }
 
+/// The detail may repeat what came: without the character that PostgreSQL's texts can't hold.
 fn refuse(status: u16, detail: impl Into<String>) -> Refusal {
-    Refusal { status, detail: detail.into() }
+    Refusal { status, detail: detail.into().replace('\0', "\u{fffd}") }
+}
+
+/// A text that can be stored: a message whose row can't be written would lie here unacked for ever.
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 /// What is asked for, by whom; or why not.
@@ -113,6 +119,10 @@ fn read(machines: &MachineTokens, properties: &Properties, body: &[u8]) -> Resul
     let submission: Submission = serde_json::from_slice(body)
         .map_err(|error| refuse(400, format!("the body is not a submission: {error}")))?;
     let machine = machines.identify(&submission.token).ok_or_else(|| refuse(401, "no valid token"))?;
+    let texts = [&properties.message_id, &properties.reply_to, &properties.correlation_id];
+    if !texts.into_iter().flatten().all(|text| is_plain(text)) {
+        return Err(refuse(400, "message_id, reply_to or correlation_id has control characters"));
+    }
     let key = properties.message_id.clone().filter(|id| !id.is_empty());
     let key = key.ok_or_else(|| refuse(400, "there is no message_id"))?;
     if properties.reply_to.as_deref().is_some_and(|queue| !may_be_replied_to(queue)) {
@@ -125,7 +135,9 @@ fn read(machines: &MachineTokens, properties: &Properties, body: &[u8]) -> Resul
 
 /// Queues of the broker's own naming, and those that are named for replies: nobody makes us write to others.
 fn may_be_replied_to(queue: &str) -> bool {
-    ["amq.", "reply."].iter().any(|prefix| queue.len() > prefix.len() && queue.starts_with(prefix))
+    let named =
+        ["amq.", "reply."].iter().any(|prefix| queue.len() > prefix.len() && queue.starts_with(prefix));
+    named && is_plain(queue)
 }
 
 /// `None`: the key belongs to another request.
@@ -153,7 +165,7 @@ async fn put_aside(db: &Db, delivery: &Delivery, refusal: &Refusal) -> Result<()
     if let Some(reply_to) = properties.reply_to.as_deref().filter(|queue| may_be_replied_to(queue)) {
         let reply = SendReply {
             reply_to: reply_to.to_owned(),
-            correlation_id: properties.correlation_id.clone(),
+            correlation_id: properties.correlation_id.clone().filter(|id| is_plain(id)),
             about: Reply::Refused(refusal.clone()),
         };
         enqueue(&mut tx, &reply, Options::default()).await?;
@@ -200,6 +212,18 @@ mod tests {
             body
         };
         assert_eq!(status(&named, &good()), Ok(()));
+        let nul = |text: &str| Some(format!("{text}\0"));
+        for unstorable in [
+            Properties { message_id: nul("1"), ..named.clone() },
+            Properties { correlation_id: nul("1"), ..named.clone() },
+            Properties { reply_to: nul("reply.1"), ..named.clone() },
+        ] {
+            assert_eq!(status(&unstorable, &good()), Err(400), "{unstorable:?}");
+        }
+        assert!(!may_be_replied_to("reply.1\0"));
+        let machines = format!("nightly:{SECRET}").parse().unwrap();
+        let refusal = read(&machines, &named, br#"{"\u0000": 1}"#).unwrap_err();
+        assert!(!refusal.detail.contains('\0'), "{refusal:?}");
         assert_eq!(status(&Properties::default(), &good()), Err(400));
         assert_eq!(status(&named, &json!("hello")), Err(400));
         assert_eq!(status(&named, &with("more", json!(1))), Err(400));

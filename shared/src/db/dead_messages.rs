@@ -20,7 +20,8 @@ pub async fn keep(conn: &mut Conn, queue: &str, body: &[u8], error: &str) -> Res
                 dead_messages::id.eq(JobId(Uuid::now_v7())),
                 dead_messages::queue.eq(queue),
                 dead_messages::body.eq(body),
-                dead_messages::error.eq(error),
+                // A message may repeat what it could not read, and PostgreSQL's texts hold no such character.
+                dead_messages::error.eq(error.replace('\0', "\u{fffd}")),
                 dead_messages::at.eq(now()),
             ))
             .execute(c)
