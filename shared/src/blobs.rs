@@ -153,9 +153,7 @@ impl From<std::io::Error> for BlobError {
 #[derive(Clone)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
-    /// Whether a listing is sorted by path.
-    in_order: bool,
-    /// The folder, if that is what the store is.
+    /// The folder, if that is what the store is; else it is S3.
     folder: Option<Arc<std::path::Path>>,
 }
 
@@ -192,7 +190,7 @@ impl Blobs {
             BlobUrl::Files(folder) => Some(folder.as_path().into()),
             BlobUrl::S3 { .. } => None,
         };
-        Ok(Self { store, in_order: matches!(url, BlobUrl::S3 { .. }), folder })
+        Ok(Self { store, folder })
     }
 
     /// Begins to write a blob of unknown size. Memory is bounded whatever comes.

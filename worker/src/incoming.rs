@@ -40,10 +40,12 @@ pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToke
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        match look(&worker, &incoming, &mut seen, &stop).await {
+        let looked = look(&worker, &incoming, &mut seen, &stop).await;
+        let outcome = if looked.is_ok() { "done" } else { "failed" };
+        metrics::counter!("incoming_looks_total", "outcome" => outcome).increment(1);
+        match looked {
             Ok(()) => complaint.clear(),
             Err(error) => {
-                metrics::counter!("incoming_looks_failed_total").increment(1);
                 // Once is enough: it may be the same for a day.
                 let error = error.to_string();
                 if error != complaint {
@@ -81,8 +83,7 @@ async fn look(
         let page = page.into_iter().collect::<Result<Vec<IncomingFile>, _>>()?;
         let new = ingested_files::not_taken(&mut services.db.read().await?, page).await?;
         for file in new {
-            // Who writes a file changes it: what is as it was at the last look is complete.
-            if whole || seen.get(&file.path) == Some(&file.version) {
+            if whole || is_complete(&file, seen) {
                 take(worker, &file, customer).await?;
             } else {
                 waiting.insert(file.path, file.version);
@@ -93,9 +94,28 @@ async fn look(
     Ok(())
 }
 
+/// Who writes a file changes it: what is as it was at the look before is complete.
+fn is_complete(file: &IncomingFile, seen: &HashMap<String, String>) -> bool {
+    seen.get(&file.path) == Some(&file.version)
+}
+
 async fn take(worker: &Worker, file: &IncomingFile, customer: CustomerId) -> Result<(), DbError> {
     if let Some(job) = ingested_files::take(&worker.services.db, file, customer).await? {
         tracing::info!(path = file.path, job = %job.id, "a file came in");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_complete_when_two_looks_saw_it_the_same() {
+        let file = |version: &str| IncomingFile { path: "me.jpg".into(), version: version.into() };
+        let seen = |version: &str| HashMap::from([("me.jpg".to_owned(), version.to_owned())]);
+        assert!(!is_complete(&file("1"), &HashMap::new()), "at the first look");
+        assert!(!is_complete(&file("2"), &seen("1")), "while it grows");
+        assert!(is_complete(&file("2"), &seen("2")));
+    }
 }

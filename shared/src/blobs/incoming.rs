@@ -1,6 +1,7 @@
 //! The watched folder `incoming/`: files that programs elsewhere put into the store, and that stay as they are.
 
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,7 +29,10 @@ impl Blobs {
     /// are left out: hidden ones, and `.part`, `.tmp`, `.crdownload` and `~` at the end.
     pub fn incoming(&self) -> BoxStream<'static, Result<IncomingFile, BlobError>> {
         match self.folder.clone() {
-            Some(folder) => stream::once(walk_all(folder)).map_ok(stream::iter).try_flatten().boxed(),
+            Some(folder) => {
+                let found = stream::once(walk_all(folder));
+                found.map_ok(|files| stream::iter(files.into_iter().map(Ok))).try_flatten().boxed()
+            }
             None => {
                 let all = self.store.list(Some(&Path::from(FOLDER))).map_err(BlobError::from);
                 all.try_filter_map(|found| async move { Ok(object(&found)) }).boxed()
@@ -38,7 +42,7 @@ impl Blobs {
 
     /// Whether a file that is listed is complete. A folder shows what is half written, too.
     pub fn lists_whole_files_only(&self) -> bool {
-        self.in_order
+        self.folder.is_none()
     }
 
     /// The version that a file has now; `None` when it is gone.
@@ -109,14 +113,12 @@ fn size_and_time(size: u64, time: DateTime<Utc>) -> String {
 
 /// The store's own listing of a folder ends at the first name that it can't read, and one such file must not keep
 /// all others out; and it follows links, which may lead anywhere.
-async fn walk_all(
-    store: std::sync::Arc<FilePath>,
-) -> Result<Vec<Result<IncomingFile, BlobError>>, BlobError> {
+async fn walk_all(store: Arc<FilePath>) -> Result<Vec<IncomingFile>, BlobError> {
     let walked = tokio::task::spawn_blocking(move || {
         let mut found = Vec::new();
         walk(&store.join(FOLDER), "", &mut found).map(|()| found)
     });
-    Ok(walked.await.map_err(std::io::Error::other)??.into_iter().map(Ok).collect())
+    Ok(walked.await.map_err(std::io::Error::other)??)
 }
 
 fn walk(folder: &FilePath, prefix: &str, found: &mut Vec<IncomingFile>) -> Result<(), std::io::Error> {

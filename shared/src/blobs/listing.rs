@@ -25,7 +25,7 @@ impl Blobs {
     ///
     /// A store that lists in order goes on behind `after`; another one begins anew.
     pub fn list(&self, after: Option<BlobPath>) -> BoxStream<'static, Result<Listed, BlobError>> {
-        let all = match after.filter(|_| self.in_order) {
+        let all = match after.filter(|_| self.lists_in_order()) {
             Some(after) => self.store.list_with_offset(None, &after.path()),
             None => self.store.list(None),
         };
@@ -36,9 +36,9 @@ impl Blobs {
         ours.map_err(BlobError::from).boxed()
     }
 
-    /// Whether a listing can go on where another one stopped.
+    /// Whether a listing can go on where another one stopped. That of a folder is in no order.
     pub fn lists_in_order(&self) -> bool {
-        self.in_order
+        self.folder.is_none()
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_listing_in_order_goes_on_where_another_stopped() {
-        let blobs = Blobs { store: Arc::new(InMemory::new()), in_order: true, folder: None };
+        let blobs = Blobs { store: Arc::new(InMemory::new()), folder: None };
         for path in BlobPath::all_of(PhotoId::new()).into_iter().chain([BlobPath::Print(OrderId::new(), 0)]) {
             blobs.put(path, Bytes::from_static(b"x"), "image/jpeg").await.unwrap();
         }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(all.len(), 5);
         let rest: Vec<Listed> = blobs.list(Some(all[1].path)).try_collect().await.unwrap();
         assert_eq!(rest, all[2..]);
-        let unordered = Blobs { in_order: false, ..blobs };
+        let unordered = Blobs { folder: Some(std::path::Path::new("/").into()), ..blobs };
         let again: Vec<Listed> = unordered.list(Some(all[1].path)).try_collect().await.unwrap();
         assert_eq!(again, all, "what was missed would be missed for ever");
     }
