@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::{Worker, runner};
 
 /// How often a waiting consumer gives a sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Consumes until the worker's stop token is set; returns when everything taken is settled.
 pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {

@@ -5,7 +5,6 @@
 //! be taken goes to `dead_messages`, without its token, and its sender is told why.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +18,7 @@ use shared::messaging::{Broker, Delivery, Properties, Subscription};
 use shared::signing::MachineTokens;
 
 use crate::Worker;
+use crate::consumer::SIGN_OF_LIFE;
 use crate::runner::patiently;
 
 /// The name of this part of the worker, for its sign of life.
@@ -30,11 +30,8 @@ const QUEUE: &str = "submit";
 /// Messages that wait here while one is written down.
 const PREFETCH: u16 = 16;
 
-/// The longest body, as by HTTP.
+/// The longest body: arguments are ids and small facts.
 const MAX_BODY: usize = 64 * 1024;
-
-/// How often a waiting consumer gives a sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// The body of a submission.
 #[derive(Deserialize)]

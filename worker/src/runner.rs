@@ -1,6 +1,6 @@
 //! From a message to a settled job: parse → claim → run → settle → ack.
 //!
-//! The only place where a job is settled and where a delivery is acked. An ack carries no truth, the
+//! The only place where a job is settled and where the delivery of one is acked. An ack carries no truth, the
 //! row does; it comes last so that the broker counts the job as in flight and sends no more than fits.
 
 #[cfg(test)]
