@@ -7,6 +7,7 @@
 //! - [`blobs`], [`mail`], [`payments`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
 //! - [`callbacks`]: addresses of customers' own that are told how their jobs go on.
 //! - [`problem`], [`job_view`]: what is shown to the outside by more than one program.
+//! - [`operations`]: what an operator may see and do.
 //! - [`foundation`]: what every program opens first.
 //! - [`signing`]: secret keys, and what they vouch for: links, tokens and callbacks.
 
@@ -21,6 +22,7 @@ pub mod job_view;
 pub mod jobs;
 pub mod mail;
 pub mod messaging;
+pub mod operations;
 mod outbound;
 pub mod payments;
 pub mod problem;

@@ -6,6 +6,7 @@
 //! - [`jobs`]: the job core, the reason why this project exists.
 
 pub mod also_bought;
+pub mod audit;
 pub mod conn;
 pub mod consistency;
 #[cfg(test)]

@@ -60,8 +60,11 @@ diesel::table! {
 }
 
 diesel::table! {
+    use diesel::sql_types::*;
+    use super::Instant;
     queues (name) {
         name -> Text,
+        paused_at -> Nullable<Instant>,
     }
 }
 
@@ -324,6 +327,97 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    operators (id) {
+        id -> Id,
+        name -> Text,
+        password_hash -> Text,
+        read_only -> Bool,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    operator_sessions (token_hash) {
+        token_hash -> Text,
+        operator_id -> Id,
+        created_at -> Instant,
+        seen_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    operator_tokens (id) {
+        id -> Id,
+        operator_id -> Id,
+        name -> Text,
+        token_hash -> Text,
+        created_at -> Instant,
+        used_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    audit (id) {
+        id -> Id,
+        at -> Instant,
+        operator -> Text,
+        via -> Text,
+        action -> Text,
+        subject -> Jsonb,
+        done -> Nullable<BigInt>,
+        refused -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::{Id, Instant};
+    processes (id) {
+        id -> Id,
+        program -> Text,
+        host -> Text,
+        pid -> Integer,
+        version -> Text,
+        started_at -> Instant,
+        seen_at -> Instant,
+        facts -> Jsonb,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use super::Instant;
+    queue_samples (queue, at) {
+        queue -> Text,
+        at -> Instant,
+        due -> Nullable<BigInt>,
+        scheduled -> Nullable<BigInt>,
+        running -> Nullable<BigInt>,
+        waiting -> Nullable<BigInt>,
+        broker -> Nullable<BigInt>,
+        oldest_seconds -> Nullable<BigInt>,
+        taken -> BigInt,
+        succeeded -> BigInt,
+        failed -> BigInt,
+        retried -> BigInt,
+        wait_ms -> BigInt,
+        longest_wait_ms -> BigInt,
+        run_ms -> BigInt,
+        longest_run_ms -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(operators, operator_sessions, operator_tokens);
+
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,
@@ -336,4 +430,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_events,
     also_bought,
     triggered_jobs,
+    queues,
 );

@@ -11,9 +11,10 @@ use diesel::sql_types::{BigInt, SqlType, Text, Timestamptz};
 use diesel::sqlite::{Sqlite, SqliteValue};
 
 use crate::domain::job::{Failure, JobState};
+use crate::domain::operator::Via;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{self, CustomerId, JobId, OrderId, PhotoId, WorkerId};
+use crate::domain::{self, AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, WorkerId};
 
 /// A UUID (RFC 9562).
 #[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
@@ -53,7 +54,7 @@ macro_rules! uuid_columns {
         }
     )* };
 }
-uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId);
+uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId);
 
 impl ToSql<Instant, Pg> for domain::Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
@@ -104,4 +105,4 @@ macro_rules! text_columns {
         }
     )* };
 }
-text_columns!(JobState, Failure, PhotoStatus, Variant, OrderStatus, RejectReason, ImageType);
+text_columns!(JobState, Failure, PhotoStatus, Variant, OrderStatus, RejectReason, ImageType, Via);

@@ -62,6 +62,14 @@ id!(
     /// One start of a worker process: new each time, so that a restarted one owns no old lease.
     WorkerId
 );
+id!(
+    /// Somebody who may operate the system.
+    OperatorId
+);
+id!(
+    /// A row of the audit.
+    AuditId
+);
 
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)

@@ -7,6 +7,7 @@ pub mod file_name;
 pub mod ids;
 pub mod job;
 pub mod money;
+pub mod operator;
 pub mod order;
 pub mod photo;
 pub mod print;
@@ -14,5 +15,5 @@ pub mod sales;
 pub mod time;
 
 pub use email::EmailAddress;
-pub use ids::{CustomerId, JobId, OrderId, PhotoId, WorkerId};
+pub use ids::{AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, WorkerId};
 pub use time::Timestamp;

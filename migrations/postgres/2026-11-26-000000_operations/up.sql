@@ -1,0 +1,90 @@
+-- Operations: who may operate, what they did, which processes there are, and how the queues fared.
+
+-- Set while the queue is paused: nothing of it is handed to the broker, and no worker takes from it.
+ALTER TABLE queues ADD COLUMN paused_at timestamptz;
+
+CREATE TABLE operators (
+    id            uuid PRIMARY KEY,
+    name          text NOT NULL UNIQUE,
+    -- PHC string, argon2id.
+    password_hash text NOT NULL,
+    read_only     boolean NOT NULL,
+    created_at    timestamptz NOT NULL
+);
+
+CREATE TABLE operator_sessions (
+    token_hash  text PRIMARY KEY,
+    operator_id uuid NOT NULL REFERENCES operators (id) ON DELETE CASCADE,
+    created_at  timestamptz NOT NULL,
+    seen_at     timestamptz NOT NULL
+);
+CREATE INDEX operator_sessions_of_operator ON operator_sessions (operator_id);
+
+CREATE TABLE operator_tokens (
+    id          uuid PRIMARY KEY,
+    operator_id uuid NOT NULL REFERENCES operators (id) ON DELETE CASCADE,
+    name        text NOT NULL,
+    token_hash  text NOT NULL UNIQUE,
+    created_at  timestamptz NOT NULL,
+    used_at     timestamptz
+);
+CREATE INDEX operator_tokens_of_operator ON operator_tokens (operator_id);
+
+-- One row for each thing that an operator did. It outlives the operator.
+CREATE TABLE audit (
+    -- UUIDv7: in the order of time.
+    id       uuid PRIMARY KEY,
+    at       timestamptz NOT NULL,
+    operator text NOT NULL,
+    via      text NOT NULL CHECK (via IN ('page', 'api', 'command')),
+    action   text NOT NULL,
+    -- What it was done to: a job, a selection, a filter, a queue, …
+    subject  jsonb NOT NULL,
+    -- How many it changed, and how many it could not; null while it is under way, or was broken off.
+    done     bigint,
+    refused  bigint
+);
+
+-- Every process that gave a sign of life lately.
+CREATE TABLE processes (
+    -- A worker's is the one in jobs.worker.
+    id         uuid PRIMARY KEY,
+    program    text NOT NULL,
+    host       text NOT NULL,
+    pid        integer NOT NULL,
+    version    text NOT NULL,
+    started_at timestamptz NOT NULL,
+    seen_at    timestamptz NOT NULL,
+    -- What it runs, its circuit breakers, whether it stops.
+    facts      jsonb NOT NULL
+);
+
+-- A queue in a minute. What ended in it is added up by every worker; the depths are written by whoever looks first.
+CREATE TABLE queue_samples (
+    queue          text NOT NULL,
+    at             timestamptz NOT NULL,
+    -- Due: waiting for a worker.
+    due            bigint,
+    -- For later: delayed, in backoff.
+    scheduled      bigint,
+    running        bigint,
+    waiting        bigint,
+    -- Messages that are ready in the broker; null when it could not be asked.
+    broker         bigint,
+    oldest_seconds bigint,
+    taken          bigint NOT NULL DEFAULT 0,
+    succeeded      bigint NOT NULL DEFAULT 0,
+    failed         bigint NOT NULL DEFAULT 0,
+    -- Tries that failed and will be made again.
+    retried        bigint NOT NULL DEFAULT 0,
+    -- Sums over those taken and those that ended, and the longest of each.
+    wait_ms        bigint NOT NULL DEFAULT 0,
+    longest_wait_ms bigint NOT NULL DEFAULT 0,
+    run_ms         bigint NOT NULL DEFAULT 0,
+    longest_run_ms bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (queue, at)
+);
+CREATE INDEX queue_samples_age ON queue_samples (at);
+
+-- Dead letters: by reason, the newest first.
+CREATE INDEX jobs_failed ON jobs (failure, id) WHERE state = 'failed';

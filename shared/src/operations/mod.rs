@@ -1,0 +1,39 @@
+//! Operations: what an operator may see and do. The pages under `/admin`, the JSON under `/api/admin` and the
+//! commands of the programs all call these functions and show what they return; none of them does anything of
+//! its own.
+//!
+//! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
+
+use crate::db::DbError;
+use crate::domain::operator::Actor;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The operator may look and not touch.
+    #[error("{0} may look, but change nothing")]
+    ReadOnly(String),
+    /// There is none of that name or id: `job`, `queue`, …
+    #[error("no such {0}")]
+    Unknown(&'static str),
+    /// It can't be done as things are; says why.
+    #[error("{0}")]
+    Refused(String),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl crate::db::MaybeCollision for OperationError {
+    fn is_collision(&self) -> bool {
+        matches!(self, Self::Db(error) if error.is_collision())
+    }
+}
+
+/// Every operation that changes something begins with this.
+///
+/// # Errors
+/// [`OperationError::ReadOnly`].
+pub fn may_change(actor: &Actor) -> Result<(), OperationError> {
+    if actor.read_only { Err(OperationError::ReadOnly(actor.name.clone())) } else { Ok(()) }
+}
