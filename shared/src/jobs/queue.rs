@@ -29,9 +29,12 @@ impl Queue {
     /// Copies from store to store: waits for the network and the disk, hardly for the processor.
     pub const IO: Self = Self("io");
 
-    /// Every queue that this program's kinds name. Others may be named while it runs.
+    /// Jobs that took their worker down again and again: one of all at a time, alone in its process.
+    pub const QUARANTINE: Self = Self("quarantine");
+
+    /// Every queue that this program's kinds name, and the quarantine. Others may be named while it runs.
     pub const ALL: &'static [Self] =
-        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO];
+        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO, Self::QUARANTINE];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;
@@ -74,7 +77,7 @@ impl Queue {
     pub fn default_slots(self, cores: usize) -> usize {
         match self {
             Self::IMAGES => cores,
-            Self::REPORTS => 1,
+            Self::REPORTS | Self::QUARANTINE => 1,
             _ => 16,
         }
     }
