@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod claim;
 pub mod enqueue;
 pub mod lease;
+pub mod listing;
 pub mod order;
 pub mod queues;
 pub mod relay;
