@@ -55,10 +55,7 @@ impl Queue {
         if let Some(known) = Self::from_name(name) {
             return Some(known);
         }
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let reserved = ["dead", "events", "submit"];
-        let is_name = !name.is_empty() && name.len() <= Self::MAX_LENGTH && name.bytes().all(plain);
-        if !is_name || reserved.contains(&name) {
+        if !Self::is_name(name) {
             return None;
         }
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,6 +68,14 @@ impl Queue {
         let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
         named.insert(kept);
         Some(Self(kept))
+    }
+
+    /// Whether a queue may have that name; keeps nothing.
+    pub fn is_name(name: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let reserved = ["dead", "events", "submit"];
+        let fits = !name.is_empty() && name.len() <= Self::MAX_LENGTH && name.bytes().all(plain);
+        fits && !reserved.contains(&name)
     }
 
     /// How many of its jobs one worker process runs at a time, unless `QUEUES` says otherwise.

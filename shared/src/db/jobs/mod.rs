@@ -14,6 +14,7 @@ pub mod claim;
 pub mod dead;
 pub mod enqueue;
 pub mod lease;
+pub mod listing;
 pub mod order;
 pub mod queues;
 pub mod relay;
