@@ -5,6 +5,8 @@
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
 pub mod filter;
+pub mod jobs;
+pub mod redact;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;

@@ -6,7 +6,7 @@
 //! - [`schedules`]: what happens at set times.
 //! - [`dead`], [`pauses`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
-//! - [`listing`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`listing`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
@@ -40,6 +40,7 @@ mod runs;
 mod schedules;
 mod shop;
 mod shop_races;
+mod stories;
 mod telling;
 mod waiting;
 
