@@ -131,3 +131,17 @@ diesel::define_sql_function! {
     /// The first of the two that is not null.
     fn coalesce(a: diesel::sql_types::Nullable<Instant>, b: Instant) -> Instant;
 }
+
+diesel::define_sql_function! {
+    /// The earliest.
+    #[aggregate]
+    #[sql_name = "min"]
+    fn first(at: Instant) -> Instant;
+}
+
+diesel::define_sql_function! {
+    /// The latest.
+    #[aggregate]
+    #[sql_name = "max"]
+    fn last(at: Instant) -> Instant;
+}

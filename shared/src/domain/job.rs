@@ -223,7 +223,7 @@ pub const MAX_KILLS: i32 = 5;
 pub const QUARANTINED_KILLS: i32 = 2;
 
 /// The longest [`dead_reason`], in characters.
-const MAX_REASON: usize = 160;
+pub const MAX_REASON: usize = 160;
 
 /// What an error says, without what differs from job to job: ids and numbers become `…`. Jobs that died of the same
 /// cause have the same.

@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use also_bought::AlsoBought;
-pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use cancel::{cancel_job, discard_job, mark_subject_cancelled};
 pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};

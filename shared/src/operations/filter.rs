@@ -34,6 +34,10 @@ pub struct FilterInput {
     #[arg(long, value_name = "FAILURE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What they died of, as the groups of dead letters say it, such as `order …: HTTP …`
+    #[arg(long, value_name = "REASON")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Their queue, such as `images`
     #[arg(long, value_name = "QUEUE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +75,8 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// Failed for this reason.
     pub failure: Option<Failure>,
+    /// Dead of this, see [`crate::domain::job::dead_reason`].
+    pub reason: Option<String>,
     /// In this queue, in either lane.
     pub queue: Option<String>,
     /// Enqueued longer ago, as their ids tell.
@@ -119,6 +125,9 @@ const UNITS: [(char, u64); 4] = [('d', 24 * 3600), ('h', 3600), ('m', 60), ('s',
 
 /// The longest text that is looked for.
 const MOST_TEXT: usize = 200;
+
+/// The longest reason: its characters may take four bytes each.
+const MOST_REASON: usize = 4 * crate::domain::job::MAX_REASON;
 
 impl Age {
     /// As a duration.
@@ -196,6 +205,7 @@ impl TryFrom<FilterInput> for JobFilter {
             kind: field("kind", input.kind, kind)?,
             state: field("state", input.state, state)?,
             failure: field("failure", input.failure, failure)?,
+            reason: field("reason", input.reason, reason)?,
             queue: field("queue", input.queue, queue)?,
             older_than: field("older_than", input.older_than, parsed)?,
             younger_than: field("younger_than", input.younger_than, parsed)?,
@@ -218,6 +228,7 @@ impl From<JobFilter> for FilterInput {
             kind: filter.kind,
             state: filter.state.map(|state| status_name(state).to_owned()),
             failure: filter.failure.map(|failure| failure.name().to_owned()),
+            reason: filter.reason,
             queue: filter.queue,
             older_than: filter.older_than.map(|age| age.to_string()),
             younger_than: filter.younger_than.map(|age| age.to_string()),
@@ -252,6 +263,11 @@ fn state(name: &str) -> Result<JobState, String> {
 
 fn failure(name: &str) -> Result<Failure, String> {
     Failure::from_name(name).ok_or_else(|| "is discarded, exhausted or killed".into())
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let fits = text.len() <= MOST_REASON && !text.contains('\0');
+    fits.then(|| text.to_owned()).ok_or_else(|| format!("is at most {MOST_REASON} bytes of text"))
 }
 
 fn queue(name: &str) -> Result<String, String> {

@@ -4,8 +4,10 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod dead;
 pub mod filter;
 pub mod jobs;
+pub mod queues;
 pub mod redact;
 
 use crate::db::DbError;

@@ -5,18 +5,19 @@
 
 use std::time::Duration;
 
-use diesel::dsl::sql;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use super::{Job, UNFINISHED, callbacks, order, status, waits};
-use crate::db::expressions::{for_update, now, now_plus};
+use super::{Job, UNFINISHED, callbacks, listing, order, status, waits};
+use crate::db::expressions::{first, for_update, last, now, now_plus};
 use crate::db::schema::{job_waits, jobs};
-use crate::db::{DbError, Tx, with};
-use crate::domain::JobId;
+use crate::db::{Conn, DbError, Tx, with};
 use crate::domain::job::{Failure, JobState, MAX_KILLS};
+use crate::domain::{JobId, Timestamp};
 use crate::jobs::{KindInfo, Queue};
+use crate::operations::filter::JobFilter;
 
 /// Why a job is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -212,4 +213,70 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
     callbacks::is_now(tx, &job).await?;
     tx.after_commit().wake_relay();
     Ok(job)
+}
+
+/// Jobs that died in the same way.
+#[derive(Debug, Clone, Queryable)]
+pub struct Group {
+    /// See [`crate::jobs::Kind::NAME`].
+    pub kind: String,
+    /// Exhausted or killed.
+    pub failure: Failure,
+    /// See [`crate::domain::job::dead_reason`]; `None` when a former version wrote the end.
+    pub reason: Option<String>,
+    /// How many.
+    pub jobs: i64,
+    /// When the oldest of them was enqueued.
+    pub oldest: Timestamp,
+    /// When the newest of them was enqueued.
+    pub newest: Timestamp,
+}
+
+/// Dead jobs by kind and reason, the largest groups first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn groups(conn: &mut Conn, limit: i64) -> Result<Vec<Group>, DbError> {
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>(DEAD))
+            .group_by((jobs::kind, jobs::failure, jobs::dead_reason))
+            .order((count_star().desc(), jobs::kind, jobs::dead_reason))
+            .limit(limit)
+            .select((
+                jobs::kind,
+                jobs::failure.assume_not_null(),
+                jobs::dead_reason,
+                count_star(),
+                first(jobs::created_at),
+                last(jobs::created_at),
+            ))
+            .load(c)
+            .await
+    })?)
+}
+
+/// The dead jobs that a filter fits, the oldest first, or those after one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn matching(
+    conn: &mut Conn,
+    filter: &JobFilter,
+    after: Option<JobId>,
+    limit: i64,
+) -> Result<Vec<JobId>, DbError> {
+    Ok(with!(conn, |c| {
+        let mut dead = jobs::table
+            .filter(sql::<Bool>(DEAD))
+            .filter(listing::matches(filter))
+            .order(jobs::id)
+            .limit(limit)
+            .select(jobs::id)
+            .into_boxed();
+        if let Some(after) = after {
+            dead = dead.filter(jobs::id.gt(after));
+        }
+        dead.load(c).await
+    })?)
 }

@@ -132,6 +132,10 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
         all.push(Term::Sql(FAILED));
         all.push(text("jobs.failure = ", failure.name()));
     }
+    if let Some(reason) = &filter.reason {
+        all.push(Term::Sql(DEAD));
+        all.push(text("jobs.dead_reason = ", reason));
+    }
     if let Some(queue) = &filter.queue {
         all.push(text("jobs.queue = ", queue));
     }
@@ -163,6 +167,7 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
 const OVER: &str = "jobs.state IN ('succeeded', 'failed', 'cancelled')";
 const UNFINISHED: &str = "jobs.state IN ('pending', 'queued', 'running', 'waiting')";
 const FAILED: &str = "jobs.state = 'failed'";
+const DEAD: &str = "jobs.failure IN ('exhausted', 'killed')";
 
 fn is_in(state: JobState) -> &'static str {
     match state {
@@ -194,7 +199,8 @@ fn looks(filter: &JobFilter) -> Vec<Vec<Term>> {
     let is_anchored = filter.customer.is_some()
         || filter.parent.is_some()
         || filter.state.is_some()
-        || filter.failure.is_some();
+        || filter.failure.is_some()
+        || filter.reason.is_some();
     match &filter.text {
         Some(Text::Words(words)) => vec![
             vec![Term::Sql(UNFINISHED), Term::Text("jobs.unique_key = ", words.clone())],
