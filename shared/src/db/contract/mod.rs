@@ -4,7 +4,7 @@
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
 //! - [`schedules`]: what happens at set times.
-//! - [`dead`], [`pauses`]: what operators do.
+//! - [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
 //! - [`listing`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
@@ -32,6 +32,7 @@ mod leases;
 mod life;
 mod listing;
 mod migrations;
+mod operations;
 mod pauses;
 mod races;
 mod reading;
