@@ -7,6 +7,7 @@ use shared::config::{
     Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, Program, WorkerSettings,
 };
 use shared::foundation::{Foundation, stop_on_signal};
+use shared::presence;
 use tokio_util::sync::CancellationToken;
 
 /// Does the heavy work of the print shop.
@@ -80,6 +81,10 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
+    let itself = presence::identity(common.program, worker.id.into());
+    let told = worker.clone();
+    let tell = Box::new(move || worker::presence::facts(&told));
+    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
@@ -88,6 +93,7 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };
     relay_stop.cancel();
+    let _ = present.await;
     foundation.broker.close().await;
     ended
 }

@@ -4,6 +4,8 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod overview;
+
 use crate::db::DbError;
 use crate::domain::operator::Actor;
 

@@ -1,0 +1,2 @@
+DROP INDEX jobs_dead;
+DROP INDEX jobs_unfinished;
