@@ -31,6 +31,9 @@ struct Cli {
 enum Command {
     /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
     Run(programs::run::RunArgs),
+    /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
+    /// each, then exit; the exit code tells whether all is well
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
             let task = task.clone();
             programs::main_with_code(cli.common.log_format, run_task(cli, task))
         }
+        Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
+            Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
+        }),
         None => programs::main(cli.common.log_format, run(cli)),
     }
 }

@@ -30,6 +30,9 @@ enum Command {
     Health,
     /// Start one task, print its job's id, then exit
     Run(programs::run::RunArgs),
+    /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
+    /// each, then exit; the exit code tells whether all is well
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
         return programs::health::check(cli.worker.worker_http_addr.unwrap_or(DEFAULT_WORKER_HTTP_ADDR));
     }
     programs::main_with_code(cli.common.log_format, async move {
+        if let Some(Command::Check) = cli.command {
+            return Ok(programs::check::run(Program::Worker, &cli.common, &cli.worker).await);
+        }
         let task = match &cli.command {
             Some(Command::Run(task)) => Some(task.check()?),
             _ => None,
