@@ -164,8 +164,9 @@ async fn migrations(common: &Common, db: &Db) -> Found {
 async fn lanes(db: Option<&Db>) -> Vec<Lane> {
     let mut known = Queue::ALL.to_vec();
     if let Some(db) = db {
-        let named = within(async { queues::all(&mut db.read().await?).await }).await;
-        known.extend(named.unwrap_or_default().into_iter().filter(|queue| !Queue::ALL.contains(queue)));
+        let named = within(async { queues::with_pauses(&mut db.read().await?).await }).await;
+        let named = named.unwrap_or_default().into_iter().map(|(queue, _)| queue);
+        known.extend(named.filter(|queue| !Queue::ALL.contains(queue)));
     }
     known.into_iter().flat_map(Queue::lanes).collect()
 }

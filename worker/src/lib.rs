@@ -2,14 +2,14 @@
 //!
 //! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
 //! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
-//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`sampler`] writes
-//! down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`] is pure.
+//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`queues`] hears of
+//! pauses, [`sampler`] writes down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`]
+//! is pure.
 
 pub mod breaker;
 pub mod consumer;
 pub mod context;
 pub mod crash_points;
-pub mod follow;
 pub mod health;
 pub mod imaging;
 pub mod incoming;
@@ -19,6 +19,7 @@ pub mod leases;
 pub mod mail;
 pub mod outcome;
 pub mod presence;
+pub mod queues;
 pub mod runner;
 pub mod saga;
 pub mod sampler;
@@ -68,6 +69,8 @@ pub struct Worker {
     pub running: Running,
     /// Ordinary jobs share it; one that once killed its worker holds it alone.
     pub alone: Arc<RwLock<()>>,
+    /// The queues that it must not take from at the moment.
+    pub paused: queues::Paused,
     /// Signs of life of the loops.
     pub pulse: Pulse,
     /// What came of its runs.
@@ -119,6 +122,7 @@ impl Worker {
             shutdown,
             running: Running::default(),
             alone: Arc::default(),
+            paused: queues::Paused::default(),
             pulse: Pulse::default(),
             tally: Tally::default(),
             consumed: Mutex::default(),
@@ -164,9 +168,8 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     }
     tracing::info!(worker = %worker.id, queues = ?worker.queues, "the worker is at work");
     let (found, mut new_queues) = mpsc::channel(1);
-    if worker.queues.follow {
-        loops.spawn(named("look for new queues", follow::run(worker.clone(), found, housekeeping.clone())));
-    }
+    worker.pulse.beat(queues::PART);
+    loops.spawn(named(queues::PART, queues::run(worker.clone(), found, housekeeping.clone())));
     loop {
         tokio::select! {
             () = worker.stop.cancelled() => break,

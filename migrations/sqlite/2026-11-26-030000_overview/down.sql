@@ -1,2 +1,2 @@
-DROP INDEX jobs_dead;
+DROP INDEX jobs_dead_of_queue;
 DROP INDEX jobs_unfinished;

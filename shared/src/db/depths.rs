@@ -5,13 +5,12 @@ use std::collections::BTreeMap;
 
 use diesel::dsl::{case_when, count_star, sql, sum};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Integer, Nullable};
+use diesel::sql_types::{Bool, Integer};
 use diesel_async::RunQueryDsl;
 
-use super::expressions::now;
+use super::expressions::{first, now};
 use super::jobs::UNFINISHED;
 use super::schema::{dead_messages, jobs, queues};
-use super::sql_types::Instant;
 use super::{Conn, DbError, with};
 use crate::domain::Timestamp;
 use crate::domain::job::JobState;
@@ -55,8 +54,8 @@ pub async fn by_queue(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbErro
             JobState::Succeeded | JobState::Failed | JobState::Cancelled => {}
         }
         let waits = matches!(row.state, JobState::Pending | JobState::Queued);
-        if let Some(first) = row.first.filter(|first| waits && *first <= time) {
-            depth.oldest_seconds = depth.oldest_seconds.max(Some(time.since(first).as_secs()));
+        if waits && row.first <= time {
+            depth.oldest_seconds = depth.oldest_seconds.max(Some(time.since(row.first).as_secs()));
         }
     }
     for (queue, dead) in dead(conn).await? {
@@ -81,7 +80,7 @@ struct Counted {
     /// Of these, the ones that are not due.
     later: i64,
     /// When the first of them was or will be due.
-    first: Option<Timestamp>,
+    first: Timestamp,
 }
 
 async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbError> {
@@ -96,7 +95,7 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
                 jobs::state,
                 count_star(),
                 sum(later).assume_not_null(),
-                sql::<Nullable<Instant>>("MIN(run_at)"),
+                first(jobs::run_at),
             ))
             .load(c)
             .await
@@ -107,7 +106,7 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
 
 async fn dead(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {
     Ok(with!(conn, |c| {
-        // Spelled as the partial index `jobs_dead` is.
+        // Spelled as the partial index `jobs_dead_of_queue` is.
         jobs::table
             .filter(sql::<Bool>("failure IN ('exhausted', 'killed')"))
             .group_by(jobs::queue)

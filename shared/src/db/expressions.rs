@@ -132,6 +132,20 @@ diesel::define_sql_function! {
     fn coalesce(a: diesel::sql_types::Nullable<Instant>, b: Instant) -> Instant;
 }
 
+diesel::define_sql_function! {
+    /// The earliest.
+    #[aggregate]
+    #[sql_name = "min"]
+    fn first(at: Instant) -> Instant;
+}
+
+diesel::define_sql_function! {
+    /// The latest.
+    #[aggregate]
+    #[sql_name = "max"]
+    fn last(at: Instant) -> Instant;
+}
+
 /// A full minute by the database's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Minute {
