@@ -6,6 +6,7 @@
 
 pub mod dead;
 pub mod filter;
+pub mod overview;
 pub mod queues;
 
 use crate::db::DbError;
