@@ -3,7 +3,8 @@
 //! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
 //! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
 //! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`queues`] hears of
-//! pauses, [`health`] tells how it all is. [`imaging`] is pure.
+//! pauses, [`sampler`] writes down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`]
+//! is pure.
 
 pub mod breaker;
 pub mod consumer;
@@ -17,15 +18,19 @@ pub mod jobs;
 pub mod leases;
 pub mod mail;
 pub mod outcome;
+pub mod presence;
 pub mod queues;
 pub mod runner;
 pub mod saga;
+pub mod sampler;
 pub mod scheduler;
 pub mod services;
 pub mod start;
 pub mod supervisor;
+pub mod tally;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shared::config::{Incoming, WorkedQueues};
@@ -40,6 +45,7 @@ pub use services::Services;
 use health::Pulse;
 use jobs::Handler;
 use leases::Running;
+use tally::Tally;
 
 /// A worker process: what it works on, with what, and what it does at the moment.
 pub struct Worker {
@@ -67,6 +73,10 @@ pub struct Worker {
     pub paused: queues::Paused,
     /// Signs of life of the loops.
     pub pulse: Pulse,
+    /// What came of its runs.
+    pub tally: Tally,
+    /// The queues that it has a consumer of, with the slots.
+    consumed: Mutex<BTreeMap<Queue, usize>>,
     /// Set when the program is to stop: take nothing more.
     pub stop: CancellationToken,
     /// Set when the time to stop is over: release what still runs.
@@ -114,9 +124,16 @@ impl Worker {
             alone: Arc::default(),
             paused: queues::Paused::default(),
             pulse: Pulse::default(),
+            tally: Tally::default(),
+            consumed: Mutex::default(),
             stop,
             release: CancellationToken::new(),
         })
+    }
+
+    /// The queues that it works on, those among them that were named while it ran, each with its slots.
+    pub fn consumed(&self) -> BTreeMap<Queue, usize> {
+        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -137,6 +154,8 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
         let watch = incoming::run(worker.clone(), incoming, housekeeping.clone());
         loops.spawn(named("watch of incoming files", watch));
     }
+    // Not one of the loops: its end would be nobody's loss.
+    let sampling = tokio::spawn(sampler::run(worker.clone(), housekeeping.clone()));
     let mut consumers = JoinSet::new();
     worker.pulse.beat(leases::PART);
     worker.pulse.beat(supervisor::PART);
@@ -176,12 +195,14 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     }
     housekeeping.cancel();
     join_all(&mut loops).await;
+    let _ = sampling.await;
     Ok(())
 }
 
 fn consume(worker: &Arc<Worker>, consumers: &mut JoinSet<()>, queue: Queue, slots: usize) {
     // A consumer that never comes to register must be missed as well.
     worker.pulse.beat(queue.name());
+    worker.consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue, slots);
     consumers.spawn(consumer::run(worker.clone(), queue, slots));
 }
 

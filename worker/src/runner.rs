@@ -156,6 +156,7 @@ async fn run(worker: &Worker, taken: Taken) {
     // The claim wrote `updated_at`: both times are the database's.
     let since_due = job.updated_at.since(job.run_at);
     metrics::histogram!("job_wait_seconds", "kind" => job.kind.clone()).record(since_due.as_secs_f64());
+    worker.tally.taken(&job.queue, since_due);
     let run = worker.running.add(claim, &job);
     let ended = execute(worker, &job, claim, &run).await;
     let took = run.since.elapsed();
@@ -222,6 +223,7 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
         }
     });
     let Some(state) = settled.await else { return };
+    worker.tally.ended(&job.queue, state, failure.is_some(), took);
     let (kind, state) = (job.kind.clone(), state.name());
     metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
     let duration_ms = took.as_millis();

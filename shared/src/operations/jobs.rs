@@ -68,7 +68,7 @@ pub struct JobSummary {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct JobPage {
     /// The newest first.
-    pub jobs: Vec<JobSummary>,
+    pub items: Vec<JobSummary>,
     /// Where the next page begins: the last id of this one, if there is more.
     pub next: Option<Uuid>,
 }
@@ -316,7 +316,7 @@ pub async fn list(
         jobs.pop();
     }
     let next = if has_more { jobs.last().map(|job| job.id.0) } else { None };
-    Ok(JobPage { jobs: jobs.into_iter().map(JobSummary::from).collect(), next })
+    Ok(JobPage { items: jobs.into_iter().map(JobSummary::from).collect(), next })
 }
 
 /// Everything about one job.

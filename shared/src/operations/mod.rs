@@ -4,9 +4,11 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod act;
 pub mod dead;
 pub mod filter;
 pub mod jobs;
+pub mod overview;
 pub mod queues;
 pub mod redact;
 

@@ -157,7 +157,7 @@ async fn an_orders_events_stand_in_its_jobs_timeline(bench: &mut Bench) {
     let sql = format!("SELECT count(*) FROM orders WHERE id = '{order}'");
     assert_eq!(bench.number(&sql).await, 1);
     let filter = serde_json::from_value(json!({"text": order})).unwrap();
-    let job = list(&bench.db, &filter, None, 1).await.unwrap().jobs.remove(0);
+    let job = list(&bench.db, &filter, None, 1).await.unwrap().items.remove(0);
     let trace = "0af7651916cd43dd8448eb211c80319c";
     bench.set(JobId(job.id), &format!("traceparent = '00-{trace}-b7ad6b7169203331-01'")).await;
     let story = story(bench, JobId(job.id)).await;
@@ -200,6 +200,6 @@ async fn a_list_ends_where_there_is_no_more(bench: &mut Bench) {
     let first = list(&bench.db, &filter, None, 2).await.unwrap();
     assert_eq!(first.next, Some(ids[1]));
     let last = list(&bench.db, &filter, first.next.map(JobId), 2).await.unwrap();
-    assert_eq!(last.jobs.iter().map(|job| job.id).collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(last.items.iter().map(|job| job.id).collect::<Vec<_>>(), ids[2..]);
     assert_eq!(last.next, None);
 }
