@@ -2,7 +2,9 @@
 
 #[cfg(feature = "worker")]
 pub mod check;
+pub mod dead;
 pub mod health;
+pub mod queues;
 pub mod run;
 
 use std::future::Future;
