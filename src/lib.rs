@@ -4,6 +4,7 @@
 pub mod check;
 pub mod dead;
 pub mod health;
+pub mod jobs;
 pub mod queues;
 pub mod run;
 
