@@ -1,6 +1,7 @@
-//! What the three programs share: the runtime, how they end, and the question whether one is alive.
+//! What the three programs share: the runtime, how they end, the question whether one is alive, and commands.
 
 pub mod health;
+pub mod operator;
 pub mod run;
 
 use std::future::Future;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
+use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
+use shared::operations::operators;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -30,6 +32,9 @@ struct Cli {
 enum Command {
     /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
     Run(programs::run::RunArgs),
+    /// Operators: who may log in at /admin, and the tokens of their programs
+    #[command(subcommand)]
+    Operator(programs::operator::OperatorCommand),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +46,12 @@ fn main() -> ExitCode {
         Some(Command::Run(task)) => {
             let task = task.clone();
             programs::main_with_code(cli.common.log_format, run_task(cli, task))
+        }
+        Some(Command::Operator(command)) => {
+            let command = command.clone();
+            programs::main(cli.common.log_format, async move {
+                command.run(&cli.common.check(Program::AllInOne)?).await
+            })
         }
         None => programs::main(cli.common.log_format, run(cli)),
     }
@@ -106,12 +117,16 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     let has_mailbox = config.mailbox.is_some();
     let mut app = web::App::new(&foundation, config);
     app.beside = Some(beside(&worker));
+    let first = operators::add_first(&foundation.db, &Actor::of_command()).await?;
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
         programs::say(&format!("its mailbox is at http://{address}/mailbox"));
+    }
+    if let Some(first) = first {
+        programs::say(&programs::operator::first_line(&first, &format!("http://{address}")));
     }
     let both = async {
         let worked = async { worker::run(worker).await.map_err(programs::Error::from) };

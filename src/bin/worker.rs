@@ -29,6 +29,9 @@ enum Command {
     Health,
     /// Start one task, print its job's id, then exit
     Run(programs::run::RunArgs),
+    /// Operators: who may log in at /admin, and the tokens of their programs
+    #[command(subcommand)]
+    Operator(programs::operator::OperatorCommand),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         }
         match cli.command {
             Some(Command::Migrate) => migrate(common).await?,
+            Some(Command::Operator(command)) => command.run(&common).await?,
             _ => work(&common, &cli.worker).await?,
         }
         Ok(ExitCode::SUCCESS)

@@ -70,6 +70,10 @@ id!(
     /// A row of the audit.
     AuditId
 );
+id!(
+    /// An operator's token for programs.
+    OperatorTokenId
+);
 
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)

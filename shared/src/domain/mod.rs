@@ -15,5 +15,5 @@ pub mod sales;
 pub mod time;
 
 pub use email::EmailAddress;
-pub use ids::{AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, WorkerId};
+pub use ids::{AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, WorkerId};
 pub use time::Timestamp;

@@ -6,6 +6,7 @@
 //! - [`schedules`]: what happens at set times.
 //! - [`callbacks`]: what is told of a job.
 //! - [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`operators`]: who gets in at /admin.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
@@ -28,6 +29,7 @@ mod keys;
 mod leases;
 mod life;
 mod migrations;
+mod operators;
 mod races;
 mod reading;
 mod retention;
