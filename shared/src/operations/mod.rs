@@ -4,11 +4,14 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod act;
 pub mod dead;
 pub mod filter;
+pub mod jobs;
 pub mod operators;
 pub mod overview;
 pub mod queues;
+pub mod redact;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;

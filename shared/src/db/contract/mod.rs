@@ -6,7 +6,7 @@
 //! - [`schedules`]: what happens at set times.
 //! - [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
-//! - [`listing`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`listing`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`presence`]: signs of life, samples of the queues, what an operator counts.
 //! - [`operators`]: who gets in at /admin.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
@@ -45,6 +45,7 @@ mod runs;
 mod schedules;
 mod shop;
 mod shop_races;
+mod stories;
 mod telling;
 mod waiting;
 
