@@ -9,6 +9,7 @@
 //! requests through.
 
 pub mod error;
+pub mod jobs;
 pub mod login;
 pub mod overview;
 pub mod shell;
