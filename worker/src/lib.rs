@@ -115,6 +115,11 @@ impl Worker {
             release: CancellationToken::new(),
         })
     }
+
+    /// Who does a job of that kind, whose arguments are of that version; `None`: a newer program.
+    fn handler(&self, kind: &str, version: i32) -> Option<&'static Handler> {
+        self.handlers.iter().find(|handler| handler.does(kind, version))
+    }
 }
 
 /// Works until the stop token is set, then finishes or releases what runs, within the time to stop.

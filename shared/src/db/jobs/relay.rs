@@ -22,7 +22,7 @@ use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
 use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Envelope, KindInfo, Lane};
+use crate::jobs::{Envelope, Lane};
 
 /// An unconfirmed message is published again after this time.
 pub const FIRST_REPUBLISH: Duration = Duration::from_secs(15);
@@ -44,13 +44,13 @@ pub const MOST_QUEUED_OF_OWNER: i64 = 50;
 
 /// The message of a queued job, or `None` if the name of its queue can't be one.
 pub fn publication(job: &Job) -> Option<Publication> {
-    let version = KindInfo::find(&job.kind).map_or(1, |kind| kind.version);
     Some(Publication {
         lane: job.lane()?,
         envelope: Envelope {
             job: job.id,
             kind: job.kind.clone(),
-            version,
+            // The row's, not this program's: whoever wrote the row may be newer.
+            version: job.args_version,
             traceparent: job.traceparent.clone(),
             correlation_id: None,
         },
@@ -101,6 +101,12 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
     Ok(moved.iter().filter_map(publication).collect())
 }
 
+/// Whether no unfinished job stands before it in its line.
+pub(super) const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+                                   WHERE earlier.ordering_key = jobs.ordering_key \
+                                   AND earlier.ordering_seq < jobs.ordering_seq \
+                                   AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
+
 /// How many jobs are with the broker, by owner and lane (queue and express).
 type WithBroker = HashMap<(CustomerId, String, bool), i64>;
 
@@ -145,10 +151,6 @@ async fn look(
     limit: i64,
 ) -> Result<Vec<(JobId, Option<CustomerId>, String)>, DbError> {
     let pending = if express { "state = 'pending' AND express" } else { "state = 'pending' AND NOT express" };
-    let its_turn = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-                    WHERE earlier.ordering_key = jobs.ordering_key \
-                    AND earlier.ordering_seq < jobs.ordering_seq \
-                    AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
     let mut full: HashMap<&str, Vec<CustomerId>> = HashMap::new();
     for ((owner, queue, _), count) in with_broker.iter().filter(|((.., lane), _)| *lane == express) {
         if *count >= MOST_QUEUED_OF_OWNER {
@@ -159,7 +161,7 @@ async fn look(
         let mut rows = jobs::table
             .filter(sql::<Bool>(pending))
             .filter(jobs::run_at.le(now()))
-            .filter(sql::<Bool>(its_turn))
+            .filter(sql::<Bool>(ITS_TURN))
             .filter(jobs::id.ne_all(taken))
             .order(jobs::run_at)
             .limit(limit)
