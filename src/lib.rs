@@ -1,5 +1,7 @@
 //! What the three programs share: the runtime, how they end, and the question whether one is alive.
 
+#[cfg(feature = "worker")]
+pub mod drain;
 pub mod health;
 pub mod run;
 

@@ -18,6 +18,7 @@ mod consistency;
 mod crash_points;
 mod crashes;
 mod deletion;
+mod drain;
 mod gateway;
 mod harness;
 mod imaging;

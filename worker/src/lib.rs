@@ -9,6 +9,7 @@ pub mod breaker;
 pub mod consumer;
 pub mod context;
 pub mod crash_points;
+pub mod drain;
 pub mod follow;
 pub mod health;
 pub mod imaging;
@@ -57,6 +58,8 @@ pub struct Worker {
     pub schedule: bool,
     /// Whose the files of the watched folder become, if it watches that.
     pub incoming: Option<Incoming>,
+    /// Whether it takes what programs submit.
+    pub ingress: bool,
     /// How long stopping may take.
     pub shutdown: Duration,
     /// What runs now.
@@ -81,6 +84,8 @@ pub struct Duties {
     pub schedule: bool,
     /// See [`Worker::incoming`].
     pub incoming: Option<Incoming>,
+    /// See [`Worker::ingress`].
+    pub ingress: bool,
     /// See [`Worker::shutdown`].
     pub shutdown: Duration,
 }
@@ -98,7 +103,7 @@ impl Worker {
         duties: Duties,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let Duties { queues, lease, schedule, incoming, shutdown } = duties;
+        let Duties { queues, lease, schedule, incoming, ingress, shutdown } = duties;
         Arc::new(Self {
             id: WorkerId::new(),
             services,
@@ -107,6 +112,7 @@ impl Worker {
             lease,
             schedule,
             incoming,
+            ingress,
             shutdown,
             running: Running::default(),
             alone: Arc::default(),

@@ -60,7 +60,7 @@ impl Shop {
         let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
         let queues = WorkedQueues { slots, follow: false };
         let (lease, shutdown) = (Duration::from_secs(30), Duration::from_secs(5));
-        let duties = Duties { queues, lease, schedule: false, incoming: None, shutdown };
+        let duties = Duties { queues, lease, schedule: false, incoming: None, ingress: false, shutdown };
         let worker = Worker::new(services, handlers, duties, stop.clone());
         let worker = tokio::spawn(crate::run(worker));
         Self { db, broker, stop, worker, relay, _folder: folder }

@@ -30,6 +30,7 @@ mod life;
 mod migrations;
 mod races;
 mod reading;
+mod remaining;
 mod retention;
 mod runs;
 mod schedules;

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod order;
 pub mod queues;
 pub mod relay;
+pub mod remaining;
 pub mod replies;
 pub mod settle;
 pub mod status;
