@@ -30,6 +30,7 @@ mod mail_window;
 mod orders;
 mod outages;
 mod pages;
+mod previous_release;
 mod prints;
 mod retention;
 mod sales_report;
