@@ -1,8 +1,12 @@
 //! What the three programs share: the runtime, how they end, and the question whether one is alive.
 
 #[cfg(feature = "worker")]
+pub mod check;
+pub mod dead;
+#[cfg(feature = "worker")]
 pub mod drain;
 pub mod health;
+pub mod queues;
 pub mod run;
 
 use std::future::Future;

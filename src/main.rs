@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
+use shared::presence;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -30,6 +31,9 @@ struct Cli {
 enum Command {
     /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
     Run(programs::run::RunArgs),
+    /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
+    /// each, then exit; the exit code tells whether all is well
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
             let task = task.clone();
             programs::main_with_code(cli.common.log_format, run_task(cli, task))
         }
+        Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
+            Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
+        }),
         None if cli.worker.drain => programs::main(cli.common.log_format, drain(cli)),
         None => programs::main(cli.common.log_format, run(cli)),
     }
@@ -128,6 +135,10 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     app.beside = Some(beside(&worker));
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let itself = presence::identity(common.program, worker.id.into());
+    let told = worker.clone();
+    let tell = Box::new(move || worker::presence::facts(&told));
+    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
@@ -143,6 +154,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
         _ = relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();
+    let _ = present.await;
     foundation.broker.close().await;
     ended
 }

@@ -50,6 +50,7 @@ diesel::table! {
         unique_key -> Nullable<Text>,
         has_callback -> Bool,
         args_version -> Integer,
+        dead_reason -> Nullable<Text>,
     }
 }
 

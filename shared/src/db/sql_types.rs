@@ -14,7 +14,7 @@ use crate::domain::job::{Failure, JobState};
 use crate::domain::operator::Via;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{self, AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, WorkerId};
+use crate::domain::{self, AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, ProcessId, WorkerId};
 
 /// A UUID (RFC 9562).
 #[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
@@ -54,7 +54,7 @@ macro_rules! uuid_columns {
         }
     )* };
 }
-uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId);
+uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId, ProcessId);
 
 impl ToSql<Instant, Pg> for domain::Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
