@@ -46,8 +46,8 @@ pub enum OperationError {
 }
 
 impl From<filter::BadFilter> for OperationError {
-    fn from(bad: filter::BadFilter) -> Self {
-        Self::Invalid { field: bad.field, problem: bad.message }
+    fn from(wrong: filter::BadFilter) -> Self {
+        Self::Invalid { field: wrong.field, problem: wrong.message }
     }
 }
 
