@@ -1,8 +1,12 @@
-//! What the three programs share: the runtime, how they end, and the question whether one is alive.
+//! What the three programs share: the runtime, how they end, the question whether one is alive, and commands.
 
 #[cfg(feature = "worker")]
 pub mod check;
+pub mod dead;
 pub mod health;
+pub mod operate;
+pub mod operator;
+pub mod queues;
 pub mod run;
 
 use std::future::Future;
