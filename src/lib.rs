@@ -1,5 +1,7 @@
 //! What the three programs share: the runtime, how they end, the question whether one is alive, and commands.
 
+#[cfg(feature = "worker")]
+pub mod check;
 pub mod health;
 pub mod operator;
 pub mod run;

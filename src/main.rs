@@ -10,6 +10,7 @@ use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
 use shared::operations::operators;
+use shared::presence;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -35,6 +36,9 @@ enum Command {
     /// Operators: who may log in at /admin, and the tokens of their programs
     #[command(subcommand)]
     Operator(programs::operator::OperatorCommand),
+    /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
+    /// each, then exit; the exit code tells whether all is well
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -53,6 +57,9 @@ fn main() -> ExitCode {
                 command.run(&cli.common.check(Program::AllInOne)?).await
             })
         }
+        Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
+            Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
+        }),
         None => programs::main(cli.common.log_format, run(cli)),
     }
 }
@@ -120,6 +127,10 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     let first = operators::add_first(&foundation.db, &Actor::of_command()).await?;
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let itself = presence::identity(common.program, worker.id.into());
+    let told = worker.clone();
+    let tell = Box::new(move || worker::presence::facts(&told));
+    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
@@ -138,6 +149,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
         _ = relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();
+    let _ = present.await;
     foundation.broker.close().await;
     ended
 }

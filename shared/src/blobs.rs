@@ -26,7 +26,7 @@ pub use incoming::IncomingFile;
 pub use listing::Listed;
 
 use crate::domain::photo::Variant;
-use crate::domain::{OrderId, PhotoId};
+use crate::domain::{OrderId, PhotoId, ProcessId};
 
 /// Every path in the store is made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +37,8 @@ pub enum BlobPath {
     Sized(PhotoId, Variant),
     /// The print of a line of an order.
     Print(OrderId, u16),
+    /// Written, read and deleted by whoever checks the store. One that is left is an orphan from its beginning.
+    Probe(ProcessId),
 }
 
 impl BlobPath {
@@ -56,6 +58,7 @@ impl BlobPath {
             Self::Original(photo) => Path::from(format!("photos/{photo}/original")),
             Self::Sized(photo, variant) => Path::from(format!("photos/{photo}/{}", variant.name())),
             Self::Print(order, position) => Path::from(format!("orders/{order}/prints/{position}")),
+            Self::Probe(process) => Path::from(format!("probes/{process}")),
         }
     }
 }
@@ -259,6 +262,22 @@ impl Blobs {
             Ok(()) | Err(BlobError::Missing) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Blobs {
+    /// Writes, reads and deletes a blob of its own, as a check of the settings.
+    ///
+    /// # Errors
+    /// The first of these that failed.
+    pub async fn probe(&self) -> Result<(), BlobError> {
+        let probe = BlobPath::Probe(ProcessId::new());
+        let bytes = Bytes::from_static(b"A check of the blob store wrote this.\n");
+        self.put(probe, bytes.clone(), "text/plain").await?;
+        let read = self.get(probe).await;
+        // Also when it could not be read: nothing should be left.
+        self.delete(probe).await?;
+        if read? == bytes { Ok(()) } else { Err(BlobError::Setup("it gives back something else".into())) }
     }
 }
 

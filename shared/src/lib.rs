@@ -25,6 +25,7 @@ pub mod messaging;
 pub mod operations;
 mod outbound;
 pub mod payments;
+pub mod presence;
 pub mod problem;
 pub mod signing;
 pub mod telemetry;

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
+use shared::domain::ProcessId;
 use shared::foundation::{Foundation, stop_on_signal};
+use shared::presence;
 use tokio_util::sync::CancellationToken;
 
 /// The print shop's web front end.
@@ -52,6 +54,10 @@ async fn serve(cli: Cli) -> Result<(), programs::Error> {
     let stop = CancellationToken::new();
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let itself = presence::identity(common.program, ProcessId::new());
+    let (db, broker, stopping) = (foundation.db.clone(), foundation.broker.clone(), stop.clone());
+    let tell = Box::new(move || presence::common_facts(&db, &broker, &stopping));
+    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
@@ -59,6 +65,7 @@ async fn serve(cli: Cli) -> Result<(), programs::Error> {
         _ = relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();
+    let _ = present.await;
     foundation.broker.close().await;
     ended
 }

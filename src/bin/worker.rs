@@ -7,6 +7,7 @@ use shared::config::{
     Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, Program, WorkerSettings,
 };
 use shared::foundation::{Foundation, stop_on_signal};
+use shared::presence;
 use tokio_util::sync::CancellationToken;
 
 /// Does the heavy work of the print shop.
@@ -32,6 +33,9 @@ enum Command {
     /// Operators: who may log in at /admin, and the tokens of their programs
     #[command(subcommand)]
     Operator(programs::operator::OperatorCommand),
+    /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
+    /// each, then exit; the exit code tells whether all is well
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +47,9 @@ fn main() -> ExitCode {
         return programs::health::check(cli.worker.worker_http_addr.unwrap_or(DEFAULT_WORKER_HTTP_ADDR));
     }
     programs::main_with_code(cli.common.log_format, async move {
+        if let Some(Command::Check) = cli.command {
+            return Ok(programs::check::run(Program::Worker, &cli.common, &cli.worker).await);
+        }
         let task = match &cli.command {
             Some(Command::Run(task)) => Some(task.check()?),
             _ => None,
@@ -84,6 +91,10 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
+    let itself = presence::identity(common.program, worker.id.into());
+    let told = worker.clone();
+    let tell = Box::new(move || worker::presence::facts(&told));
+    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
@@ -92,6 +103,7 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };
     relay_stop.cancel();
+    let _ = present.await;
     foundation.broker.close().await;
     ended
 }

@@ -7,6 +7,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use shared::domain::process::{BreakerFact, BreakerState};
+
 use crate::outcome::{Dependency, JobError};
 
 /// So many failures in a row open the circuit.
@@ -63,16 +65,40 @@ impl Breakers {
         metrics::gauge!("breaker_open", "dependency" => dependency.name()).set(f64::from(u8::from(open)));
         answer
     }
+
+    /// How each of them is.
+    pub fn facts(&self) -> Vec<BreakerFact> {
+        let all = [
+            (Dependency::Blobs, &self.blobs),
+            (Dependency::Payments, &self.payments),
+            (Dependency::Mail, &self.mail),
+        ];
+        all.map(|(dependency, breaker)| breaker.fact(dependency, Instant::now())).into()
+    }
 }
 
 #[derive(Debug)]
 struct Breaker {
     circuit: Mutex<Circuit>,
+    /// For people.
+    history: Mutex<History>,
+}
+
+/// What the circuit itself need not know.
+#[derive(Debug, Clone, Copy)]
+struct History {
+    /// In a row.
+    failures: u32,
+    /// When it opened, or closed. A probe in between does not count.
+    since: Instant,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { circuit: Mutex::new(Circuit::Closed { failures: 0 }) }
+        Self {
+            circuit: Mutex::new(Circuit::Closed { failures: 0 }),
+            history: Mutex::new(History { failures: 0, since: Instant::now() }),
+        }
     }
 }
 
@@ -98,6 +124,7 @@ impl Breaker {
 
     fn record(&self, failed: bool, now: Instant) {
         let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_open = circuit.is_open();
         *circuit = match *circuit {
             _ if !failed => Circuit::Closed { failures: 0 },
             Circuit::Closed { failures } if failures + 1 < THRESHOLD => {
@@ -111,10 +138,37 @@ impl Breaker {
             // A call that began before the circuit opened tells nothing new.
             open @ Circuit::Open { .. } => open,
         };
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.failures = if failed { history.failures.saturating_add(1) } else { 0 };
+        if circuit.is_open() != was_open {
+            history.since = now;
+        }
     }
 
     fn is_open(&self) -> bool {
-        !matches!(*self.circuit.lock().unwrap_or_else(PoisonError::into_inner), Circuit::Closed { .. })
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner).is_open()
+    }
+
+    fn fact(&self, dependency: Dependency, now: Instant) -> BreakerFact {
+        let circuit = *self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = *self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = match circuit {
+            Circuit::Closed { .. } => BreakerState::Closed,
+            Circuit::Open { .. } => BreakerState::Open,
+            Circuit::Probing { .. } => BreakerState::Probing,
+        };
+        BreakerFact {
+            dependency: dependency.name().to_owned(),
+            state,
+            failures: history.failures,
+            for_seconds: now.saturating_duration_since(history.since).as_secs(),
+        }
+    }
+}
+
+impl Circuit {
+    fn is_open(self) -> bool {
+        !matches!(self, Self::Closed { .. })
     }
 }
 
@@ -173,5 +227,22 @@ mod tests {
         drop(breaker.enter(now + FIRST_PAUSE).unwrap());
         let waits = breaker.enter(Instant::now()).err().unwrap();
         assert!(waits > FIRST_PAUSE && waits <= FIRST_PAUSE * 2);
+    }
+
+    #[test]
+    fn it_tells_since_when_it_is_open_through_probes_that_fail() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        fail(&breaker, THRESHOLD, now);
+        let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(1));
+        assert_eq!((fact.state, fact.failures, fact.for_seconds), (BreakerState::Open, THRESHOLD, 1));
+        let probe = breaker.enter(now + FIRST_PAUSE).unwrap();
+        assert_eq!(breaker.fact(Dependency::Mail, now).state, BreakerState::Probing);
+        probe.ended(true);
+        let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(60));
+        let expected = (BreakerState::Open, THRESHOLD + 1, 60);
+        assert_eq!((fact.state, fact.failures, fact.for_seconds), expected);
+        breaker.record(false, now + Duration::from_secs(60));
+        let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(60));
+        assert_eq!((fact.state, fact.failures, fact.for_seconds), (BreakerState::Closed, 0, 0));
     }
 }

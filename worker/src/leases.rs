@@ -7,6 +7,8 @@ use std::time::Instant;
 use serde::Serialize;
 use shared::db::jobs::lease::renew;
 use shared::db::jobs::{Claim, Job};
+use shared::domain::Timestamp;
+use shared::domain::process::RunFact;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -25,10 +27,14 @@ pub struct Running {
 pub struct Run {
     /// The job's kind.
     pub kind: String,
+    /// From which queue.
+    pub queue: String,
     /// Which attempt.
     pub attempt: i32,
     /// Since when.
     pub since: Instant,
+    /// The same by the database's clock.
+    pub claimed_at: Timestamp,
     /// Set when the lease is lost: the run must stop.
     pub lost: CancellationToken,
     /// Set when somebody asks to cancel the job.
@@ -53,8 +59,11 @@ impl Running {
     pub fn add(&self, claim: Claim, job: &Job) -> Run {
         let run = Run {
             kind: job.kind.clone(),
+            queue: job.queue.clone(),
             attempt: job.attempt,
             since: Instant::now(),
+            // The claim wrote it.
+            claimed_at: job.updated_at,
             lost: CancellationToken::new(),
             cancel_requested: CancellationToken::new(),
         };
@@ -69,10 +78,8 @@ impl Running {
 
     /// What runs now, the longest first.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let mut runs: Vec<(Claim, Run)> =
-            self.lock().iter().map(|(claim, run)| (*claim, run.clone())).collect();
-        runs.sort_by_key(|(_, run)| run.since);
-        runs.into_iter()
+        self.longest_first()
+            .into_iter()
             .map(|(claim, run)| TaskView {
                 job: claim.job.to_string(),
                 kind: run.kind,
@@ -80,6 +87,25 @@ impl Running {
                 running_seconds: run.since.elapsed().as_secs_f64(),
             })
             .collect()
+    }
+
+    /// The same, for the process's sign of life.
+    pub fn facts(&self) -> Vec<RunFact> {
+        let runs = self.longest_first().into_iter();
+        runs.map(|(claim, run)| RunFact {
+            job: claim.job,
+            kind: run.kind,
+            queue: run.queue,
+            since: run.claimed_at,
+        })
+        .collect()
+    }
+
+    fn longest_first(&self) -> Vec<(Claim, Run)> {
+        let mut runs: Vec<(Claim, Run)> =
+            self.lock().iter().map(|(claim, run)| (*claim, run.clone())).collect();
+        runs.sort_by_key(|(_, run)| run.since);
+        runs
     }
 
     fn claims(&self) -> Vec<Claim> {

@@ -2,14 +2,14 @@
 //!
 //! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
 //! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
-//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`health`]
-//! tells how it all is. [`imaging`] is pure.
+//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`queues`] hears of
+//! pauses, [`sampler`] writes down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`]
+//! is pure.
 
 pub mod breaker;
 pub mod consumer;
 pub mod context;
 pub mod crash_points;
-pub mod follow;
 pub mod health;
 pub mod imaging;
 pub mod incoming;
@@ -18,14 +18,19 @@ pub mod jobs;
 pub mod leases;
 pub mod mail;
 pub mod outcome;
+pub mod presence;
+pub mod queues;
 pub mod runner;
 pub mod saga;
+pub mod sampler;
 pub mod scheduler;
 pub mod services;
 pub mod start;
 pub mod supervisor;
+pub mod tally;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shared::config::{Incoming, WorkedQueues};
@@ -40,6 +45,7 @@ pub use services::Services;
 use health::Pulse;
 use jobs::Handler;
 use leases::Running;
+use tally::Tally;
 
 /// A worker process: what it works on, with what, and what it does at the moment.
 pub struct Worker {
@@ -63,8 +69,14 @@ pub struct Worker {
     pub running: Running,
     /// Ordinary jobs share it; one that once killed its worker holds it alone.
     pub alone: Arc<RwLock<()>>,
+    /// The queues that it must not take from at the moment.
+    pub paused: queues::Paused,
     /// Signs of life of the loops.
     pub pulse: Pulse,
+    /// What came of its runs.
+    pub tally: Tally,
+    /// The queues that it has a consumer of, with the slots.
+    consumed: Mutex<BTreeMap<Queue, usize>>,
     /// Set when the program is to stop: take nothing more.
     pub stop: CancellationToken,
     /// Set when the time to stop is over: release what still runs.
@@ -110,10 +122,18 @@ impl Worker {
             shutdown,
             running: Running::default(),
             alone: Arc::default(),
+            paused: queues::Paused::default(),
             pulse: Pulse::default(),
+            tally: Tally::default(),
+            consumed: Mutex::default(),
             stop,
             release: CancellationToken::new(),
         })
+    }
+
+    /// The queues that it works on, those among them that were named while it ran, each with its slots.
+    pub fn consumed(&self) -> BTreeMap<Queue, usize> {
+        self.consumed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -134,6 +154,8 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
         let watch = incoming::run(worker.clone(), incoming, housekeeping.clone());
         loops.spawn(named("watch of incoming files", watch));
     }
+    // Not one of the loops: its end would be nobody's loss.
+    let sampling = tokio::spawn(sampler::run(worker.clone(), housekeeping.clone()));
     let mut consumers = JoinSet::new();
     worker.pulse.beat(leases::PART);
     worker.pulse.beat(supervisor::PART);
@@ -146,9 +168,8 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     }
     tracing::info!(worker = %worker.id, queues = ?worker.queues, "the worker is at work");
     let (found, mut new_queues) = mpsc::channel(1);
-    if worker.queues.follow {
-        loops.spawn(named("look for new queues", follow::run(worker.clone(), found, housekeeping.clone())));
-    }
+    worker.pulse.beat(queues::PART);
+    loops.spawn(named(queues::PART, queues::run(worker.clone(), found, housekeeping.clone())));
     loop {
         tokio::select! {
             () = worker.stop.cancelled() => break,
@@ -174,12 +195,14 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
     }
     housekeeping.cancel();
     join_all(&mut loops).await;
+    let _ = sampling.await;
     Ok(())
 }
 
 fn consume(worker: &Arc<Worker>, consumers: &mut JoinSet<()>, queue: Queue, slots: usize) {
     // A consumer that never comes to register must be missed as well.
     worker.pulse.beat(queue.name());
+    worker.consumed.lock().unwrap_or_else(PoisonError::into_inner).insert(queue, slots);
     consumers.spawn(consumer::run(worker.clone(), queue, slots));
 }
 

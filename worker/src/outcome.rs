@@ -20,8 +20,13 @@ pub enum Outcome {
     Snooze(Duration),
     /// Go on when all of these are final.
     WaitFor(Vec<JobId>),
-    /// A job that it waited for failed for good: so did this one; its effects are held.
-    GiveUp(String),
+    /// A job that it needs failed for good: so did this one; its effects are held. A redrive of it redrives those.
+    GiveUp {
+        /// What failed, for whoever looks at this job.
+        reason: String,
+        /// What it needs.
+        needed: Vec<JobId>,
+    },
     /// Everything is undone.
     Cancelled,
 }

@@ -156,6 +156,7 @@ async fn run(worker: &Worker, taken: Taken) {
     // The claim wrote `updated_at`: both times are the database's.
     let since_due = job.updated_at.since(job.run_at);
     metrics::histogram!("job_wait_seconds", "kind" => job.kind.clone()).record(since_due.as_secs_f64());
+    worker.tally.taken(&job.queue, since_due);
     let run = worker.running.add(claim, &job);
     let ended = execute(worker, &job, claim, &run).await;
     let took = run.since.elapsed();
@@ -199,8 +200,13 @@ async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<
 }
 
 async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome, JobError>, took: Duration) {
+    let mut needed = Vec::new();
     let (ending, note) = match result {
         Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, claim, &on).await,
+        Ok(Outcome::GiveUp { reason, needed: those }) => {
+            needed = those;
+            (Ending::Exhausted, Note::Failure(reason))
+        }
         Ok(outcome) => translate(outcome),
         Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
         Err(error) => judge(job, &error),
@@ -210,8 +216,14 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
         _ => None,
     };
     let db = &worker.services.db;
-    let settled = settle_patiently(worker, || settle::settle(db, claim, ending, note.clone())).await;
-    let Some(state) = settled else { return };
+    let settled = settle_patiently(worker, || async {
+        match needed.as_slice() {
+            [] => settle::settle(db, claim, ending, note.clone()).await,
+            needed => settle::settle_given_up(db, claim, needed, note.clone()).await,
+        }
+    });
+    let Some(state) = settled.await else { return };
+    worker.tally.ended(&job.queue, state, failure.is_some(), took);
     let (kind, state) = (job.kind.clone(), state.name());
     metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
     let duration_ms = took.as_millis();
@@ -265,10 +277,10 @@ fn translate(outcome: Outcome) -> (Ending, Note) {
         Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason)),
         Outcome::Snooze(Duration::ZERO) => (Ending::Release, Note::None),
         Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
-        Outcome::GiveUp(reason) => (Ending::Exhausted, Note::Failure(reason)),
         Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
-        // Settled by its own statement; nothing to wait for is the same as now.
+        // Settled with those that it waits for or needs.
         Outcome::WaitFor(_) => (Ending::Release, Note::None),
+        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason)),
     }
 }
 

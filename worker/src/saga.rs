@@ -37,8 +37,8 @@ pub enum StepEnd<R> {
     Refuse(R),
     /// Come again when these are final.
     Wait(Vec<JobId>),
-    /// What it waited for failed for good; the effects so far are held for a redrive.
-    GiveUp(String),
+    /// Of these jobs, which it needs, one failed for good; the effects so far are held for a redrive.
+    GiveUp(String, Vec<JobId>),
 }
 
 /// A step and its undo. `S` is the subject, `R` the reasons for which the business may refuse.
@@ -177,7 +177,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 context.report(so_far.until(next.percent)).await?;
                 Moved::Stop(Outcome::WaitFor(jobs))
             }
-            StepEnd::GiveUp(reason) => Moved::Stop(Outcome::GiveUp(reason)),
+            StepEnd::GiveUp(reason, needed) => Moved::Stop(Outcome::GiveUp { reason, needed }),
         })
     }
 

@@ -40,6 +40,18 @@ pub struct Checked {
     callbacks: CallbackClient,
 }
 
+impl Checked {
+    /// The mail server, if there is one.
+    pub fn smtp(&self) -> Option<&SmtpMailer> {
+        self.smtp.as_ref()
+    }
+
+    /// The payment gateway, if it is not the sandbox.
+    pub fn gateway(&self) -> Option<&HttpGateway> {
+        self.gateway.as_ref()
+    }
+}
+
 /// Checks the worker's settings.
 ///
 /// # Errors

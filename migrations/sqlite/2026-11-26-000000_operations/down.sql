@@ -1,3 +1,5 @@
+DROP INDEX jobs_pending_of_queue;
+DROP INDEX jobs_dead;
 DROP INDEX jobs_failed;
 DROP TABLE queue_samples;
 DROP TABLE processes;
@@ -5,4 +7,5 @@ DROP TABLE audit;
 DROP TABLE operator_tokens;
 DROP TABLE operator_sessions;
 DROP TABLE operators;
+ALTER TABLE jobs DROP COLUMN dead_reason;
 ALTER TABLE queues DROP COLUMN paused_at;

@@ -3,6 +3,9 @@
 -- Set while the queue is paused: nothing of it is handed to the broker, and no worker takes from it.
 ALTER TABLE queues ADD COLUMN paused_at INTEGER;
 
+-- What made a job fail for good, in a form in which jobs that failed alike agree: dead letters are grouped by it.
+ALTER TABLE jobs ADD COLUMN dead_reason TEXT;
+
 CREATE TABLE operators (
     id            TEXT PRIMARY KEY,
     name          TEXT NOT NULL UNIQUE,
@@ -86,5 +89,8 @@ CREATE TABLE queue_samples (
 ) STRICT;
 CREATE INDEX queue_samples_age ON queue_samples (at);
 
--- Dead letters: by reason, the newest first.
+-- Failed jobs, the newest first; and the dead letters by reason.
 CREATE INDEX jobs_failed ON jobs (failure, id) WHERE state = 'failed';
+CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE failure IN ('exhausted', 'killed');
+-- While a queue is paused, the relay looks at each of the others for itself: what lies there must not be in its way.
+CREATE INDEX jobs_pending_of_queue ON jobs (queue, run_at) WHERE state = 'pending';

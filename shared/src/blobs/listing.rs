@@ -50,6 +50,7 @@ impl BlobPath {
             ["photos", photo, "original"] => Self::Original(photo.parse().ok()?),
             ["photos", photo, variant] => Self::Sized(photo.parse().ok()?, Variant::from_name(variant)?),
             ["orders", order, "prints", position] => Self::Print(order.parse().ok()?, position.parse().ok()?),
+            ["probes", process] => Self::Probe(process.parse().ok()?),
             _ => return None,
         };
         // An id and a number can be written in several ways; we write them in one.
@@ -72,12 +73,13 @@ mod tests {
 
     use super::super::BlobUrl;
     use super::*;
-    use crate::domain::{OrderId, PhotoId};
+    use crate::domain::{OrderId, PhotoId, ProcessId};
 
     #[test]
     fn a_path_is_read_back_and_nothing_else_is_ours() {
         let photo = PhotoId::new();
-        for path in BlobPath::all_of(photo).into_iter().chain([BlobPath::Print(OrderId::new(), 12)]) {
+        let others = [BlobPath::Print(OrderId::new(), 12), BlobPath::Probe(ProcessId::new())];
+        for path in BlobPath::all_of(photo).into_iter().chain(others) {
             assert_eq!(BlobPath::parse(&path.to_string()), Some(path));
         }
         let upper = photo.to_string().to_uppercase();

@@ -25,6 +25,17 @@ pub enum Program {
     Worker,
 }
 
+impl Program {
+    /// The program's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllInOne => "all-in-one",
+            Self::Web => "web",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// What to do about the database's schema at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Migrate {

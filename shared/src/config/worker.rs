@@ -20,7 +20,7 @@ pub struct WorkerSettings {
     #[arg(long, env, value_name = "ADDRESS")]
     pub worker_http_addr: Option<SocketAddr>,
     /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them, those
-    /// too that are named while it runs
+    /// too that are named while it runs. quarantine, for jobs that took workers down, is always among them
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
     /// How long a worker may be silent before its jobs are given to others
@@ -104,7 +104,14 @@ fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
         if slots.iter().any(|(known, _)| *known == queue) {
             return Err(wrong(format!("{name} is named twice")));
         }
+        if queue == Queue::QUARANTINE && count != 1 {
+            return Err(wrong(format!("{name} runs one job at a time, not {count}")));
+        }
         slots.push((queue, count));
+    }
+    // Whatever a worker does: what took one down is some worker's to try again.
+    if slots.iter().all(|(known, _)| *known != Queue::QUARANTINE) {
+        slots.push((Queue::QUARANTINE, 1));
     }
     Ok(WorkedQueues { slots, follow })
 }
@@ -116,7 +123,8 @@ mod tests {
     #[test]
     fn queues_are_read_with_their_slots() {
         let some = parse_queues("images=2, orders", 4).unwrap();
-        assert_eq!((some.slots, some.follow), (vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16)], false));
+        let expected = vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16), (Queue::QUARANTINE, 1)];
+        assert_eq!((some.slots, some.follow), (expected, false));
         let all = parse_queues("*", 4).unwrap();
         assert_eq!((all.slots.len(), all.follow), (Queue::ALL.len(), true));
         assert_eq!(parse_queues("images=9,*", 4).unwrap().slots[0], (Queue::IMAGES, 9));
@@ -124,7 +132,9 @@ mod tests {
 
     #[test]
     fn wrong_queues_are_named() {
-        for bad in ["", "prints", "images=0", "images=many", "images=1,images=2", "images=2000"] {
+        for bad in
+            ["", "prints", "images=0", "images=many", "images=1,images=2", "images=2000", "quarantine=2"]
+        {
             assert_eq!(parse_queues(bad, 4).unwrap_err().setting, "QUEUES", "{bad}");
         }
     }

@@ -131,3 +131,67 @@ diesel::define_sql_function! {
     /// The first of the two that is not null.
     fn coalesce(a: diesel::sql_types::Nullable<Instant>, b: Instant) -> Instant;
 }
+
+diesel::define_sql_function! {
+    /// The earliest.
+    #[aggregate]
+    #[sql_name = "min"]
+    fn first(at: Instant) -> Instant;
+}
+
+diesel::define_sql_function! {
+    /// The latest.
+    #[aggregate]
+    #[sql_name = "max"]
+    fn last(at: Instant) -> Instant;
+}
+
+/// A full minute by the database's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Minute {
+    ago: i64,
+}
+
+/// The beginning of the minute that it is by the database's clock.
+pub fn this_minute() -> Minute {
+    Minute { ago: 0 }
+}
+
+/// The beginning of the minute so many minutes before this one.
+pub fn minutes_ago(ago: i64) -> Minute {
+    Minute { ago }
+}
+
+impl Expression for Minute {
+    type SqlType = Instant;
+}
+
+impl QueryId for Minute {
+    type QueryId = Self;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl<G> ValidGrouping<G> for Minute {
+    type IsAggregate = diesel::expression::is_aggregate::Never;
+}
+
+impl<Source> AppearsOnTable<Source> for Minute {}
+impl<Source> SelectableExpression<Source> for Minute {}
+
+impl QueryFragment<Pg> for Minute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("(date_trunc('minute', statement_timestamp()) - ");
+        out.push_bind_param::<BigInt, _>(&self.ago)?;
+        out.push_sql(" * interval '1 minute')");
+        Ok(())
+    }
+}
+
+impl QueryFragment<Sqlite> for Minute {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+        out.push_sql("((CAST(unixepoch() AS INTEGER) / 60 - ");
+        out.push_bind_param::<BigInt, _>(&self.ago)?;
+        out.push_sql(") * 60000000)");
+        Ok(())
+    }
+}

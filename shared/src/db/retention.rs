@@ -247,6 +247,7 @@ pub async fn orphans(conn: &mut Conn, blobs: &[BlobPath]) -> Result<Vec<BlobPath
         match blob {
             BlobPath::Original(photo) | BlobPath::Sized(photo, _) => _ = photo_ids.insert(*photo),
             BlobPath::Print(order, _) => _ = order_ids.insert(*order),
+            BlobPath::Probe(_) => {}
         }
     }
     let photos: Vec<PhotoId> = with!(conn, |c| {
@@ -263,6 +264,7 @@ pub async fn orphans(conn: &mut Conn, blobs: &[BlobPath]) -> Result<Vec<BlobPath
     let named = |blob: &&BlobPath| match blob {
         BlobPath::Original(photo) | BlobPath::Sized(photo, _) => photos.contains(photo),
         BlobPath::Print(order, _) => orders.contains(order),
+        BlobPath::Probe(_) => false,
     };
     Ok(blobs.iter().filter(|blob| !named(blob)).copied().collect())
 }

@@ -15,7 +15,7 @@ use crate::domain::operator::Via;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
 use crate::domain::{
-    self, AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, WorkerId,
+    self, AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, ProcessId, WorkerId,
 };
 
 /// A UUID (RFC 9562).
@@ -58,7 +58,7 @@ macro_rules! uuid_columns {
         }
     )* };
 }
-uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId, OperatorTokenId);
+uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId, OperatorTokenId, ProcessId);
 
 impl ToSql<Instant, Pg> for domain::Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {

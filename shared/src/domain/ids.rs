@@ -74,6 +74,16 @@ id!(
     /// An operator's token for programs.
     OperatorTokenId
 );
+id!(
+    /// One start of a program; a worker's is its [`WorkerId`].
+    ProcessId
+);
+
+impl From<WorkerId> for ProcessId {
+    fn from(worker: WorkerId) -> Self {
+        Self(worker.0)
+    }
+}
 
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)

@@ -51,7 +51,7 @@ impl JobState {
         Self::Cancelled,
     ];
 
-    /// The states that nothing but a redrive leaves.
+    /// The states that nothing leaves, but for `failed`: an operator may redrive such a job, or discard it.
     pub const FINAL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The name in the database.
@@ -112,6 +112,11 @@ impl Failure {
         }
     }
 
+    /// Whether the job is a dead letter: what *we* could not do, and what a person must decide on.
+    pub fn is_dead(self) -> bool {
+        self != Self::Discarded
+    }
+
     /// The inverse of [`Failure::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Discarded, Self::Exhausted, Self::Killed].into_iter().find(|failure| failure.name() == name)
@@ -135,8 +140,10 @@ pub enum JobEvent {
     Wait,
     /// The last job that it waited for became final.
     Wake,
-    /// A cancel before it ever ran, or the end of its undo.
+    /// A cancel before it ever ran, the end of its undo, or an operator's word that it is not wanted any more.
     Cancel,
+    /// An operator has it tried again, or undone.
+    Redrive,
 }
 
 /// What an event makes of a state, or `None` where it can't happen.
@@ -151,7 +158,8 @@ pub fn transition(state: JobState, event: JobEvent) -> Option<JobState> {
         (S::Running, E::PutBack) => S::Pending,
         (S::Running, E::Wait) => S::Waiting,
         (S::Waiting, E::Wake) => S::Pending,
-        (S::Pending | S::Queued | S::Running, E::Cancel) => S::Cancelled,
+        (S::Pending | S::Queued | S::Running | S::Failed, E::Cancel) => S::Cancelled,
+        (S::Failed, E::Redrive) => S::Pending,
         _ => return None,
     })
 }
@@ -209,6 +217,29 @@ pub struct Verdict {
 
 /// A job that took its worker down this often is not tried again.
 pub const MAX_KILLS: i32 = 5;
+
+/// From this lapse on a job has its runs in the quarantine queue, one of all at a time. The first may have been
+/// another's fault; from then on it runs alone in its process, so the second is its own.
+pub const QUARANTINED_KILLS: i32 = 2;
+
+/// The longest [`dead_reason`], in characters.
+pub const MAX_REASON: usize = 160;
+
+/// What an error says, without what differs from job to job: ids and numbers become `…`. Jobs that died of the same
+/// cause have the same.
+pub fn dead_reason(message: &str) -> String {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let mut reason = String::new();
+    for word in message.lines().next().unwrap_or_default().split_inclusive(|c| !in_word(c)) {
+        if word.bytes().any(|byte| byte.is_ascii_digit()) {
+            reason.push('…');
+            reason.extend(word.chars().filter(|c| !in_word(*c)));
+        } else {
+            reason.push_str(word);
+        }
+    }
+    reason.chars().take(MAX_REASON).collect()
+}
 
 /// Decides what the end of a run makes of a job. `random` in `0.0..1.0` is for the backoff's jitter.
 ///
@@ -286,8 +317,11 @@ mod tests {
             (S::Running, E::Wait, S::Waiting),
             (S::Running, E::Cancel, S::Cancelled),
             (S::Waiting, E::Wake, S::Pending),
+            (S::Failed, E::Cancel, S::Cancelled),
+            (S::Failed, E::Redrive, S::Pending),
         ];
-        let events = [E::Relay, E::Claim, E::Succeed, E::Fail, E::PutBack, E::Wait, E::Wake, E::Cancel];
+        let events =
+            [E::Relay, E::Claim, E::Succeed, E::Fail, E::PutBack, E::Wait, E::Wake, E::Cancel, E::Redrive];
         for state in S::ALL {
             for event in events {
                 let expected =
@@ -304,6 +338,24 @@ mod tests {
             assert_eq!(transition(state, JobEvent::Claim), None);
             assert_eq!(transition(state, JobEvent::Relay), None);
         }
+    }
+
+    #[test]
+    fn jobs_that_died_alike_have_one_reason() {
+        let one = "the photo's job 0190d1f2-0000-7000-8000-00000000a000 failed; redrive it, then this one";
+        let other = "the photo's job 0190d1f2-1111-7000-8000-00000000b000 failed; redrive it, then this one";
+        assert_eq!(dead_reason(one), "the photo's job … failed; redrive it, then this one");
+        assert_eq!(dead_reason(one), dead_reason(other));
+        for (message, reason) in [
+            ("payments is unavailable: 503", "payments is unavailable: …"),
+            ("at 10.0.0.7:5432 after 30s", "at …:… after …"),
+            ("two\nlines", "two"),
+            ("żółw: 7", "żółw: …"),
+            ("", ""),
+        ] {
+            assert_eq!(dead_reason(message), reason);
+        }
+        assert_eq!(dead_reason(&"x".repeat(5000)).len(), MAX_REASON);
     }
 
     const FACTS: Facts =

@@ -11,9 +11,12 @@ pub mod operator;
 pub mod order;
 pub mod photo;
 pub mod print;
+pub mod process;
 pub mod sales;
 pub mod time;
 
 pub use email::EmailAddress;
-pub use ids::{AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, WorkerId};
+pub use ids::{
+    AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, ProcessId, WorkerId,
+};
 pub use time::Timestamp;

@@ -2,6 +2,7 @@
 
 use crate::db::jobs::Job;
 use crate::db::jobs::cancel::{CancelOutcome, cancel};
+use crate::db::jobs::dead::{Discarded, Refusal, discard};
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::{DbError, Tx, orders, photos};
 use crate::domain::JobId;
@@ -16,6 +17,18 @@ use super::{EmailTemplate, FulfilOrder, Kind, MakeThumbnails, SendEmail};
 pub async fn cancel_job(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
     let outcome = cancel(tx, id).await?;
     if let CancelOutcome::Cancelled(job) = &outcome {
+        mark_subject_cancelled(tx, job).await?;
+    }
+    Ok(outcome)
+}
+
+/// Gives a dead job up. If that takes effect at once, its subject is marked in the same transaction.
+///
+/// # Errors
+/// Those of [`discard`].
+pub async fn discard_job(tx: &mut Tx, id: JobId) -> Result<Result<Discarded, Refusal>, DbError> {
+    let outcome = discard(tx, id).await?;
+    if let Ok(Discarded::Cancelled(job)) = &outcome {
         mark_subject_cancelled(tx, job).await?;
     }
     Ok(outcome)

@@ -14,4 +14,5 @@ impl Kind for FulfilOrder {
     const NAME: &'static str = "fulfil_order";
     const QUEUE: Queue = Queue::ORDERS;
     const WAITS_FOR: &'static [&'static str] = &[MakeThumbnails::NAME, RenderPrint::NAME];
+    const UNDOES: bool = true;
 }

@@ -29,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use also_bought::AlsoBought;
-pub use cancel::{cancel_job, mark_subject_cancelled};
+pub use cancel::{cancel_job, discard_job, mark_subject_cancelled};
 pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
 pub use envelope::{Envelope, NotAnEnvelope};
@@ -72,6 +72,9 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const UNIQUE: Unique = Unique::UntilFinished;
     /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
     const WAITS_FOR: &'static [&'static str] = &[];
+    /// Whether its handler undoes what it did when it is asked to cancel (`context.job.undoing`). One that doesn't is
+    /// simply ended.
+    const UNDOES: bool = false;
     /// Whether it may be started from outside: by `POST /api/tasks/{name}` and `worker run`.
     /// Its arguments then come from strangers: have it deny unknown fields.
     const TRIGGERABLE: bool = false;
@@ -94,6 +97,8 @@ pub struct KindInfo {
     pub waits_for: &'static [&'static str],
     /// See [`Kind::MAX_ATTEMPTS`].
     pub max_attempts: i32,
+    /// See [`Kind::UNDOES`].
+    pub undoes: bool,
     /// See [`Kind::TRIGGERABLE`].
     pub triggerable: bool,
     /// Reads arguments that came from outside, and gives them in the kind's own form.
@@ -110,6 +115,7 @@ impl KindInfo {
             unique: K::UNIQUE,
             waits_for: K::WAITS_FOR,
             max_attempts: K::MAX_ATTEMPTS,
+            undoes: K::UNDOES,
             triggerable: K::TRIGGERABLE,
             read_args: trigger::read_args::<K>,
         }

@@ -29,9 +29,12 @@ impl Queue {
     /// Copies from store to store: waits for the network and the disk, hardly for the processor.
     pub const IO: Self = Self("io");
 
-    /// Every queue that this program's kinds name. Others may be named while it runs.
+    /// Jobs that took their worker down again and again: one of all at a time, alone in its process.
+    pub const QUARANTINE: Self = Self("quarantine");
+
+    /// Every queue that this program's kinds name, and the quarantine. Others may be named while it runs.
     pub const ALL: &'static [Self] =
-        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO];
+        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO, Self::QUARANTINE];
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;
@@ -52,10 +55,7 @@ impl Queue {
         if let Some(known) = Self::from_name(name) {
             return Some(known);
         }
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let reserved = ["dead", "events", "submit"];
-        let is_name = !name.is_empty() && name.len() <= Self::MAX_LENGTH && name.bytes().all(plain);
-        if !is_name || reserved.contains(&name) {
+        if !Self::is_name(name) {
             return None;
         }
         let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,11 +70,19 @@ impl Queue {
         Some(Self(kept))
     }
 
+    /// Whether a queue may have that name; keeps nothing.
+    pub fn is_name(name: &str) -> bool {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let reserved = ["dead", "events", "submit"];
+        let fits = !name.is_empty() && name.len() <= Self::MAX_LENGTH && name.bytes().all(plain);
+        fits && !reserved.contains(&name)
+    }
+
     /// How many of its jobs one worker process runs at a time, unless `QUEUES` says otherwise.
     pub fn default_slots(self, cores: usize) -> usize {
         match self {
             Self::IMAGES => cores,
-            Self::REPORTS => 1,
+            Self::REPORTS | Self::QUARANTINE => 1,
             _ => 16,
         }
     }

@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod contract;
 mod delivery;
+pub mod depths;
 mod hints;
 pub mod in_process;
 pub mod rabbitmq;

@@ -14,7 +14,7 @@
 //! Arguments can't be changed once a queue exists. Every one here is understood by RabbitMQ 3.10 and
 //! 4.x alike; whatever operators may want to tune (lengths, lifetimes) belongs in a policy.
 
-use crate::jobs::Lane;
+use crate::jobs::{Lane, Queue};
 
 /// How often a message may be delivered before the broker gives up on it. What counts as a delivery,
 /// and the limit when none is set, differ between RabbitMQ 3.10, 4.0 and 4.3; so it is set, and so high
@@ -51,6 +51,8 @@ pub enum Argument {
     Text(String),
     /// A number.
     Number(i64),
+    /// Yes or no.
+    Flag(bool),
 }
 
 impl Topology {
@@ -81,8 +83,17 @@ impl Topology {
 
     /// Every durable queue: those of these lanes, the one for submissions, and the one for dead letters.
     pub fn queues(&self, lanes: impl IntoIterator<Item = Lane>) -> Vec<QueueSpec> {
-        let jobs = lanes.into_iter().map(|lane| self.work(self.lane(lane), Some(lane)));
+        let jobs = lanes.into_iter().map(|lane| self.jobs(lane));
         [self.dead_letters(), self.work(self.submit(), None)].into_iter().chain(jobs).collect()
+    }
+
+    fn jobs(&self, lane: Lane) -> QueueSpec {
+        let mut spec = self.work(self.lane(lane), Some(lane));
+        if lane.queue == Queue::QUARANTINE {
+            // However many workers there are, one of them has it; the next one when that is gone.
+            spec.arguments.push(("x-single-active-consumer", Argument::Flag(true)));
+        }
+        spec
     }
 
     fn work(&self, name: String, holds: Option<Lane>) -> QueueSpec {
@@ -116,7 +127,6 @@ impl Topology {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::Queue;
 
     #[test]
     fn every_queue_is_declared_under_the_prefix_and_none_takes_the_dead_letter_name() {

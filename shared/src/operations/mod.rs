@@ -4,7 +4,11 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod dead;
+pub mod filter;
 pub mod operators;
+pub mod overview;
+pub mod queues;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;

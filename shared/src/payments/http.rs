@@ -125,6 +125,23 @@ impl HttpGateway {
         }
     }
 
+    /// Asks whether anybody answers there, without charging anybody: a `GET` of the base. As there is no such
+    /// resource, any answer will do but that of a proxy which finds nobody behind it.
+    ///
+    /// # Errors
+    /// [`PaymentError::Unavailable`].
+    pub async fn probe(&self) -> Result<u16, PaymentError> {
+        let response = self.client.get(self.base.clone()).send().await.map_err(transport_fault)?;
+        match response.status() {
+            status @ (StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT) => {
+                Err(PaymentError::Unavailable { reason: status.to_string(), retry_after: None })
+            }
+            status => Ok(status.as_u16()),
+        }
+    }
+
     async fn post(&self, resource: &str, key: &str, body: &impl Serialize) -> Result<Answer, PaymentError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {

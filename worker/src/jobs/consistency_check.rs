@@ -163,6 +163,7 @@ async fn is_named(services: &Services, path: BlobPath) -> Result<bool, JobError>
             photos::find(&mut conn, photo).await?.is_some()
         }
         BlobPath::Print(order, _) => is_confirmed(&mut conn, order).await?,
+        BlobPath::Probe(_) => false,
     })
 }
 

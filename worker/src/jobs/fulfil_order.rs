@@ -51,8 +51,6 @@ struct Subject {
 }
 
 impl Handle for FulfilOrder {
-    const UNDOES: bool = true;
-
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let mut conn = context.services.db.read().await?;
         let Some(order) = orders::find(&mut conn, self.order_id).await? else {
@@ -91,7 +89,7 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
             return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
         }
         if let Some((job, ..)) = outcomes.iter().find(|(_, state, _)| *state == JobState::Failed) {
-            return Ok(StepEnd::GiveUp(format!("the photo's job {job} failed; redrive it, then this one")));
+            return Ok(StepEnd::GiveUp(format!("the photo's job {job} failed"), unready));
         }
         let mut tx = context.begin().await?;
         if unready.is_empty() {
@@ -194,9 +192,9 @@ fn render<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
             return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
         }
         if let Some((job, ..)) = prints.iter().find(|(_, state, _)| *state == JobState::Failed) {
-            let reason = format!("the print's job {job} failed; redrive it, then this one");
+            let reason = format!("the print's job {job} failed");
             tx.rollback().await?;
-            return Ok(StepEnd::GiveUp(reason));
+            return Ok(StepEnd::GiveUp(reason, prints.into_iter().map(|(job, ..)| job).collect()));
         }
         Ok(StepEnd::Next(tx))
     })

@@ -32,10 +32,6 @@ use crate::outcome::{JobError, Outcome};
 
 /// What a job kind's handler is.
 pub trait Handle: Kind {
-    /// Whether the handler undoes what it did when it is asked to cancel (`context.job.undoing`).
-    /// One that doesn't is simply ended.
-    const UNDOES: bool = false;
-
     /// Does the job. It may be run again after any crash, and must then come to the same end.
     fn run(self, context: JobContext) -> impl Future<Output = Result<Outcome, JobError>> + Send;
 }
@@ -49,7 +45,7 @@ pub struct Handler {
     pub kind: &'static str,
     /// See [`Kind::TIMEOUT`].
     pub timeout: Duration,
-    /// See [`Handle::UNDOES`].
+    /// See [`Kind::UNDOES`].
     pub undoes: bool,
     /// Reads the arguments and runs the handler.
     pub run: fn(JobContext) -> HandlerFuture,

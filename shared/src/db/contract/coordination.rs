@@ -206,8 +206,8 @@ async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
     let job = bench.enqueue_with(Options { queue: Some(bulk), ..Options::default() }).await;
     assert_eq!(bench.signals.publications.try_recv().unwrap().lane.queue, bulk);
     assert_eq!(job.queue, "bulk");
-    let known = queues::all(&mut bench.db.read().await.unwrap()).await.unwrap();
-    assert!(known.contains(&bulk));
+    let known = queues::with_pauses(&mut bench.db.read().await.unwrap()).await.unwrap();
+    assert!(known.contains(&(bulk, None)));
 }
 
 async fn in_line(bench: &Bench, key: &str) -> Job {

@@ -4,11 +4,13 @@
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
 //! - [`schedules`]: what happens at set times.
+//! - [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
-//! - [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`operators`]: who gets in at /admin.
+//! - [`listing`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`presence`]: signs of life, samples of the queues, what an operator counts.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
-//! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`]: two transactions, stepped by hand into each order.
+//! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
 //! - [`collisions`], [`faults`]: what is sacrificed, frozen, dropped or cut.
 //!
@@ -22,14 +24,20 @@ mod claims;
 mod collisions;
 mod coordination;
 mod coordination_races;
+mod dead;
+mod dead_races;
 mod deadlocks;
 mod fan_in_races;
 mod faults;
 mod keys;
 mod leases;
 mod life;
+mod listing;
 mod migrations;
+mod operations;
 mod operators;
+mod pauses;
+mod presence;
 mod races;
 mod reading;
 mod retention;

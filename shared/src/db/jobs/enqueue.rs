@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use diesel::dsl::sql;
+use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ pub async fn enqueue_unique<K: Kind>(
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
 /// commit; should that be lost, the row is published again in 15 s by any process. One that must wait
-/// for its turn, in a line or among its owner's jobs, is left to the relay.
+/// for its turn, in a line or among its owner's jobs, or whose queue is paused, is left to the relay.
 ///
 /// # Errors
 /// Those of the database.
@@ -151,9 +151,11 @@ async fn insert(
             None => true,
         }
     };
-    let state = if due { JobState::Queued } else { JobState::Pending };
-    let republish_at = due.then(|| now_plus(FIRST_REPUBLISH));
     let job: Option<Job> = with!(tx.conn(), |c| {
+        let goes_out = due.into_sql::<Bool>().and(not(exists(queues::is_paused(queue))));
+        let republish_at = case_when(goes_out, now_plus(FIRST_REPUBLISH).nullable());
+        let state = case_when(goes_out, JobState::Queued.into_sql::<Text>())
+            .otherwise(JobState::Pending.into_sql::<Text>());
         diesel::insert_into(jobs::table)
             .values((
                 (
@@ -172,7 +174,7 @@ async fn insert(
                     jobs::created_at.eq(now()),
                     jobs::updated_at.eq(now()),
                 ),
-                republish_at.map(|at| jobs::republish_at.eq(at.nullable())),
+                jobs::republish_at.eq(republish_at),
                 (
                     jobs::express.eq(options.express),
                     jobs::parent.eq(options.parent),
@@ -193,7 +195,7 @@ async fn insert(
         callbacks::ask_for(tx, &job, callback).await?;
     }
     match publication(&job) {
-        Some(publication) if due => tx.after_commit().publish(publication),
+        Some(publication) if job.state == JobState::Queued => tx.after_commit().publish(publication),
         _ => tx.after_commit().wake_relay(),
     }
     Ok(Some(job))

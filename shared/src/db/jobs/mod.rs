@@ -1,8 +1,8 @@
 //! The job core's SQL: job store, outbox and status resource in one table.
 //!
 //! In the order of a job's life: [`enqueue`](mod@enqueue) → [`relay`] → [`claim`](mod@claim) → [`lease`]
-//! → [`settle`](mod@settle) (with [`waits`]), and [`cancel`](mod@cancel) at any time. [`status`] is what
-//! others may see of it.
+//! → [`settle`](mod@settle) (with [`waits`]), and [`cancel`](mod@cancel) at any time. [`dead`] is what an operator
+//! does with one that failed. [`status`] is what others may see of it.
 //!
 //! Two rules hold everywhere. A claim raises `fence`, and every later write of that run says
 //! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
@@ -11,12 +11,15 @@
 mod callbacks;
 pub mod cancel;
 pub mod claim;
+pub mod dead;
 pub mod enqueue;
 pub mod lease;
+pub mod listing;
 pub mod order;
 pub mod queues;
 pub mod relay;
 pub mod replies;
+pub mod run_now;
 pub mod settle;
 pub mod status;
 pub mod waits;

@@ -4,6 +4,7 @@
 //! **Order**: a job with an ordering key is moved when no unfinished one of its line stands before it.
 //! **Fairness**: of one owner, at most [`MOST_QUEUED_OF_OWNER`] jobs a lane are with the broker, where
 //! nothing can overtake them; the others stay `pending`, so that everybody else's are not behind them.
+//! **Pause**: what is due in a paused queue stays where it is.
 //!
 //! No transaction is open while the broker is talked to: one takes the rows, another records the
 //! confirms. A crash between the two costs a second, harmless message.
@@ -16,13 +17,13 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use super::{Job, callbacks};
+use super::{Job, callbacks, queues};
 use crate::db::expressions::{for_update, for_update_skip_locked, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
 use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Envelope, KindInfo, Lane};
+use crate::jobs::{Envelope, KindInfo, Lane, Queue};
 
 /// An unconfirmed message is published again after this time.
 pub const FIRST_REPUBLISH: Duration = Duration::from_secs(15);
@@ -108,47 +109,102 @@ type WithBroker = HashMap<(CustomerId, String, bool), i64>;
 async fn due(tx: &mut Tx, limit: i64) -> Result<Vec<JobId>, DbError> {
     let mut with_broker = queued_by_owner(tx).await?;
     let mut taken: Vec<JobId> = Vec::new();
+    let groups = groups(tx).await?;
     for express in [true, false] {
-        loop {
-            let room = limit - i64::try_from(taken.len()).unwrap_or(limit);
-            if room <= 0 {
-                break;
-            }
-            let found = look(tx, express, &taken, &with_broker, room).await?;
-            let all_of_them = i64::try_from(found.len()).unwrap_or(room) < room;
-            for (id, owner, queue) in found {
-                let share = owner.map(|owner| with_broker.entry((owner, queue, express)).or_default());
-                match share {
-                    // Those behind it, of other owners, are found by the next look.
-                    Some(count) if *count >= MOST_QUEUED_OF_OWNER => continue,
-                    Some(count) => *count += 1,
-                    None => {}
-                }
-                taken.push(id);
-            }
-            if all_of_them {
-                break;
-            }
+        for queue in &groups {
+            take(tx, express, *queue, limit, &mut taken, &mut with_broker).await?;
         }
     }
     tx.note_held_back(with_broker.values().any(|count| *count >= MOST_QUEUED_OF_OWNER));
-    Ok(taken)
+    still_their_turn(tx, taken).await
 }
+
+/// Adds what a lane of a queue, or of all, has to those taken, until there are `limit`.
+async fn take(
+    tx: &mut Tx,
+    express: bool,
+    queue: Option<Queue>,
+    limit: i64,
+    taken: &mut Vec<JobId>,
+    with_broker: &mut WithBroker,
+) -> Result<(), DbError> {
+    loop {
+        let room = limit - i64::try_from(taken.len()).unwrap_or(limit);
+        if room <= 0 {
+            return Ok(());
+        }
+        let found = look(tx, express, queue, taken, with_broker, room).await?;
+        let all_of_them = i64::try_from(found.len()).unwrap_or(room) < room;
+        for (id, owner, queue) in found {
+            let share = owner.map(|owner| with_broker.entry((owner, queue, express)).or_default());
+            match share {
+                // Those behind it, of other owners, are found by the next look.
+                Some(count) if *count >= MOST_QUEUED_OF_OWNER => continue,
+                Some(count) => *count += 1,
+                None => {}
+            }
+            taken.push(id);
+        }
+        if all_of_them {
+            return Ok(());
+        }
+    }
+}
+
+/// What is looked at in one go: all queues, or, while one is paused, each of the others for itself, because what
+/// piles up in the paused one must not be looked through each time. Each of them is the first now and then.
+async fn groups(tx: &mut Tx) -> Result<Vec<Option<Queue>>, DbError> {
+    let queues = queues::with_pauses(tx).await?;
+    if queues.iter().all(|(_, paused)| paused.is_none()) {
+        return Ok(vec![None]);
+    }
+    let mut open: Vec<_> =
+        queues.into_iter().filter(|(_, paused)| paused.is_none()).map(|(queue, _)| Some(queue)).collect();
+    if !open.is_empty() {
+        let first = rand::random_range(0..open.len());
+        open.rotate_left(first);
+    }
+    Ok(open)
+}
+
+/// Of these locked rows, those whose turn it is.
+///
+/// The look may have begun before one of them was redriven, which gives it another place in its line, and have
+/// locked it after that: then it compared the new place with the line as it was. This statement sees the line as
+/// it is, and the places can't change any more.
+pub(crate) async fn still_their_turn(tx: &mut Tx, locked: Vec<JobId>) -> Result<Vec<JobId>, DbError> {
+    if locked.is_empty() {
+        return Ok(locked);
+    }
+    let too_early: Vec<JobId> = with!(tx.conn(), |c| {
+        jobs::table
+            .filter(jobs::id.eq_any(&locked))
+            .filter(jobs::ordering_key.is_not_null())
+            .filter(not(sql::<Bool>(ITS_TURN)))
+            .select(jobs::id)
+            .load(c)
+            .await
+    })?;
+    Ok(locked.into_iter().filter(|id| !too_early.contains(id)).collect())
+}
+
+/// No unfinished job of its line stands before it.
+const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+                        WHERE earlier.ordering_key = jobs.ordering_key \
+                        AND earlier.ordering_seq < jobs.ordering_seq \
+                        AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
 
 /// One look for rows of a lane that may be moved. The states are part of the text, not parameters: only so
 /// can the partial indexes serve.
 async fn look(
     tx: &mut Tx,
     express: bool,
+    queue: Option<Queue>,
     taken: &[JobId],
     with_broker: &WithBroker,
     limit: i64,
 ) -> Result<Vec<(JobId, Option<CustomerId>, String)>, DbError> {
     let pending = if express { "state = 'pending' AND express" } else { "state = 'pending' AND NOT express" };
-    let its_turn = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-                    WHERE earlier.ordering_key = jobs.ordering_key \
-                    AND earlier.ordering_seq < jobs.ordering_seq \
-                    AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
     let mut full: HashMap<&str, Vec<CustomerId>> = HashMap::new();
     for ((owner, queue, _), count) in with_broker.iter().filter(|((.., lane), _)| *lane == express) {
         if *count >= MOST_QUEUED_OF_OWNER {
@@ -159,12 +215,15 @@ async fn look(
         let mut rows = jobs::table
             .filter(sql::<Bool>(pending))
             .filter(jobs::run_at.le(now()))
-            .filter(sql::<Bool>(its_turn))
+            .filter(sql::<Bool>(ITS_TURN))
             .filter(jobs::id.ne_all(taken))
             .order(jobs::run_at)
             .limit(limit)
             .select((jobs::id, jobs::owner, jobs::queue))
             .into_boxed();
+        if let Some(queue) = queue {
+            rows = rows.filter(jobs::queue.eq(queue.name()));
+        }
         for (queue, owners) in &full {
             let held_back = jobs::queue.eq(*queue).and(jobs::owner.assume_not_null().eq_any(owners));
             rows = rows.filter(jobs::owner.is_null().or(not(held_back)));

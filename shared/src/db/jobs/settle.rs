@@ -10,8 +10,9 @@ use super::{Claim, FencedError, Job, LostLease, callbacks, log_error, waits};
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
-use crate::domain::job::{Ending, JobState, decide};
+use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_KILLS, dead_reason, decide};
 use crate::domain::{JobId, Timestamp, WorkerId};
+use crate::jobs::Queue;
 
 /// What is written down beside the new state.
 #[derive(Debug, Clone)]
@@ -53,19 +54,44 @@ pub async fn settle_waiting(db: &Db, claim: Claim, on: &[JobId]) -> Result<JobSt
     Ok(state)
 }
 
+/// Ends a run that gives up because jobs that it needs failed for good: a redrive of this one redrives them, too.
+///
+/// # Errors
+/// [`FencedError::LostLease`].
+pub async fn settle_given_up(
+    db: &Db,
+    claim: Claim,
+    needed: &[JobId],
+    note: Note,
+) -> Result<JobState, FencedError> {
+    let mut tx = db.begin().await?;
+    waits::lock_awaited(&mut tx, needed).await?;
+    let job = lock_own(&mut tx, claim).await?;
+    waits::record(&mut tx, claim.job, needed).await?;
+    let state = write(&mut tx, &job, Ending::Exhausted, note).await?;
+    tx.commit().await?;
+    Ok(state)
+}
+
 /// Writes a job's next state and wakes whoever waits for it. `job` is its row, locked by `tx`.
 pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) -> Result<JobState, DbError> {
     let verdict = decide(job.facts(), ending, rand::random());
     let kills = job.kills + i32::from(ending == Ending::Lapsed);
+    let quarantined = (kills > job.kills && kills >= QUARANTINED_KILLS)
+        .then(|| (jobs::queue.eq(Queue::QUARANTINE.name()), jobs::express.eq(false)));
+    let mut log = job.error_log();
     let (result, errors) = match note {
         Note::None => (None, None),
         Note::Result(result) => (Some(result), None),
         Note::Failure(message) => {
-            let mut log = job.error_log();
             log_error(&mut log, chrono::Utc::now(), &message);
-            (None, serde_json::to_value(log).ok())
+            (None, serde_json::to_value(&log).ok())
         }
     };
+    let died = verdict.failure.is_some_and(Failure::is_dead).then(|| {
+        let last = log.last().map(|entry| entry.message.as_str());
+        jobs::dead_reason.eq(dead_reason(last.unwrap_or_default()))
+    });
     let version: i64 = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq(job.id)))
             .set((
@@ -84,6 +110,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
                     jobs::version.eq(jobs::version + 1),
                     jobs::updated_at.eq(now()),
                 ),
+                (quarantined, died),
             ))
             .returning(jobs::version)
             .get_result(c)

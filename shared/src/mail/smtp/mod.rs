@@ -97,6 +97,18 @@ impl SmtpMailer {
         Ok(())
     }
 
+    /// Connects, says `EHLO`, logs in if it has credentials, and hangs up politely, as a check of the settings.
+    ///
+    /// # Errors
+    /// See [`MailError`].
+    pub async fn probe(&self) -> Result<(), MailError> {
+        let talk = async { self.connect().await?.quit().await };
+        match timeout(self.limits.connect, talk).await {
+            Ok(said) => said.map(|_| ()).map_err(|error| connect_error(&error)),
+            Err(_) => Err(MailError::Unavailable(too_slow("connecting", self.limits.connect))),
+        }
+    }
+
     /// An idle connection that still answers, or a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, MailError> {
         let find = async {

@@ -13,14 +13,14 @@ use tracing::{info, warn};
 use super::{ANSWER_TIMEOUT, Context};
 use crate::messaging::topology::{Argument, QueueSpec};
 
-const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+pub(super) const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
     passive: false,
     durable: true,
     exclusive: false,
     auto_delete: false,
     nowait: false,
 };
-const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
+pub(super) const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
 
 /// Declares everything, each thing on a channel of its own (an error closes the channel) and all at
 /// once: one queue that has lost its majority must not keep the others waiting.
@@ -86,12 +86,13 @@ async fn queue(connection: &Connection, spec: &QueueSpec) -> lapin::Result<Found
     Ok(found)
 }
 
-fn arguments(spec: &QueueSpec) -> FieldTable {
+pub(super) fn arguments(spec: &QueueSpec) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, value) in &spec.arguments {
         let value = match value {
             Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
             Argument::Number(number) => AMQPValue::LongLongInt(*number),
+            Argument::Flag(flag) => AMQPValue::Boolean(*flag),
         };
         table.insert((*name).into(), value);
     }

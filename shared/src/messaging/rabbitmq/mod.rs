@@ -20,6 +20,7 @@
 
 mod address;
 mod backoff;
+pub mod check;
 mod declare;
 mod hints;
 mod link;

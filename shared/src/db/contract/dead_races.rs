@@ -1,0 +1,68 @@
+//! Two operators at once, and an operator while the shop goes on.
+
+use std::time::Duration;
+
+use super::bench::{Bench, done};
+use super::dead::{dead, redriven};
+use super::promises;
+use crate::db::DbError;
+use crate::db::jobs::dead::{Refusal, redrive};
+use crate::db::jobs::enqueue::{Options, enqueue_unique};
+use crate::db::jobs::relay::still_their_turn;
+use crate::domain::PhotoId;
+use crate::domain::job::{Ending, JobState};
+use crate::jobs::MakeThumbnails;
+
+promises!(postgres:
+    of_two_that_redrive_a_job_at_once_one_does,
+    a_redrive_that_meets_a_new_job_of_its_key_is_refused_when_it_is_tried_again,
+    a_place_that_was_taken_after_the_look_is_compared_with_the_line_as_it_is,
+);
+
+async fn of_two_that_redrive_a_job_at_once_one_does(bench: &mut Bench) {
+    let job = dead(bench).await;
+    let mut first = bench.db.begin().await.unwrap();
+    redrive(&mut first, job.id, Duration::ZERO).await.unwrap().unwrap();
+    let db = bench.db.clone();
+    let later = tokio::spawn(async move {
+        let mut tx = db.begin().await.unwrap();
+        let outcome = redrive(&mut tx, job.id, Duration::ZERO).await.unwrap();
+        tx.commit().await.unwrap();
+        outcome
+    });
+    bench.until_blocked(1).await;
+    first.commit().await.unwrap();
+    assert_eq!(done(later).await.unwrap_err(), Refusal::NotDead(JobState::Pending));
+}
+
+async fn a_redrive_that_meets_a_new_job_of_its_key_is_refused_when_it_is_tried_again(bench: &mut Bench) {
+    let args = MakeThumbnails { photo_id: PhotoId::new() };
+    let mut tx = bench.db.begin().await.unwrap();
+    let job = enqueue_unique(&mut tx, "photo", &args, Options::default()).await.unwrap().job();
+    tx.commit().await.unwrap();
+    let run = bench.claim(job.id).await;
+    bench.settle(&run, Ending::Exhausted).await;
+
+    let mut first = bench.db.begin().await.unwrap();
+    let newer = enqueue_unique(&mut first, "photo", &args, Options::default()).await.unwrap().job();
+    let db = bench.db.clone();
+    let later = tokio::spawn(async move {
+        let mut tx = db.begin().await.unwrap();
+        redrive(&mut tx, job.id, Duration::ZERO).await.map(drop)
+    });
+    bench.until_blocked(1).await;
+    first.commit().await.unwrap();
+    assert!(matches!(done(later).await, Err(DbError::Duplicate(_))));
+    assert_eq!(redriven(bench, job.id).await.unwrap_err(), Refusal::Superseded(newer.id));
+}
+
+async fn a_place_that_was_taken_after_the_look_is_compared_with_the_line_as_it_is(bench: &mut Bench) {
+    let in_line = || Options { ordering_key: Some("a".into()), ..Options::default() };
+    let (first, second) = (bench.enqueue_with(in_line()).await, bench.enqueue_with(in_line()).await);
+    let free = bench.enqueue().await;
+    // What a look finds that began before the second was there and locked it after the first took a new place.
+    let mut tx = bench.hold(&[first.id, second.id]).await;
+    let locked = vec![second.id, first.id, free.id];
+    assert_eq!(still_their_turn(&mut tx, locked).await.unwrap(), [first.id, free.id]);
+    tx.rollback().await.unwrap();
+}

@@ -1,0 +1,96 @@
+//! A paused queue hands nothing to the broker, and is in nobody's way.
+
+use super::bench::Bench;
+use super::coordination::due;
+use super::promises;
+use crate::db::jobs::enqueue::Options;
+use crate::db::jobs::queues;
+use crate::domain::JobId;
+use crate::domain::job::JobState;
+use crate::jobs::Queue;
+
+promises!(both:
+    what_is_enqueued_in_a_paused_queue_stays_until_it_is_resumed,
+    a_paused_queue_is_in_nobodys_way,
+    a_job_that_was_handed_over_before_the_pause_is_still_claimed,
+    pausing_twice_keeps_the_first_time,
+);
+
+async fn what_is_enqueued_in_a_paused_queue_stays_until_it_is_resumed(bench: &mut Bench) {
+    open(bench).await;
+    pause(bench, "images").await;
+    let job = bench.enqueue().await;
+    assert_eq!(job.state, JobState::Pending);
+    assert_eq!(bench.republished_in(job.id).await, None);
+    assert!(bench.signals.publications.try_recv().is_err(), "it is not born queued");
+    assert_eq!(due(bench).await, []);
+    resume(bench, "images").await;
+    assert_eq!(due(bench).await, [job.id]);
+}
+
+async fn a_paused_queue_is_in_nobodys_way(bench: &mut Bench) {
+    open(bench).await;
+    pause(bench, "images").await;
+    for _ in 0..250 {
+        bench.enqueue().await;
+    }
+    let mut others: Vec<JobId> = Vec::new();
+    for queue in [Queue::MAIL, Queue::ORDERS] {
+        for express in [false, true] {
+            let options = Options { queue: Some(queue), express, ..Options::default() };
+            let job = bench.enqueue_with(options).await;
+            assert_eq!(job.state, JobState::Queued);
+            bench.set(job.id, "state = 'pending', republish_at = NULL").await;
+            others.push(job.id);
+        }
+    }
+    let mut found = due(bench).await;
+    found.sort();
+    assert_eq!(found, others);
+    resume(bench, "images").await;
+    assert_eq!((due(bench).await.len(), due(bench).await.len(), due(bench).await.len()), (100, 100, 50));
+}
+
+async fn a_job_that_was_handed_over_before_the_pause_is_still_claimed(bench: &mut Bench) {
+    open(bench).await;
+    let job = bench.enqueue().await;
+    pause(bench, "images").await;
+    assert_eq!(bench.claim(job.id).await.id, job.id);
+}
+
+async fn pausing_twice_keeps_the_first_time(bench: &mut Bench) {
+    open(bench).await;
+    assert_eq!(pause(bench, "images").await, Some(true));
+    let since = paused(bench).await;
+    assert_eq!(since.len(), 1);
+    assert_eq!(pause(bench, "images").await, Some(false));
+    assert_eq!(paused(bench).await, since);
+    assert_eq!(resume(bench, "images").await, Some(true));
+    assert_eq!(resume(bench, "images").await, Some(false));
+    assert_eq!(paused(bench).await.len(), 0);
+    assert_eq!(pause(bench, "nowhere").await, None);
+}
+
+/// As the programs do at their start.
+async fn open(bench: &Bench) {
+    queues::register(&mut bench.db.read().await.unwrap(), Queue::ALL).await.unwrap();
+}
+
+async fn pause(bench: &Bench, queue: &str) -> Option<bool> {
+    let mut tx = bench.db.begin().await.unwrap();
+    let changed = queues::pause(&mut tx, queue).await.unwrap();
+    tx.commit().await.unwrap();
+    changed
+}
+
+async fn resume(bench: &Bench, queue: &str) -> Option<bool> {
+    let mut tx = bench.db.begin().await.unwrap();
+    let changed = queues::resume(&mut tx, queue).await.unwrap();
+    tx.commit().await.unwrap();
+    changed
+}
+
+async fn paused(bench: &Bench) -> Vec<(Queue, crate::domain::Timestamp)> {
+    let all = queues::with_pauses(&mut bench.db.read().await.unwrap()).await.unwrap();
+    all.into_iter().filter_map(|(queue, since)| Some((queue, since?))).collect()
+}

@@ -1,0 +1,34 @@
+//! "Run now": what waits for its time, in backoff or planned for later, is due at once.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::Job;
+use crate::db::expressions::now;
+use crate::db::schema::jobs;
+use crate::db::{DbError, Tx, with};
+use crate::domain::JobId;
+use crate::domain::job::JobState;
+
+/// Makes a job due that is pending and not due yet; `None` for any other.
+///
+/// # Errors
+/// Those of the database.
+pub async fn run_now(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
+    let job: Option<Job> = with!(tx.conn(), |c| {
+        let later = jobs::table
+            .filter(jobs::id.eq(id))
+            .filter(jobs::state.eq(JobState::Pending))
+            .filter(jobs::run_at.gt(now()));
+        diesel::update(later)
+            .set(jobs::run_at.eq(now()))
+            .returning(Job::as_returning())
+            .get_result(c)
+            .await
+            .optional()
+    })?;
+    if job.is_some() {
+        tx.after_commit().wake_relay();
+    }
+    Ok(job)
+}

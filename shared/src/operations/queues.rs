@@ -1,0 +1,88 @@
+//! Queues: how full they are, and pausing them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+use utoipa::ToSchema;
+
+use super::{OperationError, may_change};
+use crate::db::jobs::{queues, status};
+use crate::db::{Db, audit};
+use crate::domain::job::JobState;
+use crate::domain::operator::Actor;
+
+/// A queue as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct QueueView {
+    /// Its name.
+    #[schema(example = "images")]
+    pub name: String,
+    /// Since when nothing is taken from it.
+    pub paused_since: Option<DateTime<Utc>>,
+    /// Jobs that wait for their time or their turn, or for the end of a pause.
+    pub pending: i64,
+    /// Jobs that were handed to the broker.
+    pub queued: i64,
+    /// Jobs that run.
+    pub running: i64,
+    /// Jobs that wait for others.
+    pub waiting: i64,
+}
+
+/// Every queue that exists.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(db: &Db) -> Result<Vec<QueueView>, OperationError> {
+    let mut conn = db.read().await?;
+    let queues = queues::with_pauses(&mut conn).await?;
+    let counts = status::unfinished_by_queue(&mut conn).await?;
+    let count = |name: &str, state| {
+        let found = counts.iter().find(|(queue, of, _)| queue == name && *of == state);
+        found.map_or(0, |(.., count)| *count)
+    };
+    let view = |(queue, paused_since): (crate::jobs::Queue, Option<crate::domain::Timestamp>)| QueueView {
+        name: queue.name().to_owned(),
+        paused_since: paused_since.map(|since| since.0),
+        pending: count(queue.name(), JobState::Pending),
+        queued: count(queue.name(), JobState::Queued),
+        running: count(queue.name(), JobState::Running),
+        waiting: count(queue.name(), JobState::Waiting),
+    };
+    Ok(queues.into_iter().map(view).collect())
+}
+
+/// Pauses a queue: workers finish what they run of it and take nothing more, within seconds. Answers whether it
+/// was not paused before.
+///
+/// # Errors
+/// [`OperationError::Unknown`]: there is none of that name.
+pub async fn pause(db: &Db, actor: &Actor, queue: &str) -> Result<bool, OperationError> {
+    change(db, actor, queue, true).await
+}
+
+/// Ends a pause. Answers whether there was one.
+///
+/// # Errors
+/// [`OperationError::Unknown`]: there is none of that name.
+pub async fn resume(db: &Db, actor: &Actor, queue: &str) -> Result<bool, OperationError> {
+    change(db, actor, queue, false).await
+}
+
+async fn change(db: &Db, actor: &Actor, queue: &str, to_paused: bool) -> Result<bool, OperationError> {
+    may_change(actor)?;
+    let mut tx = db.begin().await?;
+    let (action, changed) = if to_paused {
+        ("queue.pause", queues::pause(&mut tx, queue).await?)
+    } else {
+        ("queue.resume", queues::resume(&mut tx, queue).await?)
+    };
+    let Some(changed) = changed else {
+        tx.rollback().await?;
+        return Err(OperationError::Unknown("queue"));
+    };
+    let id = audit::begin(&mut tx, actor, action, &json!({ "queue": queue })).await?;
+    audit::finish(&mut tx, id, i64::from(changed), 0).await?;
+    tx.commit().await?;
+    Ok(changed)
+}

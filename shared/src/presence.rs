@@ -1,0 +1,91 @@
+//! Signs of life: every program writes a row now and then that says how it is, so that an operator sees all of
+//! them in one place.
+//!
+//! Only for people. A process whose row is old may be killed, frozen or cut off; whose jobs are given to others,
+//! the leases decide. So a loop that can't write does no more than say so in the log, and its silence, which is
+//! what an operator should see then, must not end a program that works.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Program;
+use crate::db::processes::{self, Identity};
+use crate::db::{Db, DbError};
+use crate::domain::ProcessId;
+use crate::domain::process::{Connections, Facts, SIGN_OF_LIFE};
+use crate::messaging::Broker;
+
+/// Rows that are older are of nobody's interest.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// A database that takes longer is away: nobody waits for it to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How a process is; asked for each sign of life.
+pub type Tell = Box<dyn Fn() -> Facts + Send + Sync>;
+
+/// This process.
+///
+/// `version` is the program's.
+pub fn identity(program: Program, id: ProcessId) -> Identity {
+    let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Identity {
+        id,
+        program: program.name().to_owned(),
+        host,
+        pid: i32::try_from(std::process::id()).unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// What every process can tell: [`Facts`] of one that runs no jobs.
+pub fn common_facts(db: &Db, broker: &Broker, stopping: &CancellationToken) -> Facts {
+    let pool = db.pool_usage();
+    Facts {
+        stopping: stopping.is_cancelled(),
+        broker: broker.connected(),
+        connections: Connections {
+            used: pool.open - pool.idle.min(pool.open),
+            limit: pool.limit,
+            waiting: pool.waiting,
+        },
+        ..Facts::default()
+    }
+}
+
+/// Gives signs of life until `end`, then takes the row away. Run it beside everything else, until after everything
+/// else stopped.
+pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken) {
+    let mut tick = tokio::time::interval(SIGN_OF_LIFE);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = end.cancelled() => break,
+        }
+        match beat(&db, &identity, &tell()).await {
+            Ok(()) => silent = false,
+            // An outage is one line, not one every few seconds.
+            Err(error) if silent => tracing::debug!(%error, "still no sign of life"),
+            Err(error) => {
+                tracing::warn!(%error, "no sign of life could be written: this process will be shown as silent");
+                silent = true;
+            }
+        }
+    }
+    let goodbye = async { processes::remove(&mut db.read().await?, identity.id).await };
+    match tokio::time::timeout(GOODBYE, goodbye).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "the process's row was left"),
+        Err(_) => tracing::debug!("the process's row was left: the database did not answer"),
+    }
+}
+
+async fn beat(db: &Db, identity: &Identity, facts: &Facts) -> Result<(), DbError> {
+    let mut conn = db.read().await?;
+    processes::beat(&mut conn, identity, facts).await?;
+    processes::forget(&mut conn, FORGET_AFTER).await?;
+    Ok(())
+}
