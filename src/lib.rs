@@ -2,8 +2,10 @@
 
 #[cfg(feature = "worker")]
 pub mod check;
+pub mod dead;
 pub mod health;
 pub mod operator;
+pub mod queues;
 pub mod run;
 
 use std::future::Future;
