@@ -3,6 +3,8 @@
 #[cfg(feature = "worker")]
 pub mod check;
 pub mod dead;
+#[cfg(feature = "worker")]
+pub mod drain;
 pub mod health;
 pub mod jobs;
 pub mod operate;

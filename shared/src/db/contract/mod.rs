@@ -41,6 +41,7 @@ mod pauses;
 mod presence;
 mod races;
 mod reading;
+mod remaining;
 mod retention;
 mod runs;
 mod schedules;
