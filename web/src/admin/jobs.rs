@@ -215,7 +215,8 @@ impl JobPageOfOne {
     /// Relatives: a title, an id for it, the jobs, and where all of them are if these are not; those that there are.
     fn relatives(&self) -> Vec<(&'static str, &'static str, &RelatedJobs, Option<String>)> {
         let story = &self.story;
-        let is_cut = i64::try_from(story.children.first.len()).is_ok_and(|shown| shown < story.children.count);
+        let is_cut =
+            i64::try_from(story.children.first.len()).is_ok_and(|shown| shown < story.children.count);
         let all_parts = is_cut.then(|| format!("/admin/jobs?parent={}", story.id));
         let all = [
             ("Waits for", "waits-for", &story.waits_for, None),

@@ -10,6 +10,8 @@
 
 pub mod error;
 pub mod jobs;
+#[cfg(test)]
+pub mod jobs_samples;
 pub mod login;
 pub mod overview;
 pub mod shell;

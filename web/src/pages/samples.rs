@@ -52,6 +52,7 @@ pub fn all(text: &str) -> Vec<(String, String)> {
         pages.push((format!("error-{status}"), html(&error(text, status))));
     }
     pages.extend(admin_pages(text));
+    pages.extend(crate::admin::jobs_samples::all(text, &admin_shell(admin::Section::Jobs)));
     pages
 }
 
