@@ -194,12 +194,6 @@ pub(crate) async fn still_their_turn(tx: &mut Tx, locked: Vec<JobId>) -> Result<
     Ok(locked.into_iter().filter(|id| !too_early.contains(id)).collect())
 }
 
-/// No unfinished job of its line stands before it.
-const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-                        WHERE earlier.ordering_key = jobs.ordering_key \
-                        AND earlier.ordering_seq < jobs.ordering_seq \
-                        AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
-
 /// One look for rows of a lane that may be moved. The states are part of the text, not parameters: only so
 /// can the partial indexes serve.
 async fn look(
