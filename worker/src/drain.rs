@@ -40,7 +40,7 @@ async fn look(worker: &Worker) -> Result<Option<i64>, DbError> {
     let mut conn = worker.services.db.read().await?;
     let mut worked: Vec<Queue> = worker.queues.slots.iter().map(|(queue, _)| *queue).collect();
     if worker.queues.follow {
-        worked.extend(queues::all(&mut conn).await?);
+        worked.extend(queues::with_pauses(&mut conn).await?.into_iter().map(|(queue, _)| queue));
         worked.sort_unstable();
         worked.dedup();
     }
