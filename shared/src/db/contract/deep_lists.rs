@@ -132,7 +132,10 @@ async fn a_page_of_a_deep_table_takes_no_longer_than_one_of_a_shallow_one(bench:
     let deep = times(bench).await;
     for ((filter, short, few), (_, long, many)) in shallow.into_iter().zip(deep) {
         println!("{filter}: {few} jobs {short:?}, {many} jobs {long:?}");
-        assert!(long < short.max(FLOOR) * MOST_RATIO, "{filter}: {short:?} among {SHALLOW}, {long:?} among {DEEP}");
+        assert!(
+            long < short.max(FLOOR) * MOST_RATIO,
+            "{filter}: {short:?} among {SHALLOW}, {long:?} among {DEEP}"
+        );
         assert_eq!(few, many, "{filter}");
     }
 }
