@@ -7,7 +7,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
-use crate::{admin, health, problem, session};
+use crate::{admin, api, health, problem, session};
 
 /// The description.
 #[derive(OpenApi)]
@@ -24,6 +24,10 @@ use crate::{admin, health, problem, session};
         products::list, orders::create, orders::list, orders::show, orders::cancel,
         jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
         health::live, health::ready, health::metrics, show,
+        api::admin::jobs::list, api::admin::jobs::show, api::admin::jobs::retry, api::admin::jobs::cancel,
+        api::admin::jobs::run,
+        api::admin::dead::list, api::admin::dead::redrive, api::admin::dead::discard, api::admin::dead::messages,
+        api::admin::dead::discard_messages,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
     modifiers(&Credentials),

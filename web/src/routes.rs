@@ -9,7 +9,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, 
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
-use crate::{App, admin, docs, health, openapi, session};
+use crate::{App, admin, api, docs, health, openapi, session};
 
 /// Adds every route.
 #[rustfmt::skip]
@@ -53,6 +53,26 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/admin").get(admin::overview::show))
         .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))
         .service(At::new("/admin/logout").post(admin::login::log_out))
+        .service(At::new("/admin/dead").get(admin::dead::show))
+        .service(At::new("/admin/dead/jobs").get(admin::dead::list))
+        .service(At::new("/admin/dead/decide").post(admin::dead::decide))
+        .service(At::new("/admin/dead/messages").get(admin::dead::messages))
+        .service(At::new("/admin/dead/messages/discard").post(admin::dead::discard_messages))
+        .service(At::new("/admin/jobs").get(admin::jobs::list))
+        .service(At::new("/admin/jobs/{id}").get(admin::jobs::show))
+        .service(At::new("/admin/jobs/{id}/retry").post(admin::jobs::retry))
+        .service(At::new("/admin/jobs/{id}/cancel").post(admin::jobs::cancel))
+        .service(At::new("/admin/jobs/{id}/run").post(admin::jobs::run))
+        .service(At::new("/api/admin/dead").get(api::admin::dead::list))
+        .service(At::new("/api/admin/dead/redrive").post(api::admin::dead::redrive))
+        .service(At::new("/api/admin/dead/discard").post(api::admin::dead::discard))
+        .service(At::new("/api/admin/dead/messages").get(api::admin::dead::messages))
+        .service(At::new("/api/admin/dead/messages/discard").post(api::admin::dead::discard_messages))
+        .service(At::new("/api/admin/jobs").get(api::admin::jobs::list))
+        .service(At::new("/api/admin/jobs/{id}").get(api::admin::jobs::show))
+        .service(At::new("/api/admin/jobs/{id}/retry").post(api::admin::jobs::retry))
+        .service(At::new("/api/admin/jobs/{id}/cancel").post(api::admin::jobs::cancel))
+        .service(At::new("/api/admin/jobs/{id}/run").post(api::admin::jobs::run))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

@@ -8,7 +8,13 @@
 //! `Authorization` header is sent, the cookie does not count: the guard against other sites lets such
 //! requests through.
 
+pub mod dead;
+#[cfg(test)]
+pub mod dead_samples;
 pub mod error;
+pub mod jobs;
+#[cfg(test)]
+pub mod jobs_samples;
 pub mod login;
 pub mod overview;
 pub mod shell;

@@ -52,6 +52,8 @@ pub fn all(text: &str) -> Vec<(String, String)> {
         pages.push((format!("error-{status}"), html(&error(text, status))));
     }
     pages.extend(admin_pages(text));
+    pages.extend(crate::admin::dead_samples::all(text, &admin_shell(admin::Section::Dead)));
+    pages.extend(crate::admin::jobs_samples::all(text, &admin_shell(admin::Section::Jobs)));
     pages
 }
 
