@@ -37,8 +37,10 @@ impl Operator {
         let password = told.rsplit(' ').next().unwrap();
         let token = says(app, &["operator", "token", name, "tests"]).await;
         let nobody = app.nobody();
-        let login =
-            nobody.request(Method::POST, "/admin/login").form(&[("name", name), ("password", password)]);
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        let form = form.append_pair("name", name).append_pair("password", password).finish();
+        let login = nobody.request(Method::POST, "/admin/login").body(form);
+        let login = login.header("Content-Type", "application/x-www-form-urlencoded");
         let answer = nobody.send(login).await.expect(303);
         let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
         Self { cookie, program: nobody.with_token(&token), nobody }
@@ -48,9 +50,10 @@ impl Operator {
         self.nobody.send(self.nobody.request(Method::GET, path).header("Cookie", &self.cookie)).await
     }
 
-    /// Presses a button.
+    /// Presses a button on a page of ours.
     async fn press(&self, path: &str) -> Answer {
-        self.nobody.send(self.nobody.request(Method::POST, path).header("Cookie", &self.cookie)).await
+        let request = self.nobody.request(Method::POST, path).header("Cookie", &self.cookie);
+        self.nobody.send(request.header("Sec-Fetch-Site", "same-origin")).await
     }
 
     async fn list(&self, query: &str) -> Value {
@@ -138,7 +141,7 @@ async fn filters_find_exactly_theirs(setup: Setup) {
         );
     }
     let parts = operator.list(&format!("parent={}", order.job)).await;
-    assert!(ids(&parts).len() >= 2 && !ids(&parts).contains(&order.job), "{parts}");
+    assert!(!ids(&parts).is_empty() && !ids(&parts).contains(&order.job), "{parts}");
 
     // What can't be meant names its field, and a name that means nothing is no filter that fits all.
     for (query, field) in
@@ -242,7 +245,7 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
     let operator = Operator::new(&app, "bob", &[]).await;
     let story = operator.story(&job).await;
     assert_eq!((&story["status"], &story["kind"]), (&json!("succeeded"), &json!("fulfil_order")), "{story}");
-    assert!(story["children"]["count"].as_i64().unwrap() >= 2, "a print and a mail: {story}");
+    assert!(story["children"]["count"].as_i64().unwrap() >= 1, "a print: {story}");
     assert!(story["waits_for"]["first"][0]["kind"] == "render_print", "{story}");
     let what = |story: &Value| -> Vec<String> {
         let timeline = story["timeline"].as_array().unwrap().iter();
