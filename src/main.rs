@@ -54,7 +54,8 @@ fn main() -> ExitCode {
         Some(Command::Operator(command)) => {
             let command = command.clone();
             programs::main(cli.common.log_format, async move {
-                command.run(&cli.common.check(Program::AllInOne)?).await
+                let common = cli.common.check(Program::AllInOne)?;
+                command.run(&Foundation::database_only(&common).await?).await
             })
         }
         Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {

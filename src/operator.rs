@@ -3,9 +3,8 @@
 use std::io::BufRead;
 
 use clap::Subcommand;
-use shared::config::Common;
+use shared::db::Db;
 use shared::domain::operator::Actor;
-use shared::foundation::Foundation;
 use shared::operations::operators;
 use shared::signing::Password;
 
@@ -54,17 +53,16 @@ impl OperatorCommand {
     ///
     /// # Errors
     /// One line that says what is wrong.
-    pub async fn run(self, common: &Common) -> Result<(), Error> {
-        let db = Foundation::database_only(common).await?;
+    pub async fn run(self, db: &Db) -> Result<(), Error> {
         let actor = Actor::of_command();
         match self {
             Self::Add { name, read_only, password_stdin } => {
                 let chosen = password(password_stdin)?;
-                let made = operators::add(&db, &actor, &name, chosen.as_deref(), read_only).await?;
+                let made = operators::add(db, &actor, &name, chosen.as_deref(), read_only).await?;
                 tell(&name, made.as_ref());
             }
             Self::List => {
-                for operator in operators::list(&db).await? {
+                for operator in operators::list(db).await? {
                     let may = if operator.read_only { "read-only" } else { "may change" };
                     let seen = match operator.seen_at {
                         Some(at) => format!("seen {}", at.rfc3339()),
@@ -77,14 +75,14 @@ impl OperatorCommand {
                     ));
                 }
             }
-            Self::Remove { name } => operators::remove(&db, &actor, &name).await?,
+            Self::Remove { name } => operators::remove(db, &actor, &name).await?,
             Self::Password { name, password_stdin } => {
                 let chosen = password(password_stdin)?;
-                let made = operators::set_password(&db, &actor, &name, chosen.as_deref()).await?;
+                let made = operators::set_password(db, &actor, &name, chosen.as_deref()).await?;
                 tell(&name, made.as_ref());
             }
             Self::Token { name, token_name } => {
-                say(operators::create_token(&db, &actor, &name, &token_name).await?.token.as_str());
+                say(operators::create_token(db, &actor, &name, &token_name).await?.token.as_str());
             }
         }
         Ok(())

@@ -60,7 +60,9 @@ fn main() -> ExitCode {
         }
         match cli.command {
             Some(Command::Migrate) => migrate(common).await?,
-            Some(Command::Operator(command)) => command.run(&common).await?,
+            Some(Command::Operator(command)) => {
+                command.run(&Foundation::database_only(&common).await?).await?;
+            }
             _ => work(&common, &cli.worker).await?,
         }
         Ok(ExitCode::SUCCESS)

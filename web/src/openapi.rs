@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::api::admin as operations;
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::{admin, health, problem, session};
 
@@ -24,6 +25,11 @@ use crate::{admin, health, problem, session};
         products::list, orders::create, orders::list, orders::show, orders::cancel,
         jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
         health::live, health::ready, health::metrics, show,
+        operations::audit::list,
+        operations::operators::list, operations::operators::tokens,
+        operations::operators::create_token, operations::operators::revoke_token,
+        operations::queues::list, operations::queues::pause, operations::queues::resume,
+        operations::schedule::list, operations::schedule::run,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
     modifiers(&Credentials),
@@ -35,6 +41,7 @@ use crate::{admin, health, problem, session};
         (name = "jobs", description = "Work that goes on"),
         (name = "tasks", description = "Work that programs elsewhere start"),
         (name = "operation", description = "For operators"),
+        (name = "admin", description = "What operators see and do, for their programs"),
     ),
 )]
 pub struct Description;
@@ -98,6 +105,8 @@ mod tests {
             ("/api/webhook-secret", "get"),
             ("/api/tasks/{name}", "post"),
             ("/readyz", "get"),
+            ("/api/admin/queues/{name}/pause", "post"),
+            ("/api/admin/tokens/{id}", "delete"),
         ];
         for (path, method) in table {
             assert!(json["paths"][path][method].is_object(), "{method} {path}");

@@ -6,6 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
+use crate::api::admin as api;
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
@@ -53,6 +54,25 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/admin").get(admin::overview::show))
         .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))
         .service(At::new("/admin/logout").post(admin::login::log_out))
+        .service(At::new("/admin/audit").get(admin::audit::list))
+        .service(At::new("/admin/operators").get(admin::operators::list))
+        .service(At::new("/admin/operators/tokens").post(admin::operators::create_token))
+        .service(At::new("/admin/operators/tokens/{id}/revoke").post(admin::operators::revoke_token))
+        .service(At::new("/admin/queues").get(admin::queues::list))
+        .service(At::new("/admin/queues/{name}/pause").post(admin::queues::pause))
+        .service(At::new("/admin/queues/{name}/resume").post(admin::queues::resume))
+        .service(At::new("/admin/schedule").get(admin::schedule::list))
+        .service(At::new("/admin/schedule/{name}/run").post(admin::schedule::run))
+        // Operators' programs
+        .service(At::new("/api/admin/audit").get(api::audit::list))
+        .service(At::new("/api/admin/operators").get(api::operators::list))
+        .service(At::new("/api/admin/tokens").get(api::operators::tokens).post(api::operators::create_token))
+        .service(At::new("/api/admin/tokens/{id}").delete(api::operators::revoke_token))
+        .service(At::new("/api/admin/queues").get(api::queues::list))
+        .service(At::new("/api/admin/queues/{name}/pause").post(api::queues::pause))
+        .service(At::new("/api/admin/queues/{name}/resume").post(api::queues::resume))
+        .service(At::new("/api/admin/schedule").get(api::schedule::list))
+        .service(At::new("/api/admin/schedule/{name}/run").post(api::schedule::run))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

@@ -4,11 +4,13 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod audit;
 pub mod dead;
 pub mod filter;
 pub mod operators;
 pub mod overview;
 pub mod queues;
+pub mod schedule;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;
