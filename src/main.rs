@@ -1,11 +1,11 @@
 //! The all-in-one: web and worker in one process, on embedded defaults. `cargo run` is all it needs.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
+use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
@@ -33,12 +33,11 @@ struct Cli {
 enum Command {
     /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
     Run(programs::run::RunArgs),
-    /// Operators: who may log in at /admin, and the tokens of their programs
-    #[command(subcommand)]
-    Operator(programs::operator::OperatorCommand),
     /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
     /// each, then exit; the exit code tells whether all is well
     Check,
+    #[command(flatten)]
+    Operate(programs::operate::OperateCommand),
 }
 
 fn main() -> ExitCode {
@@ -51,16 +50,16 @@ fn main() -> ExitCode {
             let task = task.clone();
             programs::main_with_code(cli.common.log_format, run_task(cli, task))
         }
-        Some(Command::Operator(command)) => {
-            let command = command.clone();
-            programs::main(cli.common.log_format, async move {
-                let common = cli.common.check(Program::AllInOne)?;
-                command.run(&Foundation::database_only(&common).await?).await
-            })
-        }
         Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
             Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
         }),
+        Some(Command::Operate(command)) => {
+            let command = command.clone();
+            programs::main_with_code(cli.common.log_format, async move {
+                command.run(&cli.common.check(Program::AllInOne)?).await
+            })
+        }
+        None if cli.worker.drain => programs::main(cli.common.log_format, drain(cli)),
         None => programs::main(cli.common.log_format, run(cli)),
     }
 }
@@ -81,11 +80,8 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, pr
     if !task.wait {
         return task.run(foundation).await;
     }
-    let base_url = match &common.base_url {
-        Some(url) => url.clone(),
-        None => Url::parse(&format!("http://{}", cli.web.http_addr))?,
-    };
     let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let base_url = site(&common, cli.web.http_addr)?;
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let working = tokio::spawn(worker::run(worker));
@@ -102,6 +98,31 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, pr
     ended
 }
 
+/// Does what is left to do while the print shop does not run, and serves nobody meanwhile.
+async fn drain(cli: Cli) -> Result<(), programs::Error> {
+    let common = cli.common.check(Program::AllInOne)?;
+    let checked = worker::start::check(&common, &cli.worker)?;
+    let mut foundation = Foundation::lay(&common).await?;
+    let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let base_url = site(&common, cli.web.http_addr)?;
+    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    tokio::spawn(stop_on_signal(stop));
+    let ended = programs::drain::work_until_empty(worker).await;
+    relay_stop.cancel();
+    let _ = relay.await;
+    foundation.broker.close().await;
+    ended
+}
+
+/// The address for links in mail, as good as it is known while nobody listens.
+fn site(common: &Common, http_addr: SocketAddr) -> Result<Url, programs::Error> {
+    match &common.base_url {
+        Some(url) => Ok(url.clone()),
+        None => Ok(Url::parse(&format!("http://{http_addr}"))?),
+    }
+}
+
 async fn run(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
     cli.web.check()?;
@@ -110,10 +131,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
     let mut foundation = Foundation::lay(&common).await?;
-    let base_url = match &common.base_url {
-        Some(url) => url.clone(),
-        None => Url::parse(&format!("http://{address}"))?,
-    };
+    let base_url = site(&common, address)?;
     let stop = CancellationToken::new();
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());

@@ -1,6 +1,7 @@
 //! `operator …`: operators and their tokens, from a terminal. Whoever has the database's password needs no other.
 
 use std::io::BufRead;
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use shared::db::Db;
@@ -53,7 +54,7 @@ impl OperatorCommand {
     ///
     /// # Errors
     /// One line that says what is wrong.
-    pub async fn run(self, db: &Db) -> Result<(), Error> {
+    pub async fn run(self, db: &Db) -> Result<ExitCode, Error> {
         let actor = Actor::of_command();
         match self {
             Self::Add { name, read_only, password_stdin } => {
@@ -85,7 +86,7 @@ impl OperatorCommand {
                 say(operators::create_token(db, &actor, &name, &token_name).await?.token.as_str());
             }
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

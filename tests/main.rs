@@ -13,11 +13,13 @@
 mod again;
 mod bad_input;
 mod callbacks;
+mod checking;
 mod consistency;
 #[cfg(feature = "crash-points")]
 mod crash_points;
 mod crashes;
 mod deletion;
+mod drain;
 mod gateway;
 mod harness;
 mod imaging;
@@ -29,6 +31,7 @@ mod mail_window;
 mod orders;
 mod outages;
 mod pages;
+mod previous_release;
 mod prints;
 mod retention;
 mod sales_report;

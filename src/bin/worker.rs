@@ -30,12 +30,11 @@ enum Command {
     Health,
     /// Start one task, print its job's id, then exit
     Run(programs::run::RunArgs),
-    /// Operators: who may log in at /admin, and the tokens of their programs
-    #[command(subcommand)]
-    Operator(programs::operator::OperatorCommand),
     /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
     /// each, then exit; the exit code tells whether all is well
     Check,
+    #[command(flatten)]
+    Operate(programs::operate::OperateCommand),
 }
 
 fn main() -> ExitCode {
@@ -60,9 +59,7 @@ fn main() -> ExitCode {
         }
         match cli.command {
             Some(Command::Migrate) => migrate(common).await?,
-            Some(Command::Operator(command)) => {
-                command.run(&Foundation::database_only(&common).await?).await?;
-            }
+            Some(Command::Operate(command)) => return command.run(&common).await,
             _ => work(&common, &cli.worker).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -99,8 +96,14 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
     let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
+    let working = async {
+        match settings.drain {
+            true => programs::drain::work_until_empty(worker).await,
+            false => worker::run(worker).await.map_err(programs::Error::from),
+        }
+    };
     let ended = tokio::select! {
-        ended = worker::run(worker) => ended.map_err(programs::Error::from),
+        ended = working => ended,
         _ = relay => Err("the relay ended by itself".into()),
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };

@@ -71,10 +71,6 @@ id!(
     AuditId
 );
 id!(
-    /// An operator's token for programs.
-    OperatorTokenId
-);
-id!(
     /// One start of a program; a worker's is its [`WorkerId`].
     ProcessId
 );
@@ -84,6 +80,11 @@ impl From<WorkerId> for ProcessId {
         Self(worker.0)
     }
 }
+
+id!(
+    /// An operator's token for programs.
+    OperatorTokenId
+);
 
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)

@@ -4,12 +4,15 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod act;
 pub mod audit;
 pub mod dead;
 pub mod filter;
+pub mod jobs;
 pub mod operators;
 pub mod overview;
 pub mod queues;
+pub mod redact;
 pub mod schedule;
 
 use crate::db::DbError;
@@ -42,6 +45,12 @@ pub enum OperationError {
     /// A password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
+}
+
+impl From<filter::BadFilter> for OperationError {
+    fn from(wrong: filter::BadFilter) -> Self {
+        Self::Invalid { field: wrong.field, problem: wrong.message }
+    }
 }
 
 impl crate::db::MaybeCollision for OperationError {

@@ -18,10 +18,12 @@ pub mod listing;
 pub mod order;
 pub mod queues;
 pub mod relay;
+pub mod remaining;
 pub mod replies;
 pub mod run_now;
 pub mod settle;
 pub mod status;
+pub mod story;
 pub mod waits;
 
 use chrono::{DateTime, Utc};
@@ -31,8 +33,8 @@ use serde_json::Value;
 
 use super::schema::jobs;
 use crate::domain::job::{Facts, Failure, JobState};
-use crate::domain::{CustomerId, JobId, Timestamp};
-use crate::jobs::{Lane, Queue};
+use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
+use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
 /// A job's row, as far as its run needs it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -40,11 +42,11 @@ use crate::jobs::{Lane, Queue};
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// See [`crate::jobs::Kind::NAME`].
+    /// See [`crate::jobs::Kind::NAME`]; or an alias, see [`Job::kind_name`].
     pub kind: String,
     /// The queue's name.
     pub queue: String,
-    /// The kind's arguments.
+    /// The kind's arguments, see [`Job::read_args`].
     pub args: Value,
     /// Where it is in its life.
     pub state: JobState,
@@ -62,6 +64,8 @@ pub struct Job {
     pub published: i32,
     /// Not before.
     pub run_at: Timestamp,
+    /// The process that runs it, or ran it last.
+    pub worker: Option<WorkerId>,
     /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// Whether its handler is to undo.
@@ -94,6 +98,8 @@ pub struct Job {
     pub ordering_key: Option<String>,
     /// Whether somebody is told how it goes on.
     pub has_callback: bool,
+    /// The version of its arguments, see [`crate::jobs::Kind::VERSION`].
+    pub args_version: i32,
 }
 
 impl Job {
@@ -111,6 +117,19 @@ impl Job {
     /// The lane that its message goes through; `None` when its queue has a name that can't be one.
     pub fn lane(&self) -> Option<Lane> {
         Some(Lane { queue: Queue::named(&self.queue)?, express: self.express })
+    }
+
+    /// The name that this program has for its kind: the row may have been written under another.
+    pub fn kind_name(&self) -> &str {
+        KindInfo::find(&self.kind).map_or(&self.kind, |kind| kind.name)
+    }
+
+    /// Its arguments, whichever version of the program wrote them.
+    ///
+    /// # Errors
+    /// When that was a newer one, or when they are not what the kind asks for.
+    pub fn read_args<K: Kind>(&self) -> Result<K, UnreadableArgs> {
+        read_stored(self.args_version, self.args.clone())
     }
 
     /// The error log.
@@ -139,21 +158,42 @@ pub struct ErrorEntry {
     pub times: u32,
     /// What the handler said.
     pub message: String,
+    /// The last tries that failed so, the newest last. None where the entry is older than this field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Try>,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// When it failed.
+    pub at: DateTime<Utc>,
+    /// Which one it was, counted from the last checkpoint.
+    pub attempt: i32,
+    /// The process that made it.
+    pub worker: Option<WorkerId>,
 }
 
 /// How many entries a job's error log keeps.
 pub const ERROR_LOG_LENGTH: usize = 20;
 
+/// Of how many tries an entry tells more than their number.
+pub const TRIES_OF_ENTRY: usize = 5;
+
 /// Adds a failure to a log: a repetition of the newest entry only counts up.
-pub fn log_error(log: &mut Vec<ErrorEntry>, at: DateTime<Utc>, message: &str) {
+pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, message: &str) {
     if let Some(last) = log.last_mut()
         && last.message == message
     {
-        last.at = at;
+        last.at = failed.at;
         last.times = last.times.saturating_add(1);
+        last.tries.push(failed);
+        let surplus = last.tries.len().saturating_sub(TRIES_OF_ENTRY);
+        last.tries.drain(..surplus);
         return;
     }
-    log.push(ErrorEntry { at, since: at, times: 1, message: message.to_owned() });
+    let (at, message) = (failed.at, message.to_owned());
+    log.push(ErrorEntry { at, since: at, times: 1, message, tries: vec![failed] });
     let surplus = log.len().saturating_sub(ERROR_LOG_LENGTH);
     log.drain(..surplus);
 }
@@ -187,13 +227,29 @@ mod tests {
         let mut log = Vec::new();
         let at = DateTime::from_timestamp_micros(1).unwrap();
         let later = DateTime::from_timestamp_micros(2).unwrap();
-        log_error(&mut log, at, "no route to host");
-        log_error(&mut log, later, "no route to host");
+        let failed = |at, attempt| Try { at, attempt, worker: None };
+        log_error(&mut log, failed(at, 1), "no route to host");
+        log_error(&mut log, failed(later, 2), "no route to host");
         assert_eq!((log.len(), log[0].times, log[0].since, log[0].at), (1, 2, at, later));
+        for attempt in 3..=9 {
+            log_error(&mut log, failed(later, attempt), "no route to host");
+        }
+        let kept: Vec<i32> = log[0].tries.iter().map(|failed| failed.attempt).collect();
+        assert_eq!((log[0].times, kept), (9, vec![5, 6, 7, 8, 9]));
         for n in 0..30 {
-            log_error(&mut log, at, &format!("error {n}"));
+            log_error(&mut log, failed(at, n), &format!("error {n}"));
         }
         assert_eq!(log.len(), ERROR_LOG_LENGTH);
         assert_eq!(log.last().unwrap().message, "error 29");
+    }
+
+    #[test]
+    fn an_entry_that_an_earlier_release_wrote_is_read() {
+        let old = serde_json::json!({
+            "at": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z", "times": 1, "message": "no route",
+        });
+        let read: ErrorEntry = serde_json::from_value(old.clone()).unwrap();
+        assert!(read.tries.is_empty());
+        assert_eq!(serde_json::to_value(read).unwrap(), old);
     }
 }
