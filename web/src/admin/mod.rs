@@ -8,6 +8,7 @@
 //! `Authorization` header is sent, the cookie does not count: the guard against other sites lets such
 //! requests through.
 
+pub mod audit;
 pub mod dead;
 #[cfg(test)]
 pub mod dead_samples;
@@ -16,8 +17,12 @@ pub mod jobs;
 #[cfg(test)]
 pub mod jobs_samples;
 pub mod login;
+pub mod operators;
 pub mod overview;
+pub mod queues;
+pub mod schedule;
 pub mod shell;
+pub mod when;
 
 use std::pin::Pin;
 
@@ -29,7 +34,7 @@ use actix_web::{FromRequest, HttpRequest};
 use shared::domain::OperatorId;
 use shared::domain::operator as domain;
 use shared::domain::operator::{Actor, Via};
-use shared::operations::{OperationError, operators};
+use shared::operations::{OperationError, operators as operations};
 use shared::signing::Token;
 
 use crate::App;
@@ -72,6 +77,10 @@ impl FromRequest for Operator {
         Box::pin(async move {
             let for_programs = is_api(&request);
             match identify(&request, for_programs).await? {
+                // The operations refuse it too; here it is refused whatever a handler does before it asks one.
+                Some(operator) if operator.read_only && !request.method().is_safe() => {
+                    Err(OperationError::ReadOnly(operator.name).into())
+                }
                 Some(operator) => Ok(operator),
                 None if for_programs => Err(ApiError::UnknownOperator),
                 None => Err(ApiError::LogInFirst(login::path(&request))),
@@ -108,9 +117,9 @@ async fn look_up(
     is_token: bool,
 ) -> Result<Option<domain::Operator>, OperationError> {
     let found = if is_token {
-        operators::by_token(&db, &secret).await
+        operations::by_token(&db, &secret).await
     } else {
-        operators::by_session(&db, &secret).await
+        operations::by_session(&db, &secret).await
     };
     Ok(found?)
 }
