@@ -29,6 +29,7 @@ mod load;
 mod mail_window;
 mod orders;
 mod outages;
+mod overview;
 mod pages;
 mod prints;
 mod retention;

@@ -6,7 +6,9 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
+use crate::api::{
+    admin as admin_api, deliveries, events, images, jobs, orders, photos, products, tasks, tokens,
+};
 use crate::{admin, health, problem, session};
 
 /// The description.
@@ -24,6 +26,7 @@ use crate::{admin, health, problem, session};
         products::list, orders::create, orders::list, orders::show, orders::cancel,
         jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
         health::live, health::ready, health::metrics, show,
+        admin_api::overview::show, admin_api::overview::history, admin_api::overview::processes,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
     modifiers(&Credentials),
@@ -98,6 +101,9 @@ mod tests {
             ("/api/webhook-secret", "get"),
             ("/api/tasks/{name}", "post"),
             ("/readyz", "get"),
+            ("/api/admin/overview", "get"),
+            ("/api/admin/history", "get"),
+            ("/api/admin/processes", "get"),
         ];
         for (path, method) in table {
             assert!(json["paths"][path][method].is_object(), "{method} {path}");

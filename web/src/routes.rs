@@ -6,7 +6,9 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
+use crate::api::{
+    admin as admin_api, deliveries, events, images, jobs, orders, photos, products, tasks, tokens,
+};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
 use crate::{App, admin, docs, health, openapi, session};
@@ -53,6 +55,10 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/admin").get(admin::overview::show))
         .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))
         .service(At::new("/admin/logout").post(admin::login::log_out))
+        // Operators' JSON
+        .service(At::new("/api/admin/overview").get(admin_api::overview::show))
+        .service(At::new("/api/admin/history").get(admin_api::overview::history))
+        .service(At::new("/api/admin/processes").get(admin_api::overview::processes))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

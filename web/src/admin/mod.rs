@@ -8,9 +8,11 @@
 //! `Authorization` header is sent, the cookie does not count: the guard against other sites lets such
 //! requests through.
 
+pub mod chart;
 pub mod error;
 pub mod login;
 pub mod overview;
+pub mod overview_cache;
 pub mod shell;
 
 use std::pin::Pin;

@@ -3,6 +3,7 @@
 use askama::Template;
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
+use shared::operations::overview::{Overview, QueueHistory};
 
 use super::error::{ErrorPage, FieldProblem};
 use super::mailbox::{MailPage, MailRow, MailboxPage};
@@ -12,7 +13,7 @@ use super::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use super::{Picture, Section, Shell};
 use crate::admin::error as admin_error;
 use crate::admin::login::LoginPage;
-use crate::admin::overview::OverviewPage;
+use crate::admin::overview::{self as admin_overview, OverviewPage};
 use crate::admin::shell::{self as admin, AdminShell};
 
 const NOON: &str = "2026-03-05T12:00:00Z";
@@ -67,9 +68,14 @@ fn admin_pages(text: &str) -> Vec<(String, String)> {
     vec![
         page("login", html(&login(false))),
         page("login-refused", html(&login(true))),
-        page("overview", html(&OverviewPage { shell: admin_shell(admin::Section::Overview) })),
+        page("overview", html(&overview(admin_overview::samples::well(text)))),
+        page("overview-broken", html(&overview(admin_overview::samples::broken(text)))),
         page("error", admin_error::render(&crate::problem::of_status(actix_web::http::StatusCode::CONFLICT))),
     ]
+}
+
+fn overview((overview, history): (Overview, Vec<QueueHistory>)) -> OverviewPage {
+    OverviewPage::of(admin_shell(admin::Section::Overview), &overview, &history)
 }
 
 /// An operator who may change things.
