@@ -3,7 +3,10 @@
 #[cfg(feature = "worker")]
 pub mod check;
 pub mod dead;
+#[cfg(feature = "worker")]
+pub mod drain;
 pub mod health;
+pub mod jobs;
 pub mod operate;
 pub mod operator;
 pub mod queues;

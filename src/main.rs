@@ -1,11 +1,11 @@
 //! The all-in-one: web and worker in one process, on embedded defaults. `cargo run` is all it needs.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use shared::config::{CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
+use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
@@ -59,6 +59,7 @@ fn main() -> ExitCode {
                 command.run(&cli.common.check(Program::AllInOne)?).await
             })
         }
+        None if cli.worker.drain => programs::main(cli.common.log_format, drain(cli)),
         None => programs::main(cli.common.log_format, run(cli)),
     }
 }
@@ -79,11 +80,8 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, pr
     if !task.wait {
         return task.run(foundation).await;
     }
-    let base_url = match &common.base_url {
-        Some(url) => url.clone(),
-        None => Url::parse(&format!("http://{}", cli.web.http_addr))?,
-    };
     let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let base_url = site(&common, cli.web.http_addr)?;
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let working = tokio::spawn(worker::run(worker));
@@ -100,6 +98,31 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, pr
     ended
 }
 
+/// Does what is left to do while the print shop does not run, and serves nobody meanwhile.
+async fn drain(cli: Cli) -> Result<(), programs::Error> {
+    let common = cli.common.check(Program::AllInOne)?;
+    let checked = worker::start::check(&common, &cli.worker)?;
+    let mut foundation = Foundation::lay(&common).await?;
+    let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let base_url = site(&common, cli.web.http_addr)?;
+    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
+    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    tokio::spawn(stop_on_signal(stop));
+    let ended = programs::drain::work_until_empty(worker).await;
+    relay_stop.cancel();
+    let _ = relay.await;
+    foundation.broker.close().await;
+    ended
+}
+
+/// The address for links in mail, as good as it is known while nobody listens.
+fn site(common: &Common, http_addr: SocketAddr) -> Result<Url, programs::Error> {
+    match &common.base_url {
+        Some(url) => Ok(url.clone()),
+        None => Ok(Url::parse(&format!("http://{http_addr}"))?),
+    }
+}
+
 async fn run(cli: Cli) -> Result<(), programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
     cli.web.check()?;
@@ -108,10 +131,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
     let mut foundation = Foundation::lay(&common).await?;
-    let base_url = match &common.base_url {
-        Some(url) => url.clone(),
-        None => Url::parse(&format!("http://{address}"))?,
-    };
+    let base_url = site(&common, address)?;
     let stop = CancellationToken::new();
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());

@@ -129,18 +129,42 @@ async fn a_message_that_comes_five_times_does_its_work_once(setup: Setup) {
 async fn a_job_of_a_newer_program_is_left_for_one(setup: Setup) {
     let app = setup.leaving_work().start().await;
     let ada = app.visitor().await;
+    // A kind that this one doesn't have, and a version of arguments that it can't read.
+    for newer in ["kind = 'frame_picture'", "args_version = 2"] {
+        let upload = ada.upload(pictures::small_jpeg()).await;
+        ada.wait_for(&upload.job).await;
+        app.execute(&format!(
+            "UPDATE jobs SET {newer}, state = 'pending', started_at = NULL, attempt = 0, run_at = now()
+             WHERE id = '{}'",
+            upload.job
+        ))
+        .await;
+        let put_back = format!(
+            "SELECT count(*) FROM jobs WHERE {newer} AND state = 'pending'
+             AND run_at > now() + interval '10 seconds' AND attempt = 0 AND fence > 1"
+        );
+        eventually("the job to be put back", async || (app.number(&put_back).await == 1).then_some(())).await;
+    }
+    ada.ready_photo().await;
+}
+
+async fn a_message_of_a_newer_schema_is_left_for_a_newer_program(setup: Setup) {
+    let app = setup.leaving_work().start().await;
+    let ada = app.visitor().await;
     let upload = ada.upload(pictures::small_jpeg()).await;
     ada.wait_for(&upload.job).await;
+    // As if it had just been published, by a program whose envelopes this one can't read.
     app.execute(&format!(
-        "UPDATE jobs SET kind = 'frame_picture', state = 'pending', started_at = NULL, attempt = 0, run_at = now()
-         WHERE id = '{}'",
+        "UPDATE jobs SET state = 'queued', republish_at = now() + interval '1 hour', attempt = 0 WHERE id = '{}'",
         upload.job
     ))
     .await;
-    let put_back = "SELECT count(*) FROM jobs WHERE kind = 'frame_picture' AND state = 'pending'
-                    AND run_at > now() + interval '10 seconds' AND attempt = 0 AND fence > 1";
+    publish(&app, "images", json!({"v": 2, "job": upload.job, "new": []}).to_string().as_bytes()).await;
+    let put_back = "SELECT count(*) FROM jobs WHERE state = 'pending' AND attempt = 0 AND fence = 2
+                    AND run_at > now() + interval '10 seconds'";
     eventually("the job to be put back", async || (app.number(put_back).await == 1).then_some(())).await;
-    ada.ready_photo().await;
+    assert_eq!(app.number("SELECT count(*) FROM dead_messages").await, 0);
+    eventually("the queue to be empty", async || (unacked(&app, "images").await == 0).then_some(())).await;
 }
 
 /// Messages that no consumer has acked yet. The management API counts them with a delay, an open channel does not.
@@ -194,4 +218,5 @@ on_production!(
     a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up,
     a_message_that_comes_five_times_does_its_work_once,
     a_job_of_a_newer_program_is_left_for_one,
+    a_message_of_a_newer_schema_is_left_for_a_newer_program,
 );

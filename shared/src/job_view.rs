@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::db::jobs::Job;
 use crate::domain::job::{Failure, JobState};
+use crate::domain::{OrderId, PhotoId};
 use crate::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
 use crate::problem::Problem;
 
@@ -65,7 +66,7 @@ impl From<&Job> for JobView {
         let path = job_path(job);
         Self {
             id: job.id.0,
-            kind: job.kind.clone(),
+            kind: job.kind_name().to_owned(),
             status: status_name(job.state),
             failure: job.failure.map(Failure::name),
             progress: job.into(),
@@ -110,10 +111,12 @@ impl From<&Job> for ProgressView {
 
 /// What the job is about, by its arguments; `None` for kinds that nobody can look at.
 fn subject_path(job: &Job) -> Option<String> {
-    let argument = |name: &str| job.args.get(name).and_then(Value::as_str);
-    match job.kind.as_str() {
-        MakeThumbnails::NAME => argument("photo_id").map(|id| format!("/api/photos/{id}")),
-        FulfilOrder::NAME | RenderPrint::NAME => argument("order_id").map(|id| format!("/api/orders/{id}")),
+    let photo = |id: PhotoId| format!("/api/photos/{id}");
+    let order = |id: OrderId| format!("/api/orders/{id}");
+    match job.kind_name() {
+        MakeThumbnails::NAME => job.read_args::<MakeThumbnails>().ok().map(|args| photo(args.photo_id)),
+        FulfilOrder::NAME => job.read_args::<FulfilOrder>().ok().map(|args| order(args.order_id)),
+        RenderPrint::NAME => job.read_args::<RenderPrint>().ok().map(|args| order(args.order_id)),
         _ => None,
     }
 }

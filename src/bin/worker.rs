@@ -96,8 +96,14 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
     let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
     tokio::spawn(stop_on_signal(stop.clone()));
     programs::say(&format!("listening on http://{address}"));
+    let working = async {
+        match settings.drain {
+            true => programs::drain::work_until_empty(worker).await,
+            false => worker::run(worker).await.map_err(programs::Error::from),
+        }
+    };
     let ended = tokio::select! {
-        ended = worker::run(worker) => ended.map_err(programs::Error::from),
+        ended = working => ended,
         _ = relay => Err("the relay ended by itself".into()),
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };

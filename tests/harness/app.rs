@@ -150,9 +150,16 @@ impl App {
 
     /// Starts another web program beside the first. Gives its client and itself.
     pub async fn another_web(&self) -> (Visitor, Program) {
-        let mut web = Program::start("web-2", "web", &self.settings, self.folder.path());
-        let base = Arc::new(Mutex::new(web.ready().await));
-        (Visitor::new(base), web)
+        self.beside("web-2", "web").await
+    }
+
+    /// Starts a program beside the others, under a name of its own. Gives its client and itself.
+    pub async fn beside(&self, name: &str, program: &str) -> (Visitor, Program) {
+        let mut settings = self.settings.clone();
+        settings.push(("BASE_URL".into(), self.base()));
+        let mut program = Program::start(name, program, &settings, self.folder.path());
+        let base = Arc::new(Mutex::new(program.ready().await));
+        (Visitor::new(base), program)
     }
 
     /// The most memory that the web program has ever had, in MiB, as the kernel counts it.

@@ -2,6 +2,8 @@
 
 use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{Connection, ConnectionProperties};
+use shared::jobs::Lane;
+use shared::messaging::topology::Topology;
 use url::Url;
 use uuid::Uuid;
 
@@ -66,12 +68,8 @@ impl Production {
         }
         let Ok(broker) = Connection::connect(amqp_url, ConnectionProperties::default()).await else { return };
         let Ok(channel) = broker.create_channel().await else { return };
-        let queues = shared::jobs::Queue::ALL.iter().map(|queue| queue.name());
-        for queue in queues.chain(["dead", "submit"]) {
-            for lane in ["", ".express"] {
-                let queue = format!("{prefix}{queue}{lane}").into();
-                let _ = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
-            }
+        for queue in Topology::new(prefix).queues(Lane::all()) {
+            let _ = channel.queue_delete(queue.name.into(), QueueDeleteOptions::default()).await;
         }
         let exchange = format!("{prefix}events").into();
         let _ = channel.exchange_delete(exchange, ExchangeDeleteOptions::default()).await;

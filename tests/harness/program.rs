@@ -25,13 +25,19 @@ pub struct Program {
     log: PathBuf,
 }
 
-/// The path of one of the three programs: `all-in-one`, `web`, `worker`.
+/// The path of one of the programs: `all-in-one`, `web`, `worker`, and the last release's `previous-web` and
+/// `previous-worker`.
 pub fn program_path(name: &str) -> &'static str {
     match name {
         // It has the name of the package, which `cargo generate` changes.
         "all-in-one" => env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME"))),
         "web" => env!("CARGO_BIN_EXE_web"),
         "worker" => env!("CARGO_BIN_EXE_worker"),
+        // Built by scripts/check-previous-release.
+        "previous-web" | "previous-worker" => {
+            let folder = super::test_variable("PREVIOUS_RELEASE");
+            Box::leak(format!("{folder}/{}", &name["previous-".len()..]).into_boxed_str())
+        }
         other => panic!("there is no program {other}"),
     }
 }

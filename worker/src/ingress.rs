@@ -45,7 +45,7 @@ struct Submission {
 /// The entrance, if there is a broker that programs can come by and a machine that may.
 pub fn open(worker: &Worker) -> Option<Subscription> {
     let broker: &Broker = &worker.services.broker;
-    if worker.services.machines.is_empty() { None } else { broker.submissions(PREFETCH) }
+    if !worker.ingress || worker.services.machines.is_empty() { None } else { broker.submissions(PREFETCH) }
 }
 
 /// Takes submissions until the worker stops.

@@ -58,7 +58,7 @@ impl Running {
     /// Adds a run.
     pub fn add(&self, claim: Claim, job: &Job) -> Run {
         let run = Run {
-            kind: job.kind.clone(),
+            kind: job.kind_name().to_owned(),
             queue: job.queue.clone(),
             attempt: job.attempt,
             since: Instant::now(),

@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod consumer;
 pub mod context;
 pub mod crash_points;
+pub mod drain;
 pub mod health;
 pub mod imaging;
 pub mod incoming;
@@ -63,6 +64,8 @@ pub struct Worker {
     pub schedule: bool,
     /// Whose the files of the watched folder become, if it watches that.
     pub incoming: Option<Incoming>,
+    /// Whether it takes what programs submit.
+    pub ingress: bool,
     /// How long stopping may take.
     pub shutdown: Duration,
     /// What runs now.
@@ -93,6 +96,8 @@ pub struct Duties {
     pub schedule: bool,
     /// See [`Worker::incoming`].
     pub incoming: Option<Incoming>,
+    /// See [`Worker::ingress`].
+    pub ingress: bool,
     /// See [`Worker::shutdown`].
     pub shutdown: Duration,
 }
@@ -110,7 +115,7 @@ impl Worker {
         duties: Duties,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let Duties { queues, lease, schedule, incoming, shutdown } = duties;
+        let Duties { queues, lease, schedule, incoming, ingress, shutdown } = duties;
         Arc::new(Self {
             id: WorkerId::new(),
             services,
@@ -119,6 +124,7 @@ impl Worker {
             lease,
             schedule,
             incoming,
+            ingress,
             shutdown,
             running: Running::default(),
             alone: Arc::default(),
@@ -129,6 +135,11 @@ impl Worker {
             stop,
             release: CancellationToken::new(),
         })
+    }
+
+    /// Who does a job of that kind, whose arguments are of that version; `None`: a newer program.
+    fn handler(&self, kind: &str, version: i32) -> Option<&'static Handler> {
+        self.handlers.iter().find(|handler| handler.does(kind, version))
     }
 
     /// The queues that it works on, those among them that were named while it ran, each with its slots.

@@ -13,8 +13,9 @@ use shared::db::jobs::claim::{self, Claimed};
 use shared::db::jobs::settle::{self, Note};
 use shared::db::jobs::{Claim, FencedError, Job};
 use shared::db::{DbError, dead_messages};
+use shared::domain::JobId;
 use shared::domain::job::{Ending, JobState, backoff};
-use shared::jobs::{Envelope, KindInfo, Queue};
+use shared::jobs::{Envelope, EnvelopeError, Queue};
 use shared::messaging::Delivery;
 use tracing::Instrument;
 
@@ -34,6 +35,7 @@ const MAX_UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 pub async fn handle(worker: &Worker, queue: Queue, delivery: Delivery) {
     let envelope = match Envelope::parse(&delivery.body) {
         Ok(envelope) => envelope,
+        Err(EnvelopeError::Newer { job, schema }) => return leave(worker, job, schema, delivery).await,
         Err(error) => return keep_aside(worker, queue, delivery, &error.to_string()).await,
     };
     let span = tracing::info_span!(
@@ -69,13 +71,25 @@ async fn keep_aside(worker: &Worker, queue: Queue, delivery: Delivery, error: &s
     }
 }
 
+/// A message that only a newer program can read; the job's id is all that this one knows.
+async fn leave(worker: &Worker, job: JobId, schema: u32, delivery: Delivery) {
+    tracing::info!(%job, schema, "an envelope of a newer program: left to one");
+    if put_back(worker, job).await {
+        delivery.ack().await;
+    }
+}
+
+/// Puts a queued job back for a newer program. Whether that is written down.
+async fn put_back(worker: &Worker, job: JobId) -> bool {
+    let db = &worker.services.db;
+    patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_some()
+}
+
 /// Claims the job, or finds that there is nothing to do for this message.
 async fn take(worker: &Worker, envelope: &Envelope) -> Option<Taken> {
-    let known = KindInfo::find(&envelope.kind).is_some_and(|kind| envelope.version <= kind.version);
-    if !known {
+    if worker.handler(&envelope.kind, envelope.version).is_none() {
         tracing::info!(version = envelope.version, "not known to this program: left to a newer one");
-        let db = &worker.services.db;
-        patiently(worker, || claim::put_back_unknown(db, envelope.job, UNKNOWN_DELAY)).await;
+        put_back(worker, envelope.job).await;
         return None;
     }
     let shared_turn = worker.alone.clone().read_owned().await;
@@ -155,12 +169,13 @@ async fn run(worker: &Worker, taken: Taken) {
     tracing::Span::current().record("attempt", job.attempt);
     // The claim wrote `updated_at`: both times are the database's.
     let since_due = job.updated_at.since(job.run_at);
-    metrics::histogram!("job_wait_seconds", "kind" => job.kind.clone()).record(since_due.as_secs_f64());
+    metrics::histogram!("job_wait_seconds", "kind" => job.kind_name().to_owned())
+        .record(since_due.as_secs_f64());
     worker.tally.taken(&job.queue, since_due);
     let run = worker.running.add(claim, &job);
     let ended = execute(worker, &job, claim, &run).await;
     let took = run.since.elapsed();
-    metrics::histogram!("job_run_seconds", "kind" => job.kind.clone()).record(took.as_secs_f64());
+    metrics::histogram!("job_run_seconds", "kind" => job.kind_name().to_owned()).record(took.as_secs_f64());
     match ended {
         Some(result) => settle(worker, &job, claim, result, took).await,
         None => tracing::warn!("the lease was lost; somebody else decides"),
@@ -173,8 +188,10 @@ async fn run(worker: &Worker, taken: Taken) {
 /// The handler is a task of its own: a panic ends only it. It is never aborted, only left alone,
 /// because a database future must not be dropped half-way; its fence keeps it from writing.
 async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<Result<Outcome, JobError>> {
-    let Some(handler) = worker.handlers.iter().find(|handler| handler.kind == job.kind) else {
-        return Some(Err(JobError::failed("no handler for this kind")));
+    // The row says it for certain; its message may have been older than it.
+    let Some(handler) = worker.handler(&job.kind, job.args_version) else {
+        tracing::info!(version = job.args_version, "not known to this program: left to a newer one");
+        return Some(Ok(Outcome::Snooze(UNKNOWN_DELAY)));
     };
     let context = JobContext {
         services: worker.services.clone(),
@@ -224,7 +241,7 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
     });
     let Some(state) = settled.await else { return };
     worker.tally.ended(&job.queue, state, failure.is_some(), took);
-    let (kind, state) = (job.kind.clone(), state.name());
+    let (kind, state) = (job.kind_name().to_owned(), state.name());
     metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
     let duration_ms = took.as_millis();
     match failure {
@@ -233,7 +250,7 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
     }
 }
 
-async fn settle_waiting(worker: &Worker, claim: Claim, on: &[shared::domain::JobId]) {
+async fn settle_waiting(worker: &Worker, claim: Claim, on: &[JobId]) {
     let db = &worker.services.db;
     if let Some(state) = settle_patiently(worker, || settle::settle_waiting(db, claim, on)).await {
         tracing::info!(state = state.name(), jobs = on.len(), "the job waits for others");

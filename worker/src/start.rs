@@ -30,6 +30,7 @@ pub struct Checked {
     lease: Duration,
     schedule: bool,
     incoming: Option<Incoming>,
+    ingress: bool,
     review_after: Option<Duration>,
     operator_email: Option<EmailAddress>,
     keep: Keep,
@@ -63,8 +64,10 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
-        incoming: settings.incoming.check()?,
-        schedule: settings.upkeep.schedule == ScheduleSwitch::On,
+        // A worker that is to end takes on nothing new.
+        incoming: settings.incoming.check()?.filter(|_| !settings.drain),
+        schedule: settings.upkeep.schedule == ScheduleSwitch::On && !settings.drain,
+        ingress: !settings.drain,
         review_after: settings.upkeep.review_after(),
         operator_email: settings.upkeep.operator_email()?,
         keep: settings.upkeep.keep(),
@@ -117,8 +120,8 @@ pub fn worker(
         metrics: foundation.metrics.clone(),
     };
     let handlers = crate::jobs::HANDLERS;
-    let Checked { queues, lease, schedule, incoming, .. } = checked;
-    let duties = Duties { queues, lease, schedule, incoming, shutdown: common.shutdown };
+    let Checked { queues, lease, schedule, incoming, ingress, .. } = checked;
+    let duties = Duties { queues, lease, schedule, incoming, ingress, shutdown: common.shutdown };
     Ok(Worker::new(services, handlers, duties, stop))
 }
 

@@ -44,7 +44,7 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
 
 async fn look(worker: &Worker) -> Result<(), shared::db::DbError> {
     for (job, state) in end_lapsed(&worker.services.db, BATCH).await? {
-        metrics::counter!("jobs_lapsed_total", "kind" => job.kind.clone()).increment(1);
+        metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
         worker.tally.lapsed(&job.queue, state);
         if state == JobState::Failed {
             tracing::error!(job = %job.id, kind = job.kind, "the job took its workers down and is given up");

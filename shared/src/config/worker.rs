@@ -23,6 +23,10 @@ pub struct WorkerSettings {
     /// too that are named while it runs. quarantine, for jobs that took workers down, is always among them
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
+    /// Work until nothing is left to do in the queues, then exit: no schedule, no watched folder, no submissions.
+    /// Jobs that are due in more than 10 seconds, and those of paused queues, are left
+    #[arg(long)]
+    pub drain: bool,
     /// How long a worker may be silent before its jobs are given to others
     #[arg(long, env, default_value_t = 30, value_name = "SECONDS")]
     pub lease_seconds: u64,

@@ -14,6 +14,10 @@ const SQLITE: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
 /// Any number: whoever migrates this database holds it.
 const LOCK: i64 = 0x7771_7700;
 
+/// A statement that waits for a lock on a table keeps everybody who comes after it waiting, too: it gives up,
+/// its step is undone, and it can be run again.
+const LOCK_TIMEOUT: &str = "5s";
+
 impl Db {
     /// Brings the schema up to date; several processes may do it at once. Returns how many steps ran.
     ///
@@ -26,10 +30,16 @@ impl Db {
                 // Session locks: released below, or with the connection.
                 let lock = diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})"));
                 lock.execute(&mut *object).await?;
+                // After the wait for another's migration, which may take long.
+                diesel::sql_query(format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))
+                    .execute(&mut *object)
+                    .await?;
                 let mut harness = AsyncMigrationHarness::new(object);
                 let ran = run(&mut harness, POSTGRES);
+                let mut object = harness.into_inner();
                 let unlock = diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})"));
-                unlock.execute(&mut *harness.into_inner()).await?;
+                unlock.execute(&mut *object).await?;
+                diesel::sql_query("RESET lock_timeout").execute(&mut *object).await?;
                 ran
             }
             Conn::Sqlite(object) => run(&mut AsyncMigrationHarness::new(object), SQLITE),

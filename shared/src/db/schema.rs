@@ -49,6 +49,7 @@ diesel::table! {
         ordering_seq -> Nullable<BigInt>,
         unique_key -> Nullable<Text>,
         has_callback -> Bool,
+        args_version -> Integer,
         dead_reason -> Nullable<Text>,
     }
 }

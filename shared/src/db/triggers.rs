@@ -46,7 +46,7 @@ pub enum Triggered {
 /// # Errors
 /// Those of the database.
 pub async fn trigger(tx: &mut Tx, trigger: &Trigger) -> Result<Triggered, DbError> {
-    let (id, hash) = (JobId::new(), fingerprint(trigger));
+    let (id, hash) = (JobId::new(), fingerprint(trigger.kind.name, &trigger.args));
     // Of two at once, the second one waits here for the commit of the first.
     let inserted = with!(tx.conn(), |c| {
         diesel::insert_into(triggered::table)
@@ -74,7 +74,8 @@ pub async fn trigger(tx: &mut Tx, trigger: &Trigger) -> Result<Triggered, DbErro
             .first(c)
             .await
     })?;
-    if its_hash != hash {
+    // The kind may have had another name then.
+    if !trigger.kind.names().any(|name| fingerprint(name, &trigger.args) == its_hash) {
         return Ok(Triggered::Misused);
     }
     match status::find(tx, earlier).await? {
@@ -93,9 +94,9 @@ pub async fn source_of(conn: &mut Conn, job: JobId) -> Result<Option<String>, Db
 }
 
 /// What a key belongs to. Arguments in the kind's own form are written in one way only.
-fn fingerprint(trigger: &Trigger) -> String {
+fn fingerprint(kind: &str, args: &Value) -> String {
     use std::fmt::Write;
-    let request = format!("{}\n{}", trigger.kind.name, trigger.args);
+    let request = format!("{kind}\n{args}");
     Sha256::digest(request.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -39,14 +39,14 @@ pub async fn discard_job(tx: &mut Tx, id: JobId) -> Result<Result<Discarded, Ref
 /// # Errors
 /// Those of the database.
 pub async fn mark_subject_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbError> {
-    match job.kind.as_str() {
+    match job.kind_name() {
         MakeThumbnails::NAME => {
-            if let Ok(args) = serde_json::from_value::<MakeThumbnails>(job.args.clone()) {
+            if let Ok(args) = job.read_args::<MakeThumbnails>() {
                 photos::set_rejected(tx, args.photo_id, "cancelled").await?;
             }
         }
         FulfilOrder::NAME => {
-            if let Ok(args) = serde_json::from_value::<FulfilOrder>(job.args.clone()) {
+            if let Ok(args) = job.read_args::<FulfilOrder>() {
                 orders::set_status(tx, args.order_id, OrderStatus::Cancelled, None).await?;
                 let mail = SendEmail { order_id: args.order_id, template: EmailTemplate::OrderCancelled };
                 let options = Options {

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::JobId;
 
+/// The version of the envelope itself: raised when an older program could not read it, or would
+/// misunderstand it. Such a program leaves the job to a newer one, as long as `job` is where it was.
+/// A field that may be ignored needs no new version.
+pub const SCHEMA: u32 = 1;
+
 /// The body of every job message, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
@@ -21,22 +26,59 @@ pub struct Envelope {
     pub correlation_id: Option<String>,
 }
 
-/// The bytes are no envelope of ours.
+/// Why bytes can't be read as an envelope.
 #[derive(Debug, thiserror::Error)]
-#[error("not a job envelope: {0}")]
-pub struct NotAnEnvelope(#[from] serde_json::Error);
+pub enum EnvelopeError {
+    /// A newer program can.
+    #[error("an envelope of schema {schema}, which a newer program wrote")]
+    Newer {
+        /// The row to look at.
+        job: JobId,
+        /// Its version.
+        schema: u32,
+    },
+    /// They are none of ours.
+    #[error("not a job envelope: {0}")]
+    NotOne(#[from] serde_json::Error),
+}
+
+/// An envelope as it is sent.
+#[derive(Serialize)]
+struct Sent<'a> {
+    v: u32,
+    #[serde(flatten)]
+    envelope: &'a Envelope,
+}
+
+/// What all versions of the envelope have.
+#[derive(Deserialize)]
+struct Head {
+    /// Messages of the first programs don't say it.
+    #[serde(default = "first_schema")]
+    v: u32,
+    job: JobId,
+}
+
+fn first_schema() -> u32 {
+    1
+}
 
 impl Envelope {
     /// The message body.
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+        serde_json::to_vec(&Sent { v: SCHEMA, envelope: self }).unwrap_or_default()
     }
 
     /// Reads a message body.
     ///
     /// # Errors
-    /// [`NotAnEnvelope`] for anything that another version of this program could not have written.
-    pub fn parse(body: &[u8]) -> Result<Self, NotAnEnvelope> {
+    /// [`EnvelopeError::Newer`] for what only a newer version of this program can read,
+    /// [`EnvelopeError::NotOne`] for anything that no version of it could have written.
+    pub fn parse(body: &[u8]) -> Result<Self, EnvelopeError> {
+        let Head { v: schema, job } = serde_json::from_slice(body)?;
+        if schema > SCHEMA {
+            return Err(EnvelopeError::Newer { job, schema });
+        }
         Ok(serde_json::from_slice(body)?)
     }
 }
@@ -63,7 +105,17 @@ mod tests {
         let later = format!(r#"{{"job":"{id}","kind":"x","version":9,"new":"field"}}"#);
         assert_eq!(Envelope::parse(later.as_bytes()).unwrap().version, 9);
         for garbage in [&b""[..], b"hello", b"{}", b"\xff\xfe", br#"{"job":"1","kind":"x","version":1}"#] {
-            assert!(Envelope::parse(garbage).is_err());
+            assert!(matches!(Envelope::parse(garbage), Err(EnvelopeError::NotOne(_))));
         }
+    }
+
+    #[test]
+    fn an_envelope_of_a_newer_schema_is_known_by_its_job() {
+        let id = JobId::new();
+        let newer = format!(r#"{{"v":2,"job":"{id}","what":"else"}}"#);
+        let read = Envelope::parse(newer.as_bytes());
+        assert!(matches!(read, Err(EnvelopeError::Newer { job, schema: 2 }) if job == id), "{read:?}");
+        let nameless = Envelope::parse(br#"{"v":2,"jobs":[]}"#);
+        assert!(matches!(nameless, Err(EnvelopeError::NotOne(_))), "{nameless:?}");
     }
 }

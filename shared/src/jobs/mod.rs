@@ -2,7 +2,7 @@
 //!
 //! A new kind: a struct with consts in a file of its own here, a handler in `worker/src/jobs/`, and a
 //! line in each of the two lists ([`KINDS`] and the worker's `HANDLERS`). A line forgotten in one of
-//! them refuses to start.
+//! them refuses to start. What it writes is recorded in `recorded/`.
 
 mod also_bought;
 mod cancel;
@@ -13,6 +13,8 @@ mod fulfil_order;
 mod ingest_file;
 mod make_thumbnails;
 mod queue;
+#[cfg(test)]
+mod recorded;
 mod remake_thumbnails;
 mod render_print;
 mod retention;
@@ -21,6 +23,7 @@ pub mod schedule;
 mod send_email;
 mod send_reply;
 mod trigger;
+mod versions;
 
 use std::time::Duration;
 
@@ -32,7 +35,7 @@ pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, discard_job, mark_subject_cancelled};
 pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
-pub use envelope::{Envelope, NotAnEnvelope};
+pub use envelope::{Envelope, EnvelopeError};
 pub use fulfil_order::FulfilOrder;
 pub use ingest_file::IngestFile;
 pub use make_thumbnails::MakeThumbnails;
@@ -44,6 +47,7 @@ pub use sales_report::SalesReport;
 pub use send_email::{EmailTemplate, SendEmail};
 pub use send_reply::{Refusal, Reply, SendReply};
 pub use trigger::{BadArgs, UnknownTask};
+pub use versions::{UnreadableArgs, names_of, read_stored};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +64,13 @@ pub enum Unique {
 pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The stable name in the database and on the wire. It outlives renames of the type.
     const NAME: &'static str;
+    /// Other names that rows, messages and requests may have for it: its former one, or the one that it is to
+    /// get. How a kind is renamed while everything runs: `docs/change.md`.
+    const ALIASES: &'static [&'static str] = &[];
     /// Where it is run.
     const QUEUE: Queue;
-    /// The version of the arguments: raised when an older worker could not read them.
+    /// The version of the arguments: raised when an older worker could not read them, or would misunderstand
+    /// them. It leaves such jobs to a newer one.
     const VERSION: i32 = 1;
     /// Failed tries since the last checkpoint before the job is `failed (exhausted)`.
     const MAX_ATTEMPTS: i32 = 20;
@@ -78,6 +86,13 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Whether it may be started from outside: by `POST /api/tasks/{name}` and `worker run`.
     /// Its arguments then come from strangers: have it deny unknown fields.
     const TRIGGERABLE: bool = false;
+
+    /// Turns arguments of an earlier version into those of [`Kind::VERSION`]. To be written when that is
+    /// raised, unless the new form can read the old one as it is; it goes when no row is of that version.
+    fn upgrade(version: i32, args: Value) -> Value {
+        let _ = version;
+        args
+    }
 }
 
 /// What the program knows of a kind at run time.
@@ -85,6 +100,8 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct KindInfo {
     /// See [`Kind::NAME`].
     pub name: &'static str,
+    /// See [`Kind::ALIASES`].
+    pub aliases: &'static [&'static str],
     /// See [`Kind::QUEUE`].
     pub queue: Queue,
     /// See [`Kind::VERSION`].
@@ -103,12 +120,15 @@ pub struct KindInfo {
     pub triggerable: bool,
     /// Reads arguments that came from outside, and gives them in the kind's own form.
     pub read_args: fn(&Value) -> Result<Value, BadArgs>,
+    /// See [`Kind::upgrade`].
+    pub upgrade: fn(i32, Value) -> Value,
 }
 
 impl KindInfo {
     pub(crate) const fn of<K: Kind>() -> Self {
         Self {
             name: K::NAME,
+            aliases: K::ALIASES,
             queue: K::QUEUE,
             version: K::VERSION,
             timeout: K::TIMEOUT,
@@ -118,12 +138,13 @@ impl KindInfo {
             undoes: K::UNDOES,
             triggerable: K::TRIGGERABLE,
             read_args: trigger::read_args::<K>,
+            upgrade: K::upgrade,
         }
     }
 
-    /// The kind of that name, if this program knows it.
+    /// The kind of that name, or alias, if this program knows it.
     pub fn find(name: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.name == name)
+        KINDS.iter().find(|kind| kind.is_called(name))
     }
 }
 
@@ -150,7 +171,9 @@ mod tests {
     #[test]
     fn names_are_unique_and_every_queue_exists() {
         for (index, kind) in KINDS.iter().enumerate() {
-            assert!(KINDS[index + 1..].iter().all(|other| other.name != kind.name), "{}", kind.name);
+            for name in kind.names() {
+                assert!(KINDS[index + 1..].iter().all(|other| !other.is_called(name)), "{name}");
+            }
             assert!(Queue::ALL.contains(&kind.queue), "{}", kind.name);
         }
     }

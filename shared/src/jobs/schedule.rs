@@ -106,7 +106,8 @@ pub struct Due {
 
 fn enqueue_erased<'a, K: Scheduled>(tx: &'a mut Tx, name: &'static str, tick: Tick) -> EnqueueFuture<'a> {
     Box::pin(async move {
-        let key = format!("{}:{name}", K::NAME);
+        // By the entry, not by the kind: a kind may be renamed.
+        let key = format!("schedule:{name}");
         enqueue_unique(tx, &key, &K::at(tick), Options::default()).await
     })
 }

@@ -31,7 +31,7 @@ impl KindInfo {
     /// # Errors
     /// [`UnknownTask`], with the names that there are.
     pub fn task(name: &str) -> Result<&'static Self, UnknownTask> {
-        Self::tasks().find(|kind| kind.name == name).ok_or_else(|| UnknownTask(name.to_owned()))
+        Self::tasks().find(|kind| kind.is_called(name)).ok_or_else(|| UnknownTask(name.to_owned()))
     }
 }
 

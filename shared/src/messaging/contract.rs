@@ -1,7 +1,9 @@
 //! What every broker does: the same tests against each. What only a server can do is in [`server`]
-//! (one RabbitMQ) and [`faults`] (a RabbitMQ that is stopped and killed).
+//! (one RabbitMQ), [`generations`] (what it held before an argument changed) and [`faults`] (a RabbitMQ that is
+//! stopped and killed).
 
 mod faults;
+mod generations;
 mod server;
 
 use std::collections::HashSet;

@@ -11,8 +11,14 @@
 //! own would be one more thing that can be missing: publishing to a missing exchange closes the
 //! channel, publishing to a missing queue is a plain answer about that one message.
 //!
-//! Arguments can't be changed once a queue exists. Every one here is understood by RabbitMQ 3.10 and
-//! 4.x alike; whatever operators may want to tune (lengths, lifetimes) belongs in a policy.
+//! Arguments can't be changed once a queue exists: other ones make another queue, whose name says their
+//! generation ([`GENERATIONS`]). `{prefix}images` is followed by `{prefix}images.v2`; publishers know only the
+//! present one, consumers also what is left in the former ones. How to change one: `docs/change.md`.
+//!
+//! Every argument here is understood by RabbitMQ 3.10 and 4.x alike; whatever operators may want to tune
+//! (lengths, lifetimes) belongs in a policy.
+
+use std::fmt::Display;
 
 use crate::jobs::{Lane, Queue};
 
@@ -27,10 +33,37 @@ pub const DEAD_LETTERS_KEPT: i64 = 100_000;
 /// How many hints the broker keeps for a process that reads slowly, the oldest go first.
 pub const HINTS_KEPT: i64 = 10_000;
 
+/// Which generation the arguments of each sort of queue are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generations {
+    /// Of the queues of jobs.
+    pub jobs: u32,
+    /// Of the queue of submissions. Programs elsewhere know its name: tell them the new one.
+    pub submit: u32,
+    /// Of the queue of dead letters. Its name is an argument of the others: they begin a new one, too.
+    pub dead: u32,
+}
+
+/// Raised with every change of an argument; a test holds that.
+pub const GENERATIONS: Generations = Generations { jobs: 1, submit: 1, dead: 1 };
+
 /// The names of one installation; several can share a broker under different prefixes.
 #[derive(Debug, Clone)]
 pub struct Topology {
     prefix: String,
+    generations: Generations,
+    delivery_limit: i64,
+}
+
+/// What is consumed as one: a queue, and those that were it before its arguments changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consumed {
+    /// The queue of the present generation.
+    pub name: String,
+    /// Those of the former ones, the newest first; hardly ever is one of them there.
+    pub former: Vec<String>,
+    /// Whether a former one is deleted when nobody uses it any more.
+    pub disposable: bool,
 }
 
 /// A durable queue to declare.
@@ -58,22 +91,53 @@ pub enum Argument {
 impl Topology {
     /// The names under a prefix such as `wqw.`.
     pub fn new(prefix: impl Into<String>) -> Self {
-        Self { prefix: prefix.into() }
+        Self { prefix: prefix.into(), generations: GENERATIONS, delivery_limit: DELIVERY_LIMIT }
+    }
+
+    /// As it may be one day: with another delivery limit, and so with queues of another generation.
+    #[cfg(test)]
+    pub(super) fn of_the_next_generation(prefix: impl Into<String>) -> Self {
+        let Generations { jobs, submit, dead } = GENERATIONS;
+        let generations = Generations { jobs: jobs + 1, submit: submit + 1, dead };
+        Self { generations, delivery_limit: DELIVERY_LIMIT - 1, ..Self::new(prefix) }
     }
 
     /// The name of a lane.
     pub fn lane(&self, lane: Lane) -> String {
-        format!("{}{lane}", self.prefix)
+        self.name(&lane, self.generations.jobs)
+    }
+
+    /// The queues that a lane is consumed from. Their messages are hints, so that a former one may go.
+    pub fn consumed_lane(&self, lane: Lane) -> Consumed {
+        self.consumed(&lane, self.generations.jobs, true)
     }
 
     /// The name of the dead-letter queue.
     pub fn dead(&self) -> String {
-        format!("{}dead", self.prefix)
+        self.name(&"dead", self.generations.dead)
     }
 
     /// The name of the queue where programs elsewhere submit jobs.
     pub fn submit(&self) -> String {
-        format!("{}submit", self.prefix)
+        self.name(&"submit", self.generations.submit)
+    }
+
+    /// The queues that submissions are consumed from. A former one is not ours to delete: a program that
+    /// still publishes to it would not notice that its messages go nowhere.
+    pub fn consumed_submissions(&self) -> Consumed {
+        self.consumed(&"submit", self.generations.submit, false)
+    }
+
+    fn name(&self, queue: &dyn Display, generation: u32) -> String {
+        match generation {
+            1 => format!("{}{queue}", self.prefix),
+            later => format!("{}{queue}.v{later}", self.prefix),
+        }
+    }
+
+    fn consumed(&self, queue: &dyn Display, generation: u32, disposable: bool) -> Consumed {
+        let former = (1..generation).rev().map(|former| self.name(queue, former)).collect();
+        Consumed { name: self.name(queue, generation), former, disposable }
     }
 
     /// The name of the exchange of status hints.
@@ -102,7 +166,7 @@ impl Topology {
             holds,
             arguments: vec![
                 ("x-queue-type", Argument::Text("quorum".into())),
-                ("x-delivery-limit", Argument::Number(DELIVERY_LIMIT)),
+                ("x-delivery-limit", Argument::Number(self.delivery_limit)),
                 ("x-dead-letter-exchange", Argument::Text(String::new())),
                 ("x-dead-letter-routing-key", Argument::Text(self.dead())),
                 // Removed from here only once it is safe over there, which needs reject-publish.
@@ -139,6 +203,47 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(topology.events(), "shop.events");
         assert_eq!(Queue::named("dead"), None);
+    }
+
+    #[test]
+    fn the_arguments_of_a_generation_never_change() {
+        // Failed? Raise the generation in `GENERATIONS`, then write down here what it has from now on.
+        assert_eq!(GENERATIONS, Generations { jobs: 1, submit: 1, dead: 1 });
+        let work = "x-queue-type=quorum x-delivery-limit=1000 x-dead-letter-exchange= \
+                    x-dead-letter-routing-key=shop.dead x-dead-letter-strategy=at-least-once \
+                    x-overflow=reject-publish";
+        let expected = [
+            ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
+            ("shop.submit", work),
+            ("shop.mail", work),
+        ];
+        let declared = Topology::new("shop.").queues([Lane::ordinary(Queue::MAIL)]);
+        let in_words = |(name, value): &(&str, Argument)| match value {
+            Argument::Text(text) => format!("{name}={text}"),
+            Argument::Number(number) => format!("{name}={number}"),
+            Argument::Flag(flag) => format!("{name}={flag}"),
+        };
+        assert_eq!(declared.len(), expected.len());
+        for (queue, (name, arguments)) in std::iter::zip(declared, expected) {
+            let words: Vec<String> = queue.arguments.iter().map(in_words).collect();
+            assert_eq!((queue.name.as_str(), words.join(" ").as_str()), (name, arguments));
+        }
+    }
+
+    #[test]
+    fn a_new_generation_has_a_new_name_and_knows_the_former_ones() {
+        let mail = Queue::MAIL.lanes();
+        let mut topology = Topology::new("shop.");
+        let now = topology.consumed_lane(mail[0]);
+        assert_eq!((now.name.as_str(), now.former.len()), ("shop.mail.express", 0));
+        topology.generations = Generations { jobs: 3, submit: 2, dead: 1 };
+        let later = topology.consumed_lane(mail[0]);
+        assert_eq!(later.name, topology.lane(mail[0]));
+        assert_eq!(later.name, "shop.mail.express.v3");
+        assert_eq!(later.former, ["shop.mail.express.v2", "shop.mail.express"]);
+        let submissions = topology.consumed_submissions();
+        assert_eq!((submissions.name.as_str(), submissions.disposable), ("shop.submit.v2", false));
+        assert_eq!(submissions.former, ["shop.submit"]);
     }
 
     #[test]

@@ -43,6 +43,10 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = Result<Outcome, JobError>> 
 pub struct Handler {
     /// See [`Kind::NAME`].
     pub kind: &'static str,
+    /// See [`Kind::ALIASES`].
+    pub aliases: &'static [&'static str],
+    /// See [`Kind::VERSION`].
+    pub version: i32,
     /// See [`Kind::TIMEOUT`].
     pub timeout: Duration,
     /// See [`Kind::UNDOES`].
@@ -68,16 +72,28 @@ pub const HANDLERS: &[Handler] = &[
 ];
 
 impl Handler {
-    const fn of<H: Handle>() -> Self {
-        Self { kind: H::NAME, timeout: H::TIMEOUT, undoes: H::UNDOES, run: run_erased::<H> }
+    pub(crate) const fn of<H: Handle>() -> Self {
+        Self {
+            kind: H::NAME,
+            aliases: H::ALIASES,
+            version: H::VERSION,
+            timeout: H::TIMEOUT,
+            undoes: H::UNDOES,
+            run: run_erased::<H>,
+        }
+    }
+
+    /// Whether it does jobs of that kind, whose arguments are of that version.
+    pub fn does(&self, kind: &str, version: i32) -> bool {
+        (self.kind == kind || self.aliases.contains(&kind)) && version <= self.version
     }
 }
 
 fn run_erased<H: Handle>(context: JobContext) -> HandlerFuture {
     Box::pin(async move {
-        match serde_json::from_value::<H>(context.job.args.clone()) {
+        match context.job.read_args::<H>() {
             Ok(args) => args.run(context).await,
-            Err(error) => Ok(Outcome::Discard(format!("its arguments can't be read: {error}"))),
+            Err(error) => Ok(Outcome::Discard(error.to_string())),
         }
     })
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
 use shared::callbacks::{CallbackClient, CallbackPolicy};
@@ -14,7 +15,7 @@ use shared::db::{DatabaseSettings, DatabaseUrl, Db};
 use shared::domain::photo::PictureLimits;
 use shared::domain::{JobId, OrderId, PhotoId};
 use shared::intake::IntakeLimits;
-use shared::jobs::{FulfilOrder, Kind, MakeThumbnails};
+use shared::jobs::{FulfilOrder, Kind, Lane, MakeThumbnails};
 use shared::mail::{FileMailer, Mailer};
 use shared::messaging::{Broker, relay};
 use shared::payments::{Gateway, SandboxGateway};
@@ -26,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::imaging::{ImagingPool, ImagingSettings};
-use crate::jobs::{Handler, HandlerFuture};
+use crate::jobs::{Handle, Handler, HandlerFuture};
 use crate::{Duties, LoopEnded, Services};
 
 /// Far longer than anything here takes.
@@ -35,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running worker, with one slot a queue.
 struct Shop {
     db: Db,
+    broker: Broker,
     stop: CancellationToken,
     worker: JoinHandle<Result<(), LoopEnded>>,
     relay: JoinHandle<()>,
@@ -53,15 +55,15 @@ impl Shop {
         let (db, signals) = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
         let services = services(&db, &folder);
-        let stop = CancellationToken::new();
+        let (broker, stop) = (services.broker.clone(), CancellationToken::new());
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
         let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
         let queues = WorkedQueues { slots, follow: false };
         let (lease, shutdown) = (Duration::from_secs(30), Duration::from_secs(5));
-        let duties = Duties { queues, lease, schedule: false, incoming: None, shutdown };
+        let duties = Duties { queues, lease, schedule: false, incoming: None, ingress: false, shutdown };
         let worker = Worker::new(services, handlers, duties, stop.clone());
         let worker = tokio::spawn(crate::run(worker));
-        Self { db, stop, worker, relay, _folder: folder }
+        Self { db, broker, stop, worker, relay, _folder: folder }
     }
 
     async fn enqueue<K: Kind>(&self, args: &K) -> JobId {
@@ -121,7 +123,7 @@ fn services(db: &Db, folder: &TempDir) -> Services {
 }
 
 const fn handler(kind: &'static str, timeout: Duration, run: fn(JobContext) -> HandlerFuture) -> Handler {
-    Handler { kind, timeout, undoes: false, run }
+    Handler { kind, aliases: &[], version: 1, timeout, undoes: false, run }
 }
 
 fn photo() -> MakeThumbnails {
@@ -216,5 +218,96 @@ async fn a_handler_that_outlives_its_timeout_gives_its_slot_away_and_can_write_n
     assert_eq!(*REFUSED.lock().unwrap(), [true, true], "neither a business row nor a checkpoint");
     assert_eq!((over.state, over.attempt, over.kills), (JobState::Succeeded, 2, 0));
     assert_eq!((over.result, over.checkpoint), (Some(json!("second")), None));
+    shop.close().await;
+}
+
+/// A kind as the last release had it.
+#[derive(Debug, Serialize, Deserialize)]
+struct ColourPhoto {
+    tone: String,
+}
+
+impl Kind for ColourPhoto {
+    const NAME: &'static str = "colour_photo";
+    const QUEUE: Queue = Queue::IMAGES;
+}
+
+/// The same kind after a rename and a change of its arguments.
+#[derive(Debug, Serialize, Deserialize)]
+struct TintPhoto {
+    tones: Vec<String>,
+}
+
+impl Kind for TintPhoto {
+    const NAME: &'static str = "tint_photo";
+    const ALIASES: &'static [&'static str] = &[ColourPhoto::NAME];
+    const QUEUE: Queue = Queue::IMAGES;
+    const VERSION: i32 = 2;
+
+    fn upgrade(_: i32, args: Value) -> Value {
+        json!({"tones": [args["tone"]]})
+    }
+}
+
+impl Handle for ColourPhoto {
+    async fn run(self, _: JobContext) -> Result<Outcome, JobError> {
+        Ok(Outcome::Done(json!({"one": self.tone})))
+    }
+}
+
+impl Handle for TintPhoto {
+    async fn run(self, _: JobContext) -> Result<Outcome, JobError> {
+        Ok(Outcome::Done(json!({"all": self.tones})))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_worker_does_the_jobs_of_the_last_release_under_their_former_name() {
+    const NEWER: &[Handler] = &[Handler::of::<TintPhoto>()];
+    let shop = Shop::open(NEWER).await;
+    let former = shop.enqueue(&ColourPhoto { tone: "sepia".into() }).await;
+    let present = shop.enqueue(&TintPhoto { tones: vec!["sepia".into(), "blue".into()] }).await;
+    let former = shop.job_when(former, |job| job.state.is_final()).await;
+    assert_eq!((former.kind.as_str(), former.args_version), ("colour_photo", 1));
+    assert_eq!(former.result, Some(json!({"all": ["sepia"]})), "by the new handler, with its arguments");
+    let present = shop.job_when(present, |job| job.state.is_final()).await;
+    assert_eq!((present.kind.as_str(), present.args_version), ("tint_photo", 2));
+    assert_eq!(present.result, Some(json!({"all": ["sepia", "blue"]})));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_worker_leaves_jobs_of_a_newer_name_or_version_to_a_newer_one() {
+    /// As the first of the three deploys of a rename has it: it knows the name, and not yet the arguments.
+    const NAME_ONLY: Handler = Handler { aliases: &[TintPhoto::NAME], ..Handler::of::<ColourPhoto>() };
+    const OLDER: &[Handler] = &[NAME_ONLY];
+    const OLDEST: &[Handler] = &[Handler::of::<ColourPhoto>()];
+    for handlers in [OLDER, OLDEST] {
+        let shop = Shop::open(handlers).await;
+        let newer = shop.enqueue(&TintPhoto { tones: vec!["blue".into()] }).await;
+        let left = shop.job_when(newer, |job| job.fence > 0).await;
+        assert_eq!((left.state, left.attempt), (JobState::Pending, 0), "no try is burnt");
+        assert!(left.run_at > left.created_at, "it comes again later");
+        let own = shop.enqueue(&ColourPhoto { tone: "sepia".into() }).await;
+        let own = shop.job_when(own, |job| job.state.is_final()).await;
+        assert_eq!(own.result, Some(json!({"one": "sepia"})), "what it knows, it does");
+        shop.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_row_says_counts_more_than_its_message() {
+    const OLDER: &[Handler] = &[Handler::of::<ColourPhoto>()];
+    let shop = Shop::open(OLDER).await;
+    let mut tx = shop.db.begin().await.unwrap();
+    // Its own message goes where nobody works.
+    let elsewhere = Options { queue: Some(Queue::MAIL), ..Options::default() };
+    let job = enqueue(&mut tx, &TintPhoto { tones: vec![] }, elsewhere).await.unwrap();
+    tx.commit().await.unwrap();
+    let (kind, version) = (ColourPhoto::NAME.to_owned(), 1);
+    let older = Envelope { job: job.id, kind, version, traceparent: None, correlation_id: None };
+    shop.broker.publish(Lane::ordinary(Queue::IMAGES), &older).await.unwrap();
+    let left = shop.job_when(job.id, |job| job.fence > 0 && job.state == JobState::Pending).await;
+    assert_eq!((left.attempt, left.kills, left.error_log().len()), (0, 0, 0), "no try is burnt");
     shop.close().await;
 }

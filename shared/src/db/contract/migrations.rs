@@ -5,6 +5,11 @@ use super::promises;
 
 promises!(both: photos_and_orders_let_go_of_their_jobs_and_take_them_back);
 
+mod on_servers {
+    use super::*;
+    promises!(postgres: a_migration_that_would_keep_everybody_waiting_gives_up_and_can_be_run_again);
+}
+
 const ID: [&str; 6] = [
     "01900000-0000-7000-8000-000000000001",
     "01900000-0000-7000-8000-000000000002",
@@ -54,6 +59,18 @@ async fn photos_and_orders_let_go_of_their_jobs_and_take_them_back(bench: &mut B
         0,
         "they still go with their photo"
     );
+}
+
+async fn a_migration_that_would_keep_everybody_waiting_gives_up_and_can_be_run_again(bench: &mut Bench) {
+    let job = bench.enqueue().await;
+    bench.db.revert_to_before("2026-11-26-040000_args_version").await.unwrap();
+    // Somebody's transaction that does not end.
+    let held = bench.hold(&[job.id]).await;
+    let error = bench.db.migrate().await.unwrap_err().to_string();
+    assert!(error.contains("lock timeout"), "{error}");
+    held.rollback().await.unwrap();
+    assert!(bench.db.migrate().await.unwrap() >= 1);
+    assert_eq!(bench.job(job.id).await.args_version, 1, "as it was before there were versions");
 }
 
 /// The benches' databases are up to date: back to the beginning.

@@ -13,7 +13,7 @@ use crate::db::schema::jobs;
 use crate::db::{Db, DbError, with};
 use crate::domain::job::JobState;
 use crate::domain::{JobId, WorkerId};
-use crate::jobs::{KINDS, Unique};
+use crate::jobs::{KINDS, KindInfo, Unique};
 
 /// What became of an attempt to claim.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub async fn claim(
     alone: bool,
 ) -> Result<Claimed, DbError> {
     let mut tx = db.begin().await?;
-    let kept_unique = kinds_unique_until_finished();
+    let kept_unique = unique_until_finished(KINDS);
     let claimed: Option<Job> = with!(tx.conn(), |c| {
         let queued = jobs::table
             .filter(jobs::id.eq(job))
@@ -90,9 +90,10 @@ pub async fn claim(
     Ok(if left_out > 0 { Claimed::OnlyAlone } else { Claimed::No })
 }
 
-/// What is unique until it starts gives its key up at the claim.
-fn kinds_unique_until_finished() -> Vec<&'static str> {
-    KINDS.iter().filter(|kind| kind.unique == Unique::UntilFinished).map(|kind| kind.name).collect()
+/// The names of the kinds that keep their unique key when they are claimed: what is unique until it starts
+/// gives it up.
+fn unique_until_finished(kinds: &'static [KindInfo]) -> Vec<&'static str> {
+    kinds.iter().filter(|kind| kind.unique == Unique::UntilFinished).flat_map(KindInfo::names).collect()
 }
 
 /// Puts a job that this program can't read back for a newer one: claimed and snoozed in one
@@ -117,4 +118,27 @@ pub async fn put_back_unknown(db: &Db, job: JobId, delay: Duration) -> Result<()
             .await
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::jobs::{Kind, Queue};
+
+    #[derive(Serialize, Deserialize)]
+    struct Renamed {}
+
+    impl Kind for Renamed {
+        const NAME: &'static str = "new_name";
+        const ALIASES: &'static [&'static str] = &["old_name"];
+        const QUEUE: Queue = Queue::IO;
+    }
+
+    #[test]
+    fn a_kind_is_unique_under_each_of_its_names() {
+        const RENAMED: &[KindInfo] = &[KindInfo::of::<Renamed>()];
+        assert_eq!(unique_until_finished(RENAMED), ["new_name", "old_name"]);
+    }
 }

@@ -61,7 +61,8 @@ impl Enqueued {
 }
 
 /// Writes a job unless one with this key is unfinished: not started (`Unique::UntilStarted`) or not over,
-/// as its kind says. Kinds share the keys; begin a key with the kind's name.
+/// as its kind says. Kinds share the keys: begin a key with a word that is the kind's own, and keep it when
+/// the kind is renamed.
 ///
 /// # Errors
 /// Those of the database.
@@ -182,6 +183,7 @@ async fn insert(
                     jobs::ordering_seq.eq(place),
                     jobs::unique_key.eq(unique_key),
                     jobs::has_callback.eq(options.callback.is_some()),
+                    jobs::args_version.eq(kind.version),
                 ),
             ))
             .on_conflict_do_nothing()

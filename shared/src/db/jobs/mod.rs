@@ -18,6 +18,7 @@ pub mod listing;
 pub mod order;
 pub mod queues;
 pub mod relay;
+pub mod remaining;
 pub mod replies;
 pub mod run_now;
 pub mod settle;
@@ -33,7 +34,7 @@ use serde_json::Value;
 use super::schema::jobs;
 use crate::domain::job::{Facts, Failure, JobState};
 use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
-use crate::jobs::{Lane, Queue};
+use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
 /// A job's row, as far as its run needs it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -41,11 +42,11 @@ use crate::jobs::{Lane, Queue};
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// See [`crate::jobs::Kind::NAME`].
+    /// See [`crate::jobs::Kind::NAME`]; or an alias, see [`Job::kind_name`].
     pub kind: String,
     /// The queue's name.
     pub queue: String,
-    /// The kind's arguments.
+    /// The kind's arguments, see [`Job::read_args`].
     pub args: Value,
     /// Where it is in its life.
     pub state: JobState,
@@ -97,6 +98,8 @@ pub struct Job {
     pub ordering_key: Option<String>,
     /// Whether somebody is told how it goes on.
     pub has_callback: bool,
+    /// The version of its arguments, see [`crate::jobs::Kind::VERSION`].
+    pub args_version: i32,
 }
 
 impl Job {
@@ -114,6 +117,19 @@ impl Job {
     /// The lane that its message goes through; `None` when its queue has a name that can't be one.
     pub fn lane(&self) -> Option<Lane> {
         Some(Lane { queue: Queue::named(&self.queue)?, express: self.express })
+    }
+
+    /// The name that this program has for its kind: the row may have been written under another.
+    pub fn kind_name(&self) -> &str {
+        KindInfo::find(&self.kind).map_or(&self.kind, |kind| kind.name)
+    }
+
+    /// Its arguments, whichever version of the program wrote them.
+    ///
+    /// # Errors
+    /// When that was a newer one, or when they are not what the kind asks for.
+    pub fn read_args<K: Kind>(&self) -> Result<K, UnreadableArgs> {
+        read_stored(self.args_version, self.args.clone())
     }
 
     /// The error log.

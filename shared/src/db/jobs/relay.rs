@@ -23,7 +23,7 @@ use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
 use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Envelope, KindInfo, Lane, Queue};
+use crate::jobs::{Envelope, Lane, Queue};
 
 /// An unconfirmed message is published again after this time.
 pub const FIRST_REPUBLISH: Duration = Duration::from_secs(15);
@@ -45,13 +45,13 @@ pub const MOST_QUEUED_OF_OWNER: i64 = 50;
 
 /// The message of a queued job, or `None` if the name of its queue can't be one.
 pub fn publication(job: &Job) -> Option<Publication> {
-    let version = KindInfo::find(&job.kind).map_or(1, |kind| kind.version);
     Some(Publication {
         lane: job.lane()?,
         envelope: Envelope {
             job: job.id,
             kind: job.kind.clone(),
-            version,
+            // The row's, not this program's: whoever wrote the row may be newer.
+            version: job.args_version,
             traceparent: job.traceparent.clone(),
             correlation_id: None,
         },
@@ -101,6 +101,12 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
     moved.sort_by_key(|job| place.get(&job.id).copied());
     Ok(moved.iter().filter_map(publication).collect())
 }
+
+/// Whether no unfinished job stands before it in its line.
+pub(super) const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+                                   WHERE earlier.ordering_key = jobs.ordering_key \
+                                   AND earlier.ordering_seq < jobs.ordering_seq \
+                                   AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
 
 /// How many jobs are with the broker, by owner and lane (queue and express).
 type WithBroker = HashMap<(CustomerId, String, bool), i64>;
@@ -187,12 +193,6 @@ pub(crate) async fn still_their_turn(tx: &mut Tx, locked: Vec<JobId>) -> Result<
     })?;
     Ok(locked.into_iter().filter(|id| !too_early.contains(id)).collect())
 }
-
-/// No unfinished job of its line stands before it.
-const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-                        WHERE earlier.ordering_key = jobs.ordering_key \
-                        AND earlier.ordering_seq < jobs.ordering_seq \
-                        AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
 
 /// One look for rows of a lane that may be moved. The states are part of the text, not parameters: only so
 /// can the partial indexes serve.

@@ -13,7 +13,7 @@ use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::Queue;
+use crate::jobs::{Queue, names_of};
 
 /// A job's row.
 ///
@@ -59,7 +59,7 @@ pub async fn children(
     Ok(with!(conn, |c| {
         jobs::table
             .filter(jobs::parent.eq(parent))
-            .filter(jobs::kind.eq(kind))
+            .filter(jobs::kind.eq_any(names_of(kind)))
             .order(jobs::id)
             .select((jobs::id, jobs::state, jobs::failure))
             .load(c)

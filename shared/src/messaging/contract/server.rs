@@ -28,12 +28,30 @@ impl Server {
 
     /// A broker as a process would have it, not yet connected.
     pub(super) fn broker(&self) -> Broker {
-        Broker::rabbitmq(RabbitMqSettings {
+        Broker::rabbitmq(self.settings()).unwrap()
+    }
+
+    pub(super) fn settings(&self) -> RabbitMqSettings {
+        RabbitMqSettings {
             url: self.url.clone(),
             queue_prefix: self.prefix.clone(),
             connection_name: self.prefix.clone(),
-        })
-        .unwrap()
+        }
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What the management API says of a queue; `None` when there is none.
+    pub(super) async fn queue(&self, name: &str) -> Option<Value> {
+        let url = format!("{}/api/queues/%2f/{name}", self.api.as_deref().unwrap());
+        let answer = reqwest::get(url).await.unwrap();
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            None
+        } else {
+            Some(answer.json().await.unwrap())
+        }
     }
 
     pub(super) async fn connected(&self) -> Broker {
@@ -84,7 +102,9 @@ impl Server {
         let connection = self.connection().await;
         let topology = Topology::new(self.prefix.as_str());
         let named = ["named-later", "published-first"].into_iter().filter_map(Queue::named);
-        for queue in topology.queues(Lane::all().chain(named.map(Lane::ordinary))) {
+        let queues = topology.queues(Lane::all().chain(named.map(Lane::ordinary)));
+        let next = Topology::of_the_next_generation(self.prefix.as_str()).queues(Lane::all());
+        for queue in queues.into_iter().chain(next) {
             let channel = connection.create_channel().await.unwrap();
             let _ = channel.queue_delete(queue.name.into(), Default::default()).await;
         }

@@ -22,6 +22,7 @@ mod address;
 mod backoff;
 pub mod check;
 mod declare;
+mod former;
 mod hints;
 mod link;
 mod publisher;
@@ -39,11 +40,12 @@ pub use subscription::Subscription;
 pub(super) use subscription::Unacked;
 
 use self::address::Address;
+pub(in crate::messaging) use self::former::Pace;
 use self::link::{Link, Role};
 use self::publisher::Publisher;
 use super::hints::{StatusHint, StatusHints};
 use super::recreated::Recreated;
-use super::topology::Topology;
+use super::topology::{Consumed, Topology};
 use super::{Answer, BrokerError, PublishError};
 use crate::jobs::{Envelope, Lane};
 
@@ -81,6 +83,8 @@ struct Context {
     address: Address,
     connection_name: String,
     topology: Topology,
+    /// How patient it is with queues of former generations.
+    pace: Pace,
     /// What must be there: the lanes that the program was built with, and those named since.
     lanes: std::sync::Mutex<BTreeSet<Lane>>,
     recreated: Recreated,
@@ -94,13 +98,24 @@ struct Context {
 
 impl RabbitMq {
     pub(super) fn start(settings: RabbitMqSettings) -> Result<Self, BrokerError> {
+        let topology = Topology::new(settings.queue_prefix.as_str());
+        Self::start_with(settings, topology, Pace::default())
+    }
+
+    /// As [`RabbitMq::start`], with other queues than this program's.
+    pub(super) fn start_with(
+        settings: RabbitMqSettings,
+        topology: Topology,
+        pace: Pace,
+    ) -> Result<Self, BrokerError> {
         if !is_prefix(&settings.queue_prefix) {
             return Err(BrokerError::QueuePrefix);
         }
         let context = Arc::new(Context {
             address: Address::parse(&settings.url)?,
             connection_name: settings.connection_name,
-            topology: Topology::new(settings.queue_prefix),
+            topology,
+            pace,
             lanes: std::sync::Mutex::new(Lane::all().collect()),
             recreated: Recreated::default(),
             declaring: Mutex::default(),
@@ -120,15 +135,15 @@ impl RabbitMq {
 
     pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
         self.context.want(lane);
-        self.consume(self.context.topology.lane(lane), prefetch)
+        self.consume(self.context.topology.consumed_lane(lane), prefetch)
     }
 
     pub(super) fn submissions(&self, prefetch: u16) -> Subscription {
-        self.consume(self.context.topology.submit(), prefetch)
+        self.consume(self.context.topology.consumed_submissions(), prefetch)
     }
 
-    fn consume(&self, queue: String, prefetch: u16) -> Subscription {
-        Subscription::start(self.context.clone(), self.consuming.clone(), queue, prefetch)
+    fn consume(&self, queues: Consumed, prefetch: u16) -> Subscription {
+        Subscription::start(&self.context, &self.consuming, queues, prefetch)
     }
 
     pub(super) async fn reply(&self, queue: &str, answer: Answer<'_>) -> Result<(), PublishError> {
@@ -153,7 +168,14 @@ impl RabbitMq {
 
     pub(super) async fn depth(&self, lane: Lane) -> Option<u64> {
         let connection = self.consuming.connection()?;
-        let asking = declare::depth(&connection, self.context.topology.lane(lane));
+        let Consumed { name, former, .. } = self.context.topology.consumed_lane(lane);
+        let asking = async {
+            let mut depth = declare::depth(&connection, &name).await?;
+            for queue in &former {
+                depth += declare::depth(&connection, queue).await.unwrap_or(0);
+            }
+            Some(depth)
+        };
         tokio::time::timeout(ANSWER_TIMEOUT, asking).await.ok()?
     }
 

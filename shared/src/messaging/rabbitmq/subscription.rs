@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 
@@ -16,15 +17,19 @@ use tracing::{debug, warn};
 use super::backoff::Backoff;
 use super::declare::within;
 use super::link::Link;
-use super::{ANSWER_TIMEOUT, Context};
+use super::{ANSWER_TIMEOUT, Context, former};
 use crate::messaging::delivery::{self, Delivery, Properties, Settled};
+use crate::messaging::topology::Consumed;
 
-/// A consumer of one queue. Its task works also while nobody asks for the next delivery, so that a
+/// As long as a queue of the present generation may be quiet.
+pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// A consumer of one queue, and of those that it was before its arguments changed. Its tasks work also while nobody asks for the next delivery, so that a
 /// busy worker stays registered.
 pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     consuming: Arc<AtomicBool>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 /// How to ack a delivery.
@@ -36,19 +41,23 @@ pub(in crate::messaging) struct Unacked {
 }
 
 impl Subscription {
-    pub(super) fn start(context: Arc<Context>, link: Link, queue: String, prefetch: u16) -> Self {
+    pub(super) fn start(context: &Arc<Context>, link: &Link, queues: Consumed, prefetch: u16) -> Self {
         // Bounded by the prefetch, on the broker's side.
         let (sender, deliveries) = mpsc::unbounded_channel();
         let consuming = Arc::new(AtomicBool::new(false));
-        let consumer = Task {
+        let consumer = |queue: String, consuming: &Arc<AtomicBool>| Task {
             queue,
             prefetch: prefetch.max(1),
-            deliveries: sender,
+            deliveries: sender.clone(),
             consuming: consuming.clone(),
             context: context.clone(),
         };
-        let task = context.tasks.spawn(consumer.run(link));
-        Self { deliveries, consuming, task }
+        let mut tasks = vec![context.tasks.spawn(consumer(queues.name, &consuming).run(link.clone()))];
+        for queue in queues.former {
+            let former = consumer(queue, &Arc::default());
+            tasks.push(context.tasks.spawn(former::drain(former, link.clone(), queues.disposable)));
+        }
+        Self { deliveries, consuming, tasks }
     }
 
     pub(in crate::messaging) async fn next(&mut self) -> Option<Delivery> {
@@ -67,8 +76,10 @@ impl Subscription {
 
     pub(in crate::messaging) async fn cancel(self) {
         drop(self.deliveries);
-        if let Err(error) = self.task.await {
-            warn!(%error, "the consumer's task ended badly");
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                warn!(%error, "the consumer's task ended badly");
+            }
         }
     }
 }
@@ -83,19 +94,22 @@ impl Unacked {
 }
 
 /// Why consuming ended.
-enum Ended {
+pub(super) enum Ended {
     /// Nobody wants deliveries any more.
     Unsubscribed,
     /// The broker cancelled the consumer, or the channel or the connection is gone.
     Lost,
+    /// Nothing came for so long.
+    Quiet,
 }
 
-struct Task {
-    queue: String,
+/// The consumer of one queue.
+pub(super) struct Task {
+    pub(super) queue: String,
     prefetch: u16,
-    deliveries: mpsc::UnboundedSender<Delivery>,
+    pub(super) deliveries: mpsc::UnboundedSender<Delivery>,
     consuming: Arc<AtomicBool>,
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
 }
 
 impl Task {
@@ -110,7 +124,7 @@ impl Task {
             match within(ANSWER_TIMEOUT, self.register(&connection)).await {
                 Ok((channel, consumer)) => {
                     backoff.reset();
-                    if let Ended::Unsubscribed = self.hand_on(channel, consumer).await {
+                    if let Ended::Unsubscribed = self.hand_on(channel, consumer, NEVER).await {
                         return;
                     }
                     warn!(queue = %self.queue, "the consumer is no longer registered");
@@ -126,7 +140,7 @@ impl Task {
         }
     }
 
-    async fn register(&self, connection: &Connection) -> lapin::Result<(Channel, Consumer)> {
+    pub(super) async fn register(&self, connection: &Connection) -> lapin::Result<(Channel, Consumer)> {
         let channel = connection.create_channel().await?;
         channel.basic_qos(self.prefetch, BasicQosOptions { global: false }).await?;
         let queue = self.queue.as_str().into();
@@ -138,16 +152,20 @@ impl Task {
         Ok((channel, consumer))
     }
 
-    async fn hand_on(&self, channel: Channel, mut consumer: Consumer) -> Ended {
+    /// Hands on what arrives, until nothing has for `quiet`.
+    pub(super) async fn hand_on(&self, channel: Channel, mut consumer: Consumer, quiet: Duration) -> Ended {
         let _registered = Registered::new(&self.consuming);
         loop {
             let arrived = tokio::select! {
                 () = self.deliveries.closed() => {
-                    let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
-                    let _ = within(ANSWER_TIMEOUT, cancelling).await;
+                    cancel(&channel, &consumer).await;
                     return Ended::Unsubscribed;
                 }
                 arrived = consumer.next() => arrived,
+                () = sleep(quiet) => {
+                    cancel(&channel, &consumer).await;
+                    return Ended::Quiet;
+                }
             };
             let message = match arrived {
                 Some(Ok(message)) => message,
@@ -170,6 +188,11 @@ impl Task {
             }
         }
     }
+}
+
+async fn cancel(channel: &Channel, consumer: &Consumer) {
+    let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+    let _ = within(ANSWER_TIMEOUT, cancelling).await;
 }
 
 fn properties(sent: &lapin::BasicProperties) -> Properties {

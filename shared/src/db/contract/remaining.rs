@@ -1,0 +1,55 @@
+//! What is left to do.
+
+use std::time::Duration;
+
+use super::bench::Bench;
+use super::promises;
+use crate::db::jobs::enqueue::Options;
+use crate::db::jobs::remaining::{Remaining, remaining};
+use crate::domain::job::Ending;
+use crate::jobs::Queue;
+
+promises!(both:
+    what_is_due_under_way_or_soon_is_left_to_do_and_what_is_for_later_is_not,
+    a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later,
+);
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn left(bench: &Bench, queue: Queue) -> (i64, i64) {
+    let mut conn = bench.db.read().await.unwrap();
+    let Remaining { now, later } = remaining(&mut conn, &[queue], SOON).await.unwrap();
+    (now, later)
+}
+
+async fn what_is_due_under_way_or_soon_is_left_to_do_and_what_is_for_later_is_not(bench: &mut Bench) {
+    assert_eq!(left(bench, Queue::IMAGES).await, (0, 0));
+    let running = bench.running().await;
+    bench.enqueue().await;
+    let delay = |seconds| Options { delay: Duration::from_secs(seconds), ..Options::default() };
+    bench.enqueue_with(delay(5)).await;
+    bench.enqueue_with(delay(3600)).await;
+    let waits = bench.enqueue().await;
+    bench.set(waits.id, "state = 'waiting'").await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (3, 2));
+    assert_eq!(left(bench, Queue::ORDERS).await, (0, 0), "another queue's");
+    bench.settle(&running, Ending::Succeeded).await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (2, 2));
+}
+
+async fn a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later(bench: &mut Bench) {
+    let in_line = || Options { ordering_key: Some("line".into()), ..Options::default() };
+    let first = bench.enqueue_with(in_line()).await;
+    bench.enqueue_with(in_line()).await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (1, 1), "the second comes after the first");
+    let later =
+        if bench.is_postgres() { "now() + interval '1 hour'" } else { "(unixepoch() + 3600) * 1000000" };
+    bench.set(first.id, &format!("run_at = {later}")).await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (0, 2));
+    bench.enqueue().await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (1, 2));
+    let now = if bench.is_postgres() { "now()" } else { "unixepoch() * 1000000" };
+    bench.sql("DELETE FROM queues WHERE name = 'images'").await;
+    bench.sql(&format!("INSERT INTO queues (name, paused_at) VALUES ('images', {now})")).await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (0, 3));
+}

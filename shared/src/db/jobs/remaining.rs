@@ -1,0 +1,54 @@
+//! What is left to do: for a worker that is to end when there is nothing.
+
+use std::time::Duration;
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use diesel_async::RunQueryDsl;
+
+use super::UNFINISHED;
+use super::relay::ITS_TURN;
+use crate::db::expressions::now_plus;
+use crate::db::schema::jobs;
+use crate::db::{Conn, DbError, with};
+use crate::jobs::Queue;
+
+/// Unfinished jobs of some queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remaining {
+    /// Queued, running, or due: soon and next in their lines. Those of a paused queue are not.
+    pub now: i64,
+    /// All others: for later, in backoff, waiting for other jobs, or in a paused queue.
+    pub later: i64,
+}
+
+/// Counts what is left of these queues; what is due within `soon` counts as due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn remaining(conn: &mut Conn, queues: &[Queue], soon: Duration) -> Result<Remaining, DbError> {
+    let names: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
+    let all: i64 = with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>(UNFINISHED))
+            .filter(jobs::queue.eq_any(&names))
+            .count()
+            .get_result(c)
+            .await
+    })?;
+    // After the other: what ends meanwhile may be counted as later, but nothing is overlooked.
+    let now: i64 = with!(conn, |c| {
+        let due = jobs::run_at.le(now_plus(soon)).and(sql::<Bool>(ITS_TURN));
+        let under_way = sql::<Bool>("state IN ('queued', 'running')");
+        jobs::table
+            .filter(sql::<Bool>(UNFINISHED))
+            .filter(jobs::queue.eq_any(&names))
+            .filter(sql::<Bool>("queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL)"))
+            .filter(under_way.or(sql::<Bool>("state = 'pending'").and(due)))
+            .count()
+            .get_result(c)
+            .await
+    })?;
+    Ok(Remaining { now, later: (all - now).max(0) })
+}
