@@ -34,6 +34,7 @@ use crate::{admin, health, problem, session};
         operations::operators::create_token, operations::operators::revoke_token,
         operations::queues::list, operations::queues::pause, operations::queues::resume,
         operations::schedule::list, operations::schedule::run,
+        operations::overview::show, operations::overview::history, operations::overview::processes,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
     modifiers(&Credentials),
@@ -111,6 +112,9 @@ mod tests {
             ("/readyz", "get"),
             ("/api/admin/queues/{name}/pause", "post"),
             ("/api/admin/tokens/{id}", "delete"),
+            ("/api/admin/overview", "get"),
+            ("/api/admin/history", "get"),
+            ("/api/admin/processes", "get"),
         ];
         for (path, method) in table {
             assert!(json["paths"][path][method].is_object(), "{method} {path}");

@@ -93,6 +93,9 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/api/admin/queues/{name}/resume").post(operations::queues::resume))
         .service(At::new("/api/admin/schedule").get(operations::schedule::list))
         .service(At::new("/api/admin/schedule/{name}/run").post(operations::schedule::run))
+        .service(At::new("/api/admin/overview").get(operations::overview::show))
+        .service(At::new("/api/admin/history").get(operations::overview::history))
+        .service(At::new("/api/admin/processes").get(operations::overview::processes))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

@@ -2,4 +2,3 @@
 
 CREATE INDEX jobs_unfinished ON jobs (queue, state, run_at)
     WHERE state IN ('pending', 'queued', 'running', 'waiting');
-CREATE INDEX jobs_dead_of_queue ON jobs (queue) WHERE failure IN ('exhausted', 'killed');

@@ -9,6 +9,7 @@
 //! requests through.
 
 pub mod audit;
+pub mod chart;
 pub mod dead;
 #[cfg(test)]
 pub mod dead_samples;
@@ -19,6 +20,7 @@ pub mod jobs_samples;
 pub mod login;
 pub mod operators;
 pub mod overview;
+pub mod overview_cache;
 pub mod queues;
 pub mod schedule;
 pub mod shell;

@@ -3,6 +3,7 @@
 use askama::Template;
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
+use shared::operations::overview::{Overview, QueueHistory};
 
 use super::error::{ErrorPage, FieldProblem};
 use super::mailbox::{MailPage, MailRow, MailboxPage};
@@ -14,7 +15,7 @@ use crate::admin::audit::{AuditPage, AuditRow};
 use crate::admin::error as admin_error;
 use crate::admin::login::LoginPage;
 use crate::admin::operators::{OperatorRow, OperatorsPage, TokenRow};
-use crate::admin::overview::OverviewPage;
+use crate::admin::overview::{self as admin_overview, OverviewPage};
 use crate::admin::queues::{QueueRow, QueuesPage};
 use crate::admin::schedule::{Note, SchedulePage, ScheduleRow};
 use crate::admin::shell::{self as admin, AdminShell};
@@ -87,9 +88,14 @@ fn admin_pages(text: &str) -> Vec<(String, String)> {
         page("queues-read-only", html(&QueuesPage { shell: read_only_shell(), ..queues(text) })),
         page("schedule", html(&schedule(text))),
         page("schedule-read-only", html(&SchedulePage { shell: read_only_shell(), ..schedule(text) })),
-        page("overview", html(&OverviewPage { shell: admin_shell(admin::Section::Overview) })),
+        page("overview", html(&overview(admin_overview::samples::well(text)))),
+        page("overview-broken", html(&overview(admin_overview::samples::broken(text)))),
         page("error", admin_error::render(&crate::problem::of_status(actix_web::http::StatusCode::CONFLICT))),
     ]
+}
+
+fn overview((overview, history): (Overview, Vec<QueueHistory>)) -> OverviewPage {
+    OverviewPage::of(admin_shell(admin::Section::Overview), &overview, &history)
 }
 
 /// An operator who may change things.

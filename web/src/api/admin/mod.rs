@@ -5,5 +5,6 @@ pub mod audit;
 pub mod dead;
 pub mod jobs;
 pub mod operators;
+pub mod overview;
 pub mod queues;
 pub mod schedule;
