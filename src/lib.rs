@@ -1,4 +1,4 @@
-//! What the three programs share: the runtime, how they end, and the question whether one is alive.
+//! What the three programs share: the runtime, how they end, the question whether one is alive, and commands.
 
 #[cfg(feature = "worker")]
 pub mod check;
@@ -6,6 +6,8 @@ pub mod dead;
 #[cfg(feature = "worker")]
 pub mod drain;
 pub mod health;
+pub mod operate;
+pub mod operator;
 pub mod queues;
 pub mod run;
 

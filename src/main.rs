@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
+use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError, stop_on_signal};
 use shared::mail::Mailer;
+use shared::operations::operators;
 use shared::presence;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -34,6 +36,8 @@ enum Command {
     /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
     /// each, then exit; the exit code tells whether all is well
     Check,
+    #[command(flatten)]
+    Operate(programs::operate::OperateCommand),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,12 @@ fn main() -> ExitCode {
         Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
             Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
         }),
+        Some(Command::Operate(command)) => {
+            let command = command.clone();
+            programs::main_with_code(cli.common.log_format, async move {
+                command.run(&cli.common.check(Program::AllInOne)?).await
+            })
+        }
         None if cli.worker.drain => programs::main(cli.common.log_format, drain(cli)),
         None => programs::main(cli.common.log_format, run(cli)),
     }
@@ -133,6 +143,7 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     let has_mailbox = config.mailbox.is_some();
     let mut app = web::App::new(&foundation, config);
     app.beside = Some(beside(&worker));
+    let first = operators::add_first(&foundation.db, &Actor::of_command()).await?;
     let relay_stop = CancellationToken::new();
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let itself = presence::identity(common.program, worker.id.into());
@@ -143,6 +154,9 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
         programs::say(&format!("its mailbox is at http://{address}/mailbox"));
+    }
+    if let Some(first) = first {
+        programs::say(&programs::operator::first_line(&first, &format!("http://{address}")));
     }
     let both = async {
         let worked = async { worker::run(worker).await.map_err(programs::Error::from) };

@@ -38,6 +38,9 @@ pub enum StartError {
     /// The schema is not the one of this program.
     #[error("the database is behind this program by {0:?}: run `worker migrate` first")]
     Behind(Vec<String>),
+    /// The schema is not the one of this program, which brings it up to date by itself when it starts.
+    #[error("the database is behind this program by {0:?}: start the print shop once first")]
+    NotStarted(Vec<String>),
     /// The database.
     #[error("DATABASE_URL: {0}")]
     Database(#[from] DbError),
@@ -120,6 +123,22 @@ impl Foundation {
             signals: Some(signals),
             _lock: lock,
         })
+    }
+
+    /// The database alone, for commands that look and change rows: beside running programs, the all-in-one
+    /// included, and without the broker, the blobs and the keys. What they make due, a running program's relay
+    /// finds. Must run on the main runtime.
+    ///
+    /// # Errors
+    /// The database does not answer, or its schema is not the one of this program.
+    pub async fn database_only(common: &Common) -> Result<Db, StartError> {
+        let (db, _) = open_database(common).await?;
+        let pending = db.pending_migrations().await?;
+        match common.program {
+            _ if pending.is_empty() => Ok(db),
+            Program::AllInOne => Err(StartError::NotStarted(pending)),
+            Program::Web | Program::Worker => Err(StartError::Behind(pending)),
+        }
     }
 
     /// The relay of this process: run it beside everything else, until after everything else stopped.

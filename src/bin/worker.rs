@@ -33,6 +33,8 @@ enum Command {
     /// Look at settings, database, migrations, broker, blob store, mail server and payment gateway, a line
     /// each, then exit; the exit code tells whether all is well
     Check,
+    #[command(flatten)]
+    Operate(programs::operate::OperateCommand),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         }
         match cli.command {
             Some(Command::Migrate) => migrate(common).await?,
+            Some(Command::Operate(command)) => return command.run(&common).await,
             _ => work(&common, &cli.worker).await?,
         }
         Ok(ExitCode::SUCCESS)

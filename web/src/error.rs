@@ -10,6 +10,7 @@ use actix_web::{HttpResponse, ResponseError};
 use shared::blobs::BlobError;
 use shared::db::{DbError, MaybeCollision};
 use shared::intake::IntakeError;
+use shared::operations::OperationError;
 
 use crate::problem::{self, FieldError, Problem};
 
@@ -22,6 +23,12 @@ pub enum ApiError {
     /// No machine that we know.
     #[error("no valid machine token")]
     UnknownMachine,
+    /// No operator that we know, asking by program.
+    #[error("no valid operator token")]
+    UnknownOperator,
+    /// No operator that we know, asking by browser; the path of the login.
+    #[error("an operator must log in")]
+    LogInFirst(String),
     /// Known, but not allowed; says why.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -70,6 +77,9 @@ pub enum ApiError {
     /// Not ready to serve; says why.
     #[error("{0}")]
     NotReady(&'static str),
+    /// An operation that was not done.
+    #[error("{0}")]
+    Operation(OperationError),
     /// A mistake of ours.
     #[error("{0}")]
     Internal(String),
@@ -94,8 +104,12 @@ impl ApiError {
         if let Some(detail) = self.detail() {
             problem.detail = detail;
         }
-        if let Self::Invalid(errors) = self {
-            problem.errors.clone_from(errors);
+        match self {
+            Self::Invalid(errors) => problem.errors.clone_from(errors),
+            Self::Operation(OperationError::Invalid { field, problem: wrong }) => {
+                problem.errors.push(FieldError::new(*field, wrong.clone()));
+            }
+            _ => {}
         }
         problem
     }
@@ -105,7 +119,11 @@ impl ApiError {
         Some(match self {
             Self::Unauthenticated => ("no-token", "A token is needed"),
             Self::UnknownMachine => ("no-machine-token", "A machine token is needed"),
-            Self::Invalid(_) => ("validation-failed", "The request is not valid"),
+            Self::UnknownOperator => ("no-operator-token", "An operator's token is needed"),
+            Self::Operation(OperationError::ReadOnly(_)) => ("read-only", "Looking is all that is allowed"),
+            Self::Invalid(_) | Self::Operation(OperationError::Invalid { .. }) => {
+                ("validation-failed", "The request is not valid")
+            }
             Self::KeyMisused => ("idempotency-key-misused", "The idempotency key belongs to another request"),
             Self::TooManyRequests(_) => ("rate-limited", "Too many requests"),
             Self::TooManyUnfinished(_) => ("too-many-unfinished", "Too much of yours is unfinished"),
@@ -124,6 +142,18 @@ impl ApiError {
             Self::UnknownMachine => {
                 "Send a secret of the setting MACHINE_TOKENS as \"Authorization: Bearer <secret>\".".into()
             }
+            Self::UnknownOperator => {
+                "Send an operator's token as \"Authorization: Bearer <token>\": they are made at \
+                 /admin/operators, or by `worker operator token`."
+                    .into()
+            }
+            Self::LogInFirst(_) => return None,
+            Self::Operation(error) => match error {
+                OperationError::ReadOnly(name) => format!("{name} may look, but change nothing."),
+                OperationError::Unknown(noun) => format!("There is no such {noun}."),
+                OperationError::Refused(_) | OperationError::Invalid { .. } => error.to_string(),
+                OperationError::Db(_) | OperationError::Hash(_) => return None,
+            },
             Self::NotFound("address") => return None,
             Self::NotFound(noun) => format!("There is no such {noun}, or it is not yours."),
             Self::Gone(noun) => format!("This {noun} was over long ago, and is no longer kept."),
@@ -164,7 +194,8 @@ pub fn seconds_up(wait: Duration) -> u64 {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Unauthenticated | Self::UnknownMachine => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated | Self::UnknownMachine | Self::UnknownOperator => StatusCode::UNAUTHORIZED,
+            Self::LogInFirst(_) => StatusCode::SEE_OTHER,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
@@ -176,6 +207,13 @@ impl ResponseError for ApiError {
             Self::Invalid(_) | Self::KeyMisused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyRequests(_) | Self::TooManyUnfinished(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Operation(error) => match error {
+                OperationError::ReadOnly(_) => StatusCode::FORBIDDEN,
+                OperationError::Unknown(_) => StatusCode::NOT_FOUND,
+                OperationError::Refused(_) => StatusCode::CONFLICT,
+                OperationError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+                OperationError::Db(_) | OperationError::Hash(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            },
             Self::Db(DbError::Unavailable(_) | DbError::Collision(_))
             | Self::Blob(BlobError::Unavailable(_))
             | Self::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -188,7 +226,12 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::new(self.status_code());
         let headers = response.headers_mut();
         match self {
-            Self::Unauthenticated | Self::UnknownMachine => {
+            Self::LogInFirst(path) => {
+                if let Ok(path) = HeaderValue::try_from(path) {
+                    headers.insert(header::LOCATION, path);
+                }
+            }
+            Self::Unauthenticated | Self::UnknownMachine | Self::UnknownOperator => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::TooManyRequests(wait) | Self::TooManyUnfinished(wait) | Self::Overloaded(wait) => {
@@ -209,6 +252,15 @@ impl ResponseError for ApiError {
 impl MaybeCollision for ApiError {
     fn is_collision(&self) -> bool {
         matches!(self, Self::Db(error) if error.is_collision())
+    }
+}
+
+impl From<OperationError> for ApiError {
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::Db(error) => Self::Db(error),
+            other => Self::Operation(other),
+        }
     }
 }
 
@@ -237,6 +289,13 @@ mod tests {
         let table = [
             (ApiError::Unauthenticated, 401),
             (ApiError::UnknownMachine, 401),
+            (ApiError::UnknownOperator, 401),
+            (ApiError::LogInFirst("/admin/login".into()), 303),
+            (OperationError::ReadOnly("ada".into()).into(), 403),
+            (OperationError::Unknown("queue").into(), 404),
+            (OperationError::Refused("x".into()).into(), 409),
+            (OperationError::Invalid { field: "name", problem: "x".into() }.into(), 422),
+            (OperationError::Db(DbError::Unavailable("x".into())).into(), 503),
             (ApiError::Forbidden("x"), 403),
             (ApiError::NotFound("photo"), 404),
             (ApiError::Gone("job"), 410),

@@ -154,7 +154,7 @@ async fn look_up(request: &HttpRequest, token: &Token) -> Result<Option<Customer
 }
 
 /// The token of an `Authorization: Bearer` header; the scheme's case does not matter (RFC 9110 §11.1).
-fn bearer(header: &str) -> Option<&str> {
+pub fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

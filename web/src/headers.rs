@@ -10,12 +10,13 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError};
 use futures_util::FutureExt;
+use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use crate::App;
 use crate::pages::{Section, Shell};
 use crate::problem::{self, Problem};
 use crate::session;
+use crate::{App, admin};
 
 /// Scripts, styles and frames only from here, pictures also from scripts of the page itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; style-src 'self'; \
@@ -39,16 +40,22 @@ struct Asked {
     request_id: String,
     session: bool,
     mailbox: bool,
+    for_operators: bool,
 }
 
 impl Asked {
     fn of(request: &ServiceRequest) -> Self {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let path = request.path().to_owned();
+        // The router decodes the address before it looks for a route.
+        let decoded = percent_decode_str(&path).decode_utf8_lossy();
+        let below = |root: &str| decoded == root || decoded.starts_with(&format!("{root}/"));
+        let for_operators = below("/admin") || below("/api/admin");
         let for_programs = path == "/api" || path.starts_with("/api/");
         Self {
             html: !for_programs && problem::prefers_html(accept.unwrap_or_default()),
             path,
+            for_operators,
             session: request.cookie(session::COOKIE).is_some(),
             mailbox: request.app_data::<Data<App>>().is_some_and(|app| app.config.mailbox.is_some()),
             request_id: request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default(),
@@ -89,6 +96,10 @@ fn set_headers(headers: &mut HeaderMap, asked: &Asked) {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
+    }
+    if asked.for_operators {
+        // Whoever uses this browser later must not find it by going back.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if let Ok(id) = HeaderValue::try_from(&asked.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -158,7 +169,7 @@ fn body(mut problem: Problem, asked: &Asked) -> (&'static str, String) {
     problem.instance = Some(asked.path.clone());
     problem.request_id = Some(asked.request_id.clone());
     if asked.html {
-        ("text/html; charset=utf-8", problem::render_html(&problem, asked.shell()))
+        ("text/html; charset=utf-8", render_html(&problem, asked))
     } else {
         (problem::CONTENT_TYPE, serde_json::to_string(&problem).unwrap_or_default())
     }
@@ -168,6 +179,14 @@ fn set_content(headers: &mut HeaderMap, content_type: &'static str) {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.remove(header::CONTENT_LENGTH);
+}
+
+fn render_html(problem: &Problem, asked: &Asked) -> String {
+    if asked.for_operators {
+        admin::error::render(problem)
+    } else {
+        problem::render_html(problem, asked.shell())
+    }
 }
 
 /// The framework's own refusals: their texts are about the request and safe to show.

@@ -3,6 +3,7 @@
 //! - [`routes`]: the whole URL table on one screen; start reading here.
 //! - [`api`]: the JSON handlers, one file a noun: parse → decide → commit → respond.
 //! - [`pages`]: what people see; [`assets`]: the styles and scripts of it, embedded in the program.
+//! - [`admin`]: the operators' pages; their JSON is below [`api`].
 //! - [`photos`], [`orders`]: what both the API and the pages do with them.
 //! - [`error`], [`problem`]: every refusal, and how it is shown.
 //! - [`status`]: who waits for which job.
@@ -10,6 +11,7 @@
 //! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
 //! then ends properly whatever becomes of the request.
 
+pub mod admin;
 pub mod api;
 pub mod assets;
 pub mod conditional;

@@ -7,7 +7,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
-use crate::{health, problem, session};
+use crate::{admin, health, problem, session};
 
 /// The description.
 #[derive(OpenApi)]
@@ -52,6 +52,11 @@ impl Modify for Credentials {
         let machine =
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A secret of MACHINE_TOKENS"));
         components.add_security_scheme("machine", SecurityScheme::Http(machine.build()));
+        let operator =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An operator's token"));
+        components.add_security_scheme("operator", SecurityScheme::Http(operator.build()));
+        let login = ApiKeyValue::with_description(admin::COOKIE, "From the login at /admin/login");
+        components.add_security_scheme("login", SecurityScheme::ApiKey(ApiKey::Cookie(login)));
         components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
     }
 }

@@ -25,6 +25,9 @@ const ORDERS_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// Tasks that one machine starts.
 const TASKS_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
 
+/// Logins of operators, from one address and under one name.
+const LOGINS_A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
 /// After so many questions, those who were quiet for long enough are forgotten.
 const SWEEP_EVERY: u32 = 1024;
 
@@ -35,6 +38,8 @@ pub struct RateLimits {
     uploads: Limit<CustomerId>,
     orders: Limit<CustomerId>,
     tasks: Limit<String>,
+    logins_from: Limit<IpAddr>,
+    logins_as: Limit<String>,
 }
 
 impl RateLimits {
@@ -46,6 +51,8 @@ impl RateLimits {
             uploads: Limit::new(UPLOADS_A_MINUTE),
             orders: Limit::new(ORDERS_A_MINUTE),
             tasks: Limit::new(TASKS_A_MINUTE),
+            logins_from: Limit::new(LOGINS_A_MINUTE),
+            logins_as: Limit::new(LOGINS_A_MINUTE),
         }
     }
 
@@ -82,6 +89,21 @@ impl RateLimits {
     /// [`ApiError::TooManyRequests`].
     pub fn tasks(&self, machine: &str) -> Result<(), ApiError> {
         if self.on { self.tasks.check(&machine.to_owned()) } else { Ok(()) }
+    }
+
+    /// A login of an operator: from this address, and under this name, whether anybody has it or not.
+    ///
+    /// # Errors
+    /// [`ApiError::TooManyRequests`].
+    pub fn logins(&self, address: Option<IpAddr>, name: &str) -> Result<(), ApiError> {
+        if !self.on {
+            return Ok(());
+        }
+        if let Some(address) = address {
+            self.logins_from.check(&network(address))?;
+        }
+        // No operator has a longer name: longer ones need not be remembered whole.
+        self.logins_as.check(&name.chars().take(64).collect())
     }
 }
 
@@ -127,6 +149,19 @@ mod tests {
         let Err(ApiError::TooManyRequests(wait)) = rates.tokens(one) else { panic!("let through") };
         assert!(wait.as_secs() <= 3, "{wait:?}");
         assert!(rates.tokens(Some("192.0.2.2".parse().unwrap())).is_ok());
+    }
+
+    #[test]
+    fn the_eleventh_login_of_a_minute_is_refused_by_address_and_by_name() {
+        let rates = RateLimits::new(true);
+        let address = |last: u8| Some(IpAddr::from([192, 0, 2, last]));
+        for round in 0..10 {
+            assert!(rates.logins(address(1), &format!("name-{round}")).is_ok());
+            assert!(rates.logins(address(10 + round), "ada").is_ok());
+        }
+        assert!(rates.logins(address(1), "eve").is_err());
+        assert!(rates.logins(address(2), "ada").is_err());
+        assert!(rates.logins(address(2), "eve").is_ok());
     }
 
     #[test]

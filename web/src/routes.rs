@@ -9,7 +9,7 @@ use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, 
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
-use crate::{App, docs, health, openapi, session};
+use crate::{App, admin, docs, health, openapi, session};
 
 /// Adds every route.
 #[rustfmt::skip]
@@ -49,6 +49,10 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/orders/{id}").get(pages::orders::order))
         .service(At::new("/orders/{id}/cancel").post(pages::orders::cancel))
         .service(At::new("/static/{path:.*}").get(pages::asset))
+        // Operators' pages
+        .service(At::new("/admin").get(admin::overview::show))
+        .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))
+        .service(At::new("/admin/logout").post(admin::login::log_out))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

@@ -14,9 +14,9 @@ use shared::db::{DbError, customers};
 use shared::signing::Token;
 use url::Url;
 
-use crate::App;
 use crate::error::ApiError;
 use crate::extract::{Customer, OptionalCustomer};
+use crate::{App, admin};
 
 /// The name of the session cookie.
 pub const COOKIE: &str = "session";
@@ -101,7 +101,7 @@ pub async fn refuse_cross_site<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let base = request.app_data::<Data<App>>().and_then(|app| app.config.base_url.clone());
-    let has_cookie = request.cookie(COOKIE).is_some();
+    let has_cookie = [COOKIE, admin::COOKIE].into_iter().any(|name| request.cookie(name).is_some());
     if may_change(request.method(), request.headers(), has_cookie, base.as_ref()) {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
@@ -113,7 +113,7 @@ pub async fn refuse_cross_site<B: MessageBody + 'static>(
 
 /// Whether a request may change something.
 ///
-/// A browser adds the session cookie to whatever it sends us, so a cookie alone proves nothing. The
+/// A browser adds a session cookie, a customer's or an operator's, to whatever it sends us, so a cookie alone proves nothing. The
 /// browser also says who made it send: by `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`.
 /// A Bearer token is never added by a browser on its own. A request without any of these comes from
 /// a program without a session, which has nothing that another site could abuse.

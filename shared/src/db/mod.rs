@@ -23,6 +23,7 @@ pub mod ingested_files;
 pub mod jobs;
 pub mod mails;
 mod migrate;
+pub mod operators;
 pub mod orders;
 pub mod payments;
 pub mod photos;

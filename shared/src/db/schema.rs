@@ -418,6 +418,8 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(operator_sessions -> operators (operator_id));
+diesel::joinable!(operator_tokens -> operators (operator_id));
 diesel::allow_tables_to_appear_in_same_query!(operators, operator_sessions, operator_tokens);
 
 diesel::allow_tables_to_appear_in_same_query!(

@@ -14,7 +14,9 @@ use crate::domain::job::{Failure, JobState};
 use crate::domain::operator::Via;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{self, AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, ProcessId, WorkerId};
+use crate::domain::{
+    self, AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, ProcessId, WorkerId,
+};
 
 /// A UUID (RFC 9562).
 #[derive(Debug, Clone, Copy, Default, SqlType, diesel::query_builder::QueryId)]
@@ -27,6 +29,8 @@ pub struct Id;
 #[diesel(postgres_type(oid = 1184, array_oid = 1185))]
 #[diesel(sqlite_type(name = "Long"))]
 pub struct Instant;
+
+impl diesel::sql_types::SqlOrd for Instant {}
 
 macro_rules! uuid_columns {
     ($($id:ident),*) => { $(
@@ -54,7 +58,7 @@ macro_rules! uuid_columns {
         }
     )* };
 }
-uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId, ProcessId);
+uuid_columns!(JobId, CustomerId, PhotoId, OrderId, WorkerId, OperatorId, AuditId, OperatorTokenId, ProcessId);
 
 impl ToSql<Instant, Pg> for domain::Timestamp {
     fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {

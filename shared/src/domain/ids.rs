@@ -81,6 +81,11 @@ impl From<WorkerId> for ProcessId {
     }
 }
 
+id!(
+    /// An operator's token for programs.
+    OperatorTokenId
+);
+
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)
     pub fn short(&self) -> String {

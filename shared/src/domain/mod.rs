@@ -16,5 +16,7 @@ pub mod sales;
 pub mod time;
 
 pub use email::EmailAddress;
-pub use ids::{AuditId, CustomerId, JobId, OperatorId, OrderId, PhotoId, ProcessId, WorkerId};
+pub use ids::{
+    AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, ProcessId, WorkerId,
+};
 pub use time::Timestamp;

@@ -212,15 +212,19 @@ mod tests {
         let work = "x-queue-type=quorum x-delivery-limit=1000 x-dead-letter-exchange= \
                     x-dead-letter-routing-key=shop.dead x-dead-letter-strategy=at-least-once \
                     x-overflow=reject-publish";
+        let alone = format!("{work} x-single-active-consumer=true");
         let expected = [
             ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
             ("shop.submit", work),
             ("shop.mail", work),
+            ("shop.quarantine", alone.as_str()),
         ];
-        let declared = Topology::new("shop.").queues([Lane::ordinary(Queue::MAIL)]);
+        let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
+        let declared = Topology::new("shop.").queues(lanes);
         let in_words = |(name, value): &(&str, Argument)| match value {
             Argument::Text(text) => format!("{name}={text}"),
             Argument::Number(number) => format!("{name}={number}"),
+            Argument::Flag(flag) => format!("{name}={flag}"),
         };
         assert_eq!(declared.len(), expected.len());
         for (queue, (name, arguments)) in std::iter::zip(declared, expected) {

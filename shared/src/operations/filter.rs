@@ -205,7 +205,11 @@ impl TryFrom<FilterInput> for JobFilter {
             kind: field("kind", input.kind, kind)?,
             state: field("state", input.state, state)?,
             failure: field("failure", input.failure, failure)?,
-            reason: field("reason", input.reason, reason)?,
+            // As it is, to the last blank: it is compared with what was cut off somewhere.
+            reason: match input.reason.filter(|text| !text.trim().is_empty()) {
+                Some(text) => Some(reason(&text).map_err(|message| BadFilter { field: "reason", message })?),
+                None => None,
+            },
             queue: field("queue", input.queue, queue)?,
             older_than: field("older_than", input.older_than, parsed)?,
             younger_than: field("younger_than", input.younger_than, parsed)?,

@@ -4,13 +4,18 @@
 //!
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
+pub mod act;
 pub mod dead;
 pub mod filter;
+pub mod jobs;
+pub mod operators;
 pub mod overview;
 pub mod queues;
+pub mod redact;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;
+use crate::signing::passwords::HashError;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +29,20 @@ pub enum OperationError {
     /// It can't be done as things are; says why.
     #[error("{0}")]
     Refused(String),
+    /// A value that was given is none; names it and says why.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// What it is called where it was given.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// A password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
 }
 
 impl crate::db::MaybeCollision for OperationError {

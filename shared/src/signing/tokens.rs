@@ -1,4 +1,5 @@
-//! Tokens of anonymous customers: all that we know of them, and all that they need.
+//! Tokens of anonymous customers: all that we know of them, and all that they need. Operators' sessions and
+//! tokens are of the same make.
 
 use std::fmt;
 use std::str::FromStr;

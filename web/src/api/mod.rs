@@ -1,6 +1,7 @@
 //! The JSON API: one file a noun, each handler in four paragraphs: parse → decide → commit → respond.
 
 pub mod accepted;
+pub mod admin;
 mod attachment;
 pub mod deliveries;
 pub mod events;

@@ -10,6 +10,10 @@ use super::order_form::{OrderNewPage, OrderRowInput, ProductChoice};
 use super::orders::{CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
 use super::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use super::{Picture, Section, Shell};
+use crate::admin::error as admin_error;
+use crate::admin::login::LoginPage;
+use crate::admin::overview::OverviewPage;
+use crate::admin::shell::{self as admin, AdminShell};
 
 const NOON: &str = "2026-03-05T12:00:00Z";
 
@@ -47,7 +51,30 @@ pub fn all(text: &str) -> Vec<(String, String)> {
     for status in [400, 401, 403, 404, 405, 409, 410, 413, 415, 418, 422, 429, 500, 503] {
         pages.push((format!("error-{status}"), html(&error(text, status))));
     }
+    pages.extend(admin_pages(text));
     pages
+}
+
+/// The operators' pages; those of each noun in a line or two of their own.
+fn admin_pages(text: &str) -> Vec<(String, String)> {
+    let login = |refused| LoginPage {
+        shell: AdminShell::of_nobody(),
+        name: text.to_owned(),
+        next: "/admin/jobs?state=failed".to_owned(),
+        refused,
+    };
+    let page = |name: &str, html: String| (format!("admin-{name}"), html);
+    vec![
+        page("login", html(&login(false))),
+        page("login-refused", html(&login(true))),
+        page("overview", html(&OverviewPage { shell: admin_shell(admin::Section::Overview) })),
+        page("error", admin_error::render(&crate::problem::of_status(actix_web::http::StatusCode::CONFLICT))),
+    ]
+}
+
+/// An operator who may change things.
+fn admin_shell(section: admin::Section) -> AdminShell {
+    AdminShell { operator: Some("ada".to_owned()), read_only: false, section }
 }
 
 fn html(page: &impl Template) -> String {

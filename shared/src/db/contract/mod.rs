@@ -6,8 +6,9 @@
 //! - [`schedules`]: what happens at set times.
 //! - [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
-//! - [`listing`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`listing`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`presence`]: signs of life, samples of the queues, what an operator counts.
+//! - [`operators`]: who gets in at /admin.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
@@ -34,6 +35,7 @@ mod life;
 mod listing;
 mod migrations;
 mod operations;
+mod operators;
 mod pauses;
 mod presence;
 mod races;
@@ -44,6 +46,7 @@ mod runs;
 mod schedules;
 mod shop;
 mod shop_races;
+mod stories;
 mod telling;
 mod waiting;
 

@@ -23,6 +23,7 @@ pub mod replies;
 pub mod run_now;
 pub mod settle;
 pub mod status;
+pub mod story;
 pub mod waits;
 
 use chrono::{DateTime, Utc};
@@ -32,7 +33,7 @@ use serde_json::Value;
 
 use super::schema::jobs;
 use crate::domain::job::{Facts, Failure, JobState};
-use crate::domain::{CustomerId, JobId, Timestamp};
+use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
 use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
 /// A job's row, as far as its run needs it.
@@ -63,6 +64,8 @@ pub struct Job {
     pub published: i32,
     /// Not before.
     pub run_at: Timestamp,
+    /// The process that runs it, or ran it last.
+    pub worker: Option<WorkerId>,
     /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// Whether its handler is to undo.
@@ -155,21 +158,42 @@ pub struct ErrorEntry {
     pub times: u32,
     /// What the handler said.
     pub message: String,
+    /// The last tries that failed so, the newest last. None where the entry is older than this field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tries: Vec<Try>,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Try {
+    /// When it failed.
+    pub at: DateTime<Utc>,
+    /// Which one it was, counted from the last checkpoint.
+    pub attempt: i32,
+    /// The process that made it.
+    pub worker: Option<WorkerId>,
 }
 
 /// How many entries a job's error log keeps.
 pub const ERROR_LOG_LENGTH: usize = 20;
 
+/// Of how many tries an entry tells more than their number.
+pub const TRIES_OF_ENTRY: usize = 5;
+
 /// Adds a failure to a log: a repetition of the newest entry only counts up.
-pub fn log_error(log: &mut Vec<ErrorEntry>, at: DateTime<Utc>, message: &str) {
+pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, message: &str) {
     if let Some(last) = log.last_mut()
         && last.message == message
     {
-        last.at = at;
+        last.at = failed.at;
         last.times = last.times.saturating_add(1);
+        last.tries.push(failed);
+        let surplus = last.tries.len().saturating_sub(TRIES_OF_ENTRY);
+        last.tries.drain(..surplus);
         return;
     }
-    log.push(ErrorEntry { at, since: at, times: 1, message: message.to_owned() });
+    let (at, message) = (failed.at, message.to_owned());
+    log.push(ErrorEntry { at, since: at, times: 1, message, tries: vec![failed] });
     let surplus = log.len().saturating_sub(ERROR_LOG_LENGTH);
     log.drain(..surplus);
 }
@@ -203,13 +227,29 @@ mod tests {
         let mut log = Vec::new();
         let at = DateTime::from_timestamp_micros(1).unwrap();
         let later = DateTime::from_timestamp_micros(2).unwrap();
-        log_error(&mut log, at, "no route to host");
-        log_error(&mut log, later, "no route to host");
+        let failed = |at, attempt| Try { at, attempt, worker: None };
+        log_error(&mut log, failed(at, 1), "no route to host");
+        log_error(&mut log, failed(later, 2), "no route to host");
         assert_eq!((log.len(), log[0].times, log[0].since, log[0].at), (1, 2, at, later));
+        for attempt in 3..=9 {
+            log_error(&mut log, failed(later, attempt), "no route to host");
+        }
+        let kept: Vec<i32> = log[0].tries.iter().map(|failed| failed.attempt).collect();
+        assert_eq!((log[0].times, kept), (9, vec![5, 6, 7, 8, 9]));
         for n in 0..30 {
-            log_error(&mut log, at, &format!("error {n}"));
+            log_error(&mut log, failed(at, n), &format!("error {n}"));
         }
         assert_eq!(log.len(), ERROR_LOG_LENGTH);
         assert_eq!(log.last().unwrap().message, "error 29");
+    }
+
+    #[test]
+    fn an_entry_that_an_earlier_release_wrote_is_read() {
+        let old = serde_json::json!({
+            "at": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z", "times": 1, "message": "no route",
+        });
+        let read: ErrorEntry = serde_json::from_value(old.clone()).unwrap();
+        assert!(read.tries.is_empty());
+        assert_eq!(serde_json::to_value(read).unwrap(), old);
     }
 }

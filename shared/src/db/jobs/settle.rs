@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::lock_own;
-use super::{Claim, FencedError, Job, LostLease, callbacks, log_error, waits};
+use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits};
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
 use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_KILLS, dead_reason, decide};
-use crate::domain::{JobId, Timestamp, WorkerId};
+use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
 
 /// What is written down beside the new state.
@@ -84,7 +84,8 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
         Note::None => (None, None),
         Note::Result(result) => (Some(result), None),
         Note::Failure(message) => {
-            log_error(&mut log, chrono::Utc::now(), &message);
+            let failed = Try { at: chrono::Utc::now(), attempt: job.attempt, worker: job.worker };
+            log_error(&mut log, failed, &message);
             (None, serde_json::to_value(&log).ok())
         }
     };
@@ -105,7 +106,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
                     errors.as_ref().map(|errors| jobs::errors.eq(errors)),
                 ),
                 (
-                    jobs::worker.eq(None::<WorkerId>),
+                    // The worker stays: whoever looks into it wants to know where it ran.
                     jobs::lease_until.eq(None::<Timestamp>),
                     jobs::version.eq(jobs::version + 1),
                     jobs::updated_at.eq(now()),

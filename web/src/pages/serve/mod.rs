@@ -20,15 +20,24 @@ use crate::error::ApiError;
 use crate::extract::Customer;
 use crate::views::{PhotoView, VariantView};
 
-fn html(page: &impl Template) -> Result<HttpResponse, ApiError> {
+/// A page.
+///
+/// # Errors
+/// Those of [`render`].
+pub fn html(page: &impl Template) -> Result<HttpResponse, ApiError> {
     Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").body(render(page)?))
 }
 
-fn render(page: &impl Template) -> Result<String, ApiError> {
+/// A page as text.
+///
+/// # Errors
+/// The template does not render, which is a mistake of ours.
+pub fn render(page: &impl Template) -> Result<String, ApiError> {
     page.render().map_err(|error| ApiError::Internal(format!("a page could not be rendered: {error}")))
 }
 
-fn see_other(path: &str) -> HttpResponse {
+/// The answer to a form: look there.
+pub fn see_other(path: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
 }
 

@@ -1,0 +1,63 @@
+//! What every page of the operators shows around its content.
+
+use super::Operator;
+use crate::pages::NavLink;
+
+/// What every page shows around its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminShell {
+    /// Who looks; nobody where somebody logs in, or where it is not known.
+    pub operator: Option<String>,
+    /// Whether they may look and not touch: buttons that change something are not shown.
+    pub read_only: bool,
+    /// The part of the operations that the page belongs to.
+    pub section: Section,
+}
+
+/// The parts of the operations, as in the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// How everything is.
+    Overview,
+    /// Jobs of every kind and state.
+    Jobs,
+    /// What failed for good, and what could not be read.
+    Dead,
+    /// Queues, paused or not.
+    Queues,
+    /// What happens at set times.
+    Schedule,
+    /// Who did what.
+    Audit,
+    /// Operators, and the own account.
+    Operators,
+    /// None of them: the login, and errors.
+    Elsewhere,
+}
+
+impl AdminShell {
+    /// For a page that an operator sees.
+    pub fn of(operator: &Operator, section: Section) -> Self {
+        Self { operator: Some(operator.name.clone()), read_only: operator.read_only, section }
+    }
+
+    /// For a page that anybody may see.
+    pub fn of_nobody() -> Self {
+        Self { operator: None, read_only: true, section: Section::Elsewhere }
+    }
+
+    /// The navigation, with the page's own section marked.
+    pub fn nav(&self) -> Vec<NavLink> {
+        const SECTIONS: [(Section, &str, &str); 7] = [
+            (Section::Overview, "/admin", "Overview"),
+            (Section::Jobs, "/admin/jobs", "Jobs"),
+            (Section::Dead, "/admin/dead", "Dead letters"),
+            (Section::Queues, "/admin/queues", "Queues"),
+            (Section::Schedule, "/admin/schedule", "Schedule"),
+            (Section::Audit, "/admin/audit", "Audit"),
+            (Section::Operators, "/admin/operators", "Operators"),
+        ];
+        let link = |(section, href, label)| NavLink { href, label, current: section == self.section };
+        SECTIONS.map(link).to_vec()
+    }
+}
