@@ -8,7 +8,7 @@ use shared::domain::JobId;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::dead::{self, How, MOST_AT_A_TIME, Report, Which};
-use shared::operations::filter::{FilterInput, JobFilter};
+use shared::operations::filter::FilterInput;
 
 use crate::{Error, say};
 
@@ -43,7 +43,7 @@ pub enum DeadCommand {
 #[derive(Debug, Clone, Args)]
 pub struct WhichArgs {
     /// Their ids
-    #[arg(value_name = "ID", conflicts_with = "all")]
+    #[arg(value_name = "ID")]
     pub ids: Vec<JobId>,
     /// All dead ones
     #[arg(long)]
@@ -82,46 +82,31 @@ impl DeadCommand {
     }
 }
 
-impl WhichArgs {
-    /// # Errors
-    /// When it is not clear which are meant: nothing is done to all by mistake.
-    fn check(self) -> Result<(Vec<JobId>, JobFilter), Error> {
-        let filter = JobFilter::try_from(self.filter)?;
-        match (self.ids.is_empty(), filter.is_empty(), self.all) {
-            (true, true, false) => Err("name jobs, a filter, or --all".into()),
-            (false, false, _) => Err("name jobs or a filter, not both".into()),
-            (true, false, true) => Err("name a filter or --all, not both".into()),
-            _ => Ok((self.ids, filter)),
-        }
-    }
-}
-
 /// Does so many at a time until all are done.
 async fn go_on(
     which: WhichArgs,
     verb: &str,
     some: impl AsyncFn(Which, usize) -> Result<Report, OperationError>,
 ) -> Result<ExitCode, Error> {
-    let (ids, filter) = which.check()?;
+    let WhichArgs { ids, all, filter, .. } = which;
     let mut total = Report::default();
-    if ids.is_empty() {
-        let mut after = None;
-        loop {
-            let report = some(Which::All { filter: Box::new(filter.clone()), after }, total.done).await?;
-            after = report.next.map(JobId);
-            add(&mut total, report);
-            if after.is_none() {
-                break;
-            }
+    // Named ones in parts, as they are; those of a filter until there are no more.
+    let (mut part, mut rest) = ids.split_at(ids.len().min(MOST_AT_A_TIME));
+    let mut after = None;
+    loop {
+        let asked = Which::asked(part.to_vec(), filter.clone(), all, after)?;
+        let report = some(asked, total.done).await?;
+        after = report.next.map(JobId);
+        add(&mut total, report);
+        if after.is_none() && rest.is_empty() {
+            break;
         }
-    } else {
-        for ids in ids.chunks(MOST_AT_A_TIME) {
-            let report = some(Which::These(ids.to_vec()), total.done).await?;
-            add(&mut total, report);
-        }
+        (part, rest) = rest.split_at(rest.len().min(MOST_AT_A_TIME));
     }
-    let with =
-        if total.needed > 0 { format!(", with {} that they need", total.needed) } else { String::new() };
+    let with = match total.needed {
+        0 => String::new(),
+        needed => format!(", with {needed} that they need"),
+    };
     say(&format!("{} {verb}{with}, {} left as they are", total.done, total.refused.len()));
     Ok(if total.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -152,28 +137,4 @@ async fn list(db: &Db, json: bool) -> Result<ExitCode, Error> {
         say(&format!("{:>7} messages on {}: {}", group.messages, group.queue, group.reason));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn which(ids: usize, filter: bool, all: bool) -> WhichArgs {
-        let filter = FilterInput { kind: filter.then(|| "fulfil_order".into()), ..FilterInput::default() };
-        WhichArgs { ids: (0..ids).map(|_| JobId::new()).collect(), all, filter, dry_run: false }
-    }
-
-    #[test]
-    fn nothing_is_done_to_all_by_mistake() {
-        for (args, fine) in [
-            (which(0, false, false), false),
-            (which(0, false, true), true),
-            (which(0, true, false), true),
-            (which(0, true, true), false),
-            (which(2, false, false), true),
-            (which(2, true, false), false),
-        ] {
-            assert_eq!(args.clone().check().is_ok(), fine, "{args:?}");
-        }
-    }
 }

@@ -6,6 +6,7 @@ pub mod dead;
 #[cfg(feature = "worker")]
 pub mod drain;
 pub mod health;
+pub mod jobs;
 pub mod operate;
 pub mod operator;
 pub mod queues;

@@ -9,6 +9,7 @@ use shared::foundation::Foundation;
 
 use crate::Error;
 use crate::dead::DeadCommand;
+use crate::jobs::JobsCommand;
 use crate::operator::OperatorCommand;
 use crate::queues::QueuesCommand;
 
@@ -21,6 +22,9 @@ pub enum OperateCommand {
     /// Dead letters: what failed for good, and what is to become of it
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Jobs: finding them, all about one, and what is to become of it
+    #[command(subcommand)]
+    Jobs(JobsCommand),
     /// Queues: how full they are, and pausing them
     #[command(subcommand)]
     Queues(QueuesCommand),
@@ -36,6 +40,7 @@ impl OperateCommand {
         match self {
             Self::Operator(command) => command.run(&db).await,
             Self::Dead(command) => command.run(&db).await,
+            Self::Jobs(command) => command.run(&db).await,
             Self::Queues(command) => command.run(&db).await,
         }
     }

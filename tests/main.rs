@@ -13,6 +13,7 @@
 mod again;
 mod bad_input;
 mod callbacks;
+mod checking;
 mod consistency;
 #[cfg(feature = "crash-points")]
 mod crash_points;

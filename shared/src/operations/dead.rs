@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::filter::JobFilter;
+use super::filter::{FilterInput, JobFilter};
 use super::{OperationError, may_change};
 use crate::db::jobs::dead::{self, Discarded, Refusal};
 use crate::db::{Db, DbError, Tx, audit, dead_messages};
@@ -100,6 +100,32 @@ pub enum Which {
         /// See [`Report::next`].
         after: Option<JobId>,
     },
+}
+
+impl Which {
+    /// What somebody asks for: these jobs, all that a filter fits, or all. Exactly one of them, so that nothing is done
+    /// to all by mistake.
+    ///
+    /// # Errors
+    /// [`OperationError::Invalid`].
+    pub fn asked(
+        jobs: Vec<JobId>,
+        filter: FilterInput,
+        all: bool,
+        after: Option<JobId>,
+    ) -> Result<Self, OperationError> {
+        let filter = JobFilter::try_from(filter)?;
+        let invalid = |field, problem: &str| OperationError::Invalid { field, problem: problem.to_owned() };
+        match (jobs.is_empty(), filter.is_empty(), all) {
+            (false, true, false) if jobs.len() > MOST_AT_A_TIME => {
+                Err(invalid("jobs", &format!("has more than {MOST_AT_A_TIME} at a time")))
+            }
+            (false, true, false) => Ok(Self::These(jobs)),
+            (true, false, false) | (true, true, true) => Ok(Self::All { filter: Box::new(filter), after }),
+            (true, true, false) => Err(invalid("jobs", "is missing: name jobs, a filter, or all")),
+            _ => Err(invalid("jobs", "is one thing, a filter another, and all a third: name one of them")),
+        }
+    }
 }
 
 /// How jobs are redriven.
@@ -247,9 +273,6 @@ async fn each(
     one: impl AsyncFn(&mut Tx, JobId, usize) -> Result<Result<usize, Refusal>, DbError>,
 ) -> Result<Report, OperationError> {
     let (subject, ids, next) = match which {
-        Which::These(ids) if ids.len() > MOST_AT_A_TIME => {
-            return Err(OperationError::Refused(format!("name at most {MOST_AT_A_TIME} jobs at a time")));
-        }
         Which::These(ids) => (json!({ "jobs": ids }), ids, None),
         Which::All { filter, after } => {
             let limit = MOST_AT_A_TIME as i64;
@@ -319,4 +342,29 @@ fn with_note(mut subject: Value, note: Value) -> Value {
 
 fn count(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_to_all_by_mistake() {
+        let some = || FilterInput { kind: Some("fulfil_order".into()), ..FilterInput::default() };
+        let none = FilterInput::default;
+        let jobs = |count| (0..count).map(|_| JobId::new()).collect::<Vec<_>>();
+        for (count, filter, all, fine) in [
+            (0, none(), false, false),
+            (0, none(), true, true),
+            (0, some(), false, true),
+            (0, some(), true, false),
+            (2, none(), false, true),
+            (2, some(), false, false),
+            (2, none(), true, false),
+            (MOST_AT_A_TIME + 1, none(), false, false),
+        ] {
+            let asked = Which::asked(jobs(count), filter.clone(), all, None);
+            assert_eq!(asked.is_ok(), fine, "{count} {filter:?} {all}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ pub struct FilterInput {
     #[arg(long, alias = "status", value_name = "STATE")]
     #[serde(default, alias = "status", skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Why they failed: `discarded`, `exhausted`, `killed`
+    /// Why they failed: `discarded`, `exhausted`, `killed`; `dead` is either of the last two
     #[arg(long, value_name = "FAILURE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -74,7 +74,7 @@ pub struct JobFilter {
     /// In this state.
     pub state: Option<JobState>,
     /// Failed for this reason.
-    pub failure: Option<Failure>,
+    pub failure: Option<FailedAs>,
     /// Dead of this, see [`crate::domain::job::dead_reason`].
     pub reason: Option<String>,
     /// In this queue, in either lane.
@@ -89,6 +89,25 @@ pub struct JobFilter {
     pub text: Option<Text>,
     /// Parts of this job.
     pub parent: Option<JobId>,
+}
+
+/// In which ways jobs failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedAs {
+    /// In this one.
+    Only(Failure),
+    /// Exhausted or killed: what a person must decide on.
+    Dead,
+}
+
+impl FailedAs {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Only(failure) => failure.name(),
+            Self::Dead => "dead",
+        }
+    }
 }
 
 /// What somebody looks for by a text.
@@ -265,8 +284,13 @@ fn state(name: &str) -> Result<JobState, String> {
     state.or_else(|| JobState::from_name(name)).ok_or_else(|| format!("is one of {}", names()))
 }
 
-fn failure(name: &str) -> Result<Failure, String> {
-    Failure::from_name(name).ok_or_else(|| "is discarded, exhausted or killed".into())
+fn failure(name: &str) -> Result<FailedAs, String> {
+    if name == FailedAs::Dead.name() {
+        return Ok(FailedAs::Dead);
+    }
+    Failure::from_name(name)
+        .map(FailedAs::Only)
+        .ok_or_else(|| "is discarded, exhausted, killed or dead".into())
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -312,7 +336,10 @@ mod tests {
         assert_eq!(serde_json::to_value(&filter).unwrap(), typed);
         let dead: JobFilter =
             serde_json::from_value(json!({"status": "failed", "failure": "killed"})).unwrap();
-        assert_eq!((dead.state, dead.failure), (Some(JobState::Failed), Some(Failure::Killed)));
+        assert_eq!(
+            (dead.state, dead.failure),
+            (Some(JobState::Failed), Some(FailedAs::Only(Failure::Killed)))
+        );
     }
 
     #[test]

@@ -45,6 +45,12 @@ pub enum OperationError {
     Hash(#[from] HashError),
 }
 
+impl From<filter::BadFilter> for OperationError {
+    fn from(wrong: filter::BadFilter) -> Self {
+        Self::Invalid { field: wrong.field, problem: wrong.message }
+    }
+}
+
 impl crate::db::MaybeCollision for OperationError {
     fn is_collision(&self) -> bool {
         matches!(self, Self::Db(error) if error.is_collision())

@@ -1,5 +1,7 @@
 //! Values as people read them. Pure; nothing here knows a page.
 
+use std::time::Duration;
+
 pub use shared::domain::money::euros as money;
 
 /// A file's length: `812 bytes`, `48 kB`, `2.4 MB` (powers of 1000, as in file managers).
@@ -49,6 +51,19 @@ fn parse_time(text: &str) -> Option<String> {
     let hour: u8 = hour.parse().ok().filter(|hour| *hour < 24)?;
     let minute: u8 = minute.parse().ok().filter(|minute| *minute < 60)?;
     Some(format!("{day} {month} {year}, {hour:02}:{minute:02} UTC"))
+}
+
+/// How long something took or is ago, in one unit: `12 ms`, `1.4 s`, `75 s`, `12 min`, `5 h`, `3 days`.
+pub fn span(span: Duration) -> String {
+    let (seconds, millis) = (span.as_secs(), span.subsec_millis());
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..10 => format!("{seconds}.{} s", millis / 100),
+        10..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// A count with its noun: `1 print`, `3 prints`. For nouns that form the plural with an s.
@@ -117,6 +132,25 @@ mod tests {
             ["", "yesterday", "2026-13-05T14:03:22Z", "2026-03-05T14:03:22+02:00", "2026-03-05T1é:é3:22Z"]
         {
             assert_eq!(readable_time(odd), odd);
+        }
+    }
+
+    #[test]
+    fn spans_are_short_and_never_of_two_units() {
+        let table = [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_000, "1.0 s"),
+            (5_049, "5.0 s"),
+            (12_900, "12 s"),
+            (119_000, "119 s"),
+            (120_000, "2 min"),
+            (7_199_000, "119 min"),
+            (7_200_000, "2 h"),
+            (172_800_000, "2 days"),
+        ];
+        for (millis, expected) in table {
+            assert_eq!(span(Duration::from_millis(millis)), expected);
         }
     }
 

@@ -4,7 +4,7 @@
 //! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
 //! - [`schedules`]: what happens at set times.
-//! - [`dead`], [`pauses`], [`operations`]: what operators do.
+//! - [`acts`], [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
 //! - [`listing`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`presence`]: signs of life, samples of the queues, what an operator counts.
@@ -17,6 +17,7 @@
 //! Nothing sleeps: time passes by moving the rows' times into the past, and a race is stepped by
 //! holding a row until PostgreSQL says that everybody waits for it.
 
+mod acts;
 mod bench;
 mod callbacks;
 mod cancelling;

@@ -14,9 +14,7 @@ use crate::domain::job::{Ending, JobState};
 use crate::domain::operator::{Actor, Via};
 use crate::jobs::Queue;
 use crate::operations::OperationError;
-use crate::operations::dead::{
-    How, MOST_AT_A_TIME, Which, discard, discard_messages, letters, messages, redrive,
-};
+use crate::operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
 use crate::operations::filter::JobFilter;
 use crate::operations::queues::{list, pause, resume};
 
@@ -95,9 +93,6 @@ async fn a_redrive_with_a_rate_is_spread_and_goes_on_where_it_ended(bench: &mut 
         let due = bench.due_in(*id).await;
         assert!((due - 10 - place as i64).abs() <= 1, "{due}");
     }
-    let too_many = Which::These(vec![ids[0]; MOST_AT_A_TIME + 1]);
-    let refused = redrive(&bench.db, &ada(), too_many, how).await;
-    assert!(matches!(refused, Err(OperationError::Refused(_))));
 }
 
 async fn dead_letters_are_grouped_by_reason(bench: &mut Bench) {

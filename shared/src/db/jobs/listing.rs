@@ -23,7 +23,7 @@ use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId, Timestamp};
-use crate::operations::filter::{Age, JobFilter, Text};
+use crate::operations::filter::{Age, FailedAs, JobFilter, Text};
 
 /// A job as a list shows it.
 #[derive(Debug, Clone, Queryable)]
@@ -131,9 +131,13 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
     if let Some(state) = filter.state {
         all.push(Term::Sql(is_in(state)));
     }
-    if let Some(failure) = filter.failure {
-        all.push(Term::Sql(FAILED));
-        all.push(text("jobs.failure = ", failure.name()));
+    match filter.failure {
+        None => {}
+        Some(FailedAs::Dead) => all.push(Term::Sql(DEAD)),
+        Some(FailedAs::Only(failure)) => {
+            all.push(Term::Sql(FAILED));
+            all.push(text("jobs.failure = ", failure.name()));
+        }
     }
     if let Some(reason) = &filter.reason {
         all.push(Term::Sql(DEAD));
