@@ -8,12 +8,12 @@ use clap::Subcommand;
 use shared::db::Db;
 use shared::domain::JobId;
 use shared::domain::operator::Actor;
+use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{
     self, ErrorView, JobPage, JobStory, JobSummary, MOST, ProcessView, RelatedJobs,
 };
-use shared::operations::OperationError;
 
 use crate::{Error, say};
 

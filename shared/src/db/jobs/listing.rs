@@ -23,6 +23,7 @@ use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId, Timestamp};
+use crate::jobs::names_of;
 use crate::operations::filter::{Age, FailedAs, JobFilter, Text};
 
 /// A job as a list shows it.
@@ -125,7 +126,9 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
     if let Some(kind) = &filter.kind {
         match names_of(kind).as_slice() {
             [name] => all.push(text("jobs.kind = ", name)),
-            names => all.push(Term::OneOf("jobs.kind IN (", names.iter().map(|name| (*name).to_owned()).collect())),
+            names => {
+                all.push(Term::OneOf("jobs.kind IN (", names.iter().map(|name| (*name).to_owned()).collect()))
+            }
         }
     }
     if let Some(state) = filter.state {
