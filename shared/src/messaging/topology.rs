@@ -212,12 +212,11 @@ mod tests {
         let work = "x-queue-type=quorum x-delivery-limit=1000 x-dead-letter-exchange= \
                     x-dead-letter-routing-key=shop.dead x-dead-letter-strategy=at-least-once \
                     x-overflow=reject-publish";
-        let alone = format!("{work} x-single-active-consumer=true");
         let expected = [
             ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
             ("shop.submit", work),
             ("shop.mail", work),
-            ("shop.quarantine", alone.as_str()),
+            ("shop.quarantine", &format!("{work} x-single-active-consumer=true")),
         ];
         let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
         let declared = Topology::new("shop.").queues(lanes);

@@ -102,6 +102,12 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
     Ok(moved.iter().filter_map(publication).collect())
 }
 
+/// Whether no unfinished job stands before it in its line.
+pub(super) const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
+                                   WHERE earlier.ordering_key = jobs.ordering_key \
+                                   AND earlier.ordering_seq < jobs.ordering_seq \
+                                   AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
+
 /// How many jobs are with the broker, by owner and lane (queue and express).
 type WithBroker = HashMap<(CustomerId, String, bool), i64>;
 
@@ -187,12 +193,6 @@ pub(crate) async fn still_their_turn(tx: &mut Tx, locked: Vec<JobId>) -> Result<
     })?;
     Ok(locked.into_iter().filter(|id| !too_early.contains(id)).collect())
 }
-
-/// No unfinished job of its line stands before it.
-pub(super) const ITS_TURN: &str = "(ordering_key IS NULL OR NOT EXISTS (SELECT 1 FROM jobs AS earlier \
-                        WHERE earlier.ordering_key = jobs.ordering_key \
-                        AND earlier.ordering_seq < jobs.ordering_seq \
-                        AND earlier.state IN ('pending', 'queued', 'running', 'waiting')))";
 
 /// One look for rows of a lane that may be moved. The states are part of the text, not parameters: only so
 /// can the partial indexes serve.
