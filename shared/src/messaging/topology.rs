@@ -216,8 +216,10 @@ mod tests {
             ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
             ("shop.submit", work),
             ("shop.mail", work),
+            ("shop.quarantine", &format!("{work} x-single-active-consumer=true")),
         ];
-        let declared = Topology::new("shop.").queues([Lane::ordinary(Queue::MAIL)]);
+        let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
+        let declared = Topology::new("shop.").queues(lanes);
         let in_words = |(name, value): &(&str, Argument)| match value {
             Argument::Text(text) => format!("{name}={text}"),
             Argument::Number(number) => format!("{name}={number}"),

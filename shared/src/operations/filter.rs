@@ -173,7 +173,7 @@ impl FromStr for Age {
 /// In the longest unit that needs no fraction.
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = |(_, unit): &&(char, u64)| self.seconds % unit == 0 && self.seconds >= *unit;
+        let whole = |(_, unit): &&(char, u64)| self.seconds.is_multiple_of(*unit) && self.seconds >= *unit;
         let (unit, seconds) = UNITS.iter().find(whole).copied().unwrap_or(('s', 1));
         write!(f, "{}{unit}", self.seconds / seconds)
     }
