@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::harness::{App, Order, Setup, Visitor, eventually, on_both_set_ups, on_production, run_to_end};
+use crate::harness::{
+    App, Browser, Order, Setup, Visitor, eventually, on_both_set_ups, on_production, run_to_end,
+};
 
 /// What a command of the operators' printed.
 async fn operator(app: &App, arguments: &[&str]) -> String {
@@ -239,6 +241,32 @@ async fn page(app: &App) -> String {
     assert_eq!(answer.status(), 303, "the login");
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     app.nobody().get_with("/admin", "Cookie", &cookie).await.expect(200).text()
+}
+
+/// The operator opens the page once, and it tells by itself what changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a browser: scripts/test"]
+async fn the_page_brings_itself_up_to_date() {
+    let app = Setup::embedded().start().await;
+    let said = operator(&app, &["add", "grace"]).await;
+    let browser = Browser::start(true).await;
+    browser.page.goto(&format!("{}/admin", app.base())).await.unwrap();
+    browser.fill("#name", "grace").await;
+    browser.fill("#password", said.rsplit(' ').next().unwrap()).await;
+    browser.click(".login .button").await;
+    browser.see("#live[data-words='Everything is well.']").await;
+    // It would not survive a reload.
+    browser.page.execute("window.opened = 'once'", vec![]).await.unwrap();
+    let pause = run_to_end("all-in-one", &["queues", "pause", "images"], app.settings()).await;
+    assert!(pause.status.success(), "{}", String::from_utf8_lossy(&pause.stderr));
+    browser.see("#live[data-words='images is paused, 0 due.'] .alert a[href='/admin/queues']").await;
+    let read_out = browser.see("#live-status").await.prop("textContent").await.unwrap();
+    assert_eq!(read_out.as_deref(), Some("images is paused, 0 due."));
+    let resume = run_to_end("all-in-one", &["queues", "resume", "images"], app.settings()).await;
+    assert!(resume.status.success());
+    browser.see("#live[data-words='Everything is well.']").await;
+    assert_eq!(browser.page.execute("return window.opened", vec![]).await.unwrap(), "once");
+    browser.close().await;
 }
 
 fn charges(answer: ResponseTemplate) -> Mock {

@@ -1,1 +1,2 @@
+ALTER TABLE queue_samples DROP COLUMN runs;
 DROP INDEX jobs_unfinished;

@@ -21,9 +21,12 @@ const HOURS: usize = 24;
 /// What was looked at last. Whoever comes while somebody looks waits for that look.
 #[derive(Clone, Default)]
 pub struct OverviewCache {
-    overview: Arc<Mutex<Option<(Instant, Arc<Overview>)>>>,
-    history: Arc<Mutex<Option<(Instant, Arc<Vec<QueueHistory>>)>>>,
+    overview: Arc<Place<Overview>>,
+    history: Arc<Place<Vec<QueueHistory>>>,
 }
+
+/// What is kept, and since when.
+type Place<T> = Mutex<Option<(Instant, Arc<T>)>>;
 
 impl OverviewCache {
     /// How it all is, or was a moment ago.
@@ -51,7 +54,7 @@ impl OverviewCache {
 
 /// What is kept, if it is young enough; else looks. A look that failed is not kept.
 async fn kept<T>(
-    place: &Mutex<Option<(Instant, Arc<T>)>>,
+    place: &Place<T>,
     age: Duration,
     look: impl Future<Output = Result<T, OperationError>>,
 ) -> Result<Arc<T>, OperationError> {
