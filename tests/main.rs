@@ -31,6 +31,7 @@ mod mail_window;
 mod operating_jobs;
 mod orders;
 mod outages;
+mod overview;
 mod pages;
 mod previous_release;
 mod prints;

@@ -161,7 +161,7 @@ async fn filters_find_exactly_theirs(setup: Setup) {
     assert!(listed.starts_with(&dead) && listed.lines().count() == 1, "{listed}");
     let listed: Value =
         serde_json::from_str(&says(&app, &["jobs", "list", "--text", &failed, "--json"]).await).unwrap();
-    assert_eq!(ids(&listed), [failed.clone()]);
+    assert_eq!(ids(&listed), std::slice::from_ref(&failed));
     let refused = command(&app, &["jobs", "list", "--state", "dead"]).await;
     assert!(
         !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("state: "),

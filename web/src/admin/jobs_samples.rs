@@ -71,7 +71,12 @@ fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_772_712_000 + second, 0).unwrap()
 }
 
-fn summary(text: &str, number: u128, status: &'static str, failure: Option<&'static str>) -> JobSummary {
+pub(super) fn summary(
+    text: &str,
+    number: u128,
+    status: &'static str,
+    failure: Option<&'static str>,
+) -> JobSummary {
     JobSummary {
         id: id(number),
         kind: "make_thumbnails".into(),

@@ -124,7 +124,6 @@ async fn times(bench: &Bench) -> Vec<(String, Duration, usize)> {
     measured
 }
 
-#[expect(clippy::print_stdout, reason = "whoever asks for it wants to see the times")]
 async fn a_page_of_a_deep_table_takes_no_longer_than_one_of_a_shallow_one(bench: &mut Bench) {
     fill(bench, 1, SHALLOW).await;
     let shallow = times(bench).await;

@@ -23,6 +23,7 @@ use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId, Timestamp};
+use crate::jobs::names_of;
 use crate::operations::filter::{Age, FailedAs, JobFilter, Text};
 
 /// A job as a list shows it.
@@ -123,7 +124,12 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
     let mut all = Vec::new();
     let text = |before, value: &str| Term::Text(before, value.to_owned());
     if let Some(kind) = &filter.kind {
-        all.push(text("jobs.kind = ", kind));
+        match names_of(kind).as_slice() {
+            [name] => all.push(text("jobs.kind = ", name)),
+            names => {
+                all.push(Term::OneOf("jobs.kind IN (", names.iter().map(|name| (*name).to_owned()).collect()))
+            }
+        }
     }
     if let Some(state) = filter.state {
         all.push(Term::Sql(is_in(state)));
@@ -251,6 +257,7 @@ fn first_id(age: Age) -> JobId {
 enum Term {
     Sql(&'static str),
     Text(&'static str, String),
+    OneOf(&'static str, Vec<String>),
     Id(&'static str, JobId),
     /// Of this id, or about what has it.
     About(JobId),
@@ -332,6 +339,13 @@ impl Term {
             Self::Text(before, value) => {
                 out.push_sql(before);
                 out.push_bind_param::<SqlText, _>(value)?;
+            }
+            Self::OneOf(before, values) => {
+                for (index, value) in values.iter().enumerate() {
+                    out.push_sql(if index == 0 { before } else { ", " });
+                    out.push_bind_param::<SqlText, _>(value)?;
+                }
+                out.push_sql(")");
             }
             Self::Id(before, value) => {
                 out.push_sql(if few { DB::NOT_BY_INDEX } else { "" });
