@@ -207,5 +207,7 @@ async fn audited_once(
     let (did, refused) = if outcome.is_ok() { (1, 0) } else { (0, 1) };
     audit::finish(&mut tx, entry, did, refused).await?;
     tx.commit().await?;
+    let refused = outcome.as_ref().err();
+    tracing::info!(operator = actor.name, action = wish.action(), job = %id, refused, "an operator acted on a job");
     Ok(outcome)
 }

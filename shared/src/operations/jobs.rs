@@ -290,11 +290,11 @@ pub struct Can {
 impl Can {
     fn of(job: &Job) -> Self {
         let is_dead = job.failure.is_some_and(Failure::is_dead);
-        let is_pending = job.state == JobState::Pending;
+        let is_later = job.state == JobState::Pending && job.run_at.0 > Utc::now();
         Self {
-            retry: is_dead || (is_pending && job.attempt > 0),
+            retry: is_dead || (is_later && job.attempt > 0),
             cancel: is_dead || (!job.state.is_final() && job.cancel_requested_at.is_none()),
-            run: is_pending && job.run_at.0 > Utc::now(),
+            run: is_later,
         }
     }
 }
