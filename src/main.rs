@@ -30,6 +30,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a program's life")]
 enum Command {
     /// Start one task, print its job's id, then exit; the print shop must not be running on this DATA_DIR
     Run(programs::run::RunArgs),

@@ -15,6 +15,7 @@ use crate::queues::QueuesCommand;
 
 /// What an operator may do from a terminal.
 #[derive(Debug, Clone, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a program's life")]
 pub enum OperateCommand {
     /// Operators: who may log in at /admin, and the tokens of their programs
     #[command(subcommand)]

@@ -65,7 +65,11 @@ pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken)
             _ = tick.tick() => {}
             () = end.cancelled() => break,
         }
-        match beat(&db, &identity, &tell()).await {
+        let beaten = beat(&db, &identity, &tell()).await;
+        if beaten.is_err() {
+            metrics::counter!("signs_of_life_failed_total").increment(1);
+        }
+        match beaten {
             Ok(()) => silent = false,
             // An outage is one line, not one every few seconds.
             Err(error) if silent => tracing::debug!(%error, "still no sign of life"),

@@ -54,6 +54,7 @@ use tracing_actix_web::TracingLogger;
 
 pub use config::Config;
 
+use admin::overview_cache::OverviewCache;
 use pressure::Pressure;
 use rate::RateLimits;
 use status::StatusHub;
@@ -88,6 +89,8 @@ pub struct App {
     pub rates: Arc<RateLimits>,
     /// How much may be unfinished.
     pub pressure: Pressure,
+    /// What operators look at.
+    pub overview: OverviewCache,
     /// In the all-in-one, the worker.
     pub beside: Option<Beside>,
 }
@@ -105,6 +108,7 @@ impl App {
             rates: Arc::new(RateLimits::new(config.rate_limits_on)),
             pressure: Pressure::new(config.max_unfinished_per_customer, config.max_unfinished),
             config: Arc::new(config),
+            overview: OverviewCache::default(),
             beside: None,
         }
     }

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use crate::api::admin as operations;
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::{admin, health, problem, session};
 
@@ -24,6 +25,16 @@ use crate::{admin, health, problem, session};
         products::list, orders::create, orders::list, orders::show, orders::cancel,
         jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
         health::live, health::ready, health::metrics, show,
+        operations::jobs::list, operations::jobs::show, operations::jobs::retry, operations::jobs::cancel,
+        operations::jobs::run,
+        operations::dead::list, operations::dead::redrive, operations::dead::discard, operations::dead::messages,
+        operations::dead::discard_messages,
+        operations::audit::list,
+        operations::operators::list, operations::operators::tokens,
+        operations::operators::create_token, operations::operators::revoke_token,
+        operations::queues::list, operations::queues::pause, operations::queues::resume,
+        operations::schedule::list, operations::schedule::run,
+        operations::overview::show, operations::overview::history, operations::overview::processes,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
     modifiers(&Credentials),
@@ -35,6 +46,7 @@ use crate::{admin, health, problem, session};
         (name = "jobs", description = "Work that goes on"),
         (name = "tasks", description = "Work that programs elsewhere start"),
         (name = "operation", description = "For operators"),
+        (name = "admin", description = "What operators see and do, for their programs"),
     ),
 )]
 pub struct Description;
@@ -98,6 +110,11 @@ mod tests {
             ("/api/webhook-secret", "get"),
             ("/api/tasks/{name}", "post"),
             ("/readyz", "get"),
+            ("/api/admin/queues/{name}/pause", "post"),
+            ("/api/admin/tokens/{id}", "delete"),
+            ("/api/admin/overview", "get"),
+            ("/api/admin/history", "get"),
+            ("/api/admin/processes", "get"),
         ];
         for (path, method) in table {
             assert!(json["paths"][path][method].is_object(), "{method} {path}");

@@ -6,6 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
+use crate::api::admin as operations;
 use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
 use crate::error::ApiError;
 use crate::pages::serve as pages;
@@ -53,6 +54,48 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
         .service(At::new("/admin").get(admin::overview::show))
         .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))
         .service(At::new("/admin/logout").post(admin::login::log_out))
+        .service(At::new("/admin/dead").get(admin::dead::show))
+        .service(At::new("/admin/dead/jobs").get(admin::dead::list))
+        .service(At::new("/admin/dead/decide").post(admin::dead::decide))
+        .service(At::new("/admin/dead/messages").get(admin::dead::messages))
+        .service(At::new("/admin/dead/messages/discard").post(admin::dead::discard_messages))
+        .service(At::new("/admin/jobs").get(admin::jobs::list))
+        .service(At::new("/admin/jobs/{id}").get(admin::jobs::show))
+        .service(At::new("/admin/jobs/{id}/retry").post(admin::jobs::retry))
+        .service(At::new("/admin/jobs/{id}/cancel").post(admin::jobs::cancel))
+        .service(At::new("/admin/jobs/{id}/run").post(admin::jobs::run))
+        .service(At::new("/admin/audit").get(admin::audit::list))
+        .service(At::new("/admin/operators").get(admin::operators::list))
+        .service(At::new("/admin/operators/tokens").post(admin::operators::create_token))
+        .service(At::new("/admin/operators/tokens/{id}/revoke").post(admin::operators::revoke_token))
+        .service(At::new("/admin/queues").get(admin::queues::list))
+        .service(At::new("/admin/queues/{name}/pause").post(admin::queues::pause))
+        .service(At::new("/admin/queues/{name}/resume").post(admin::queues::resume))
+        .service(At::new("/admin/schedule").get(admin::schedule::list))
+        .service(At::new("/admin/schedule/{name}/run").post(admin::schedule::run))
+        // Operators' programs
+        .service(At::new("/api/admin/dead").get(operations::dead::list))
+        .service(At::new("/api/admin/dead/redrive").post(operations::dead::redrive))
+        .service(At::new("/api/admin/dead/discard").post(operations::dead::discard))
+        .service(At::new("/api/admin/dead/messages").get(operations::dead::messages))
+        .service(At::new("/api/admin/dead/messages/discard").post(operations::dead::discard_messages))
+        .service(At::new("/api/admin/jobs").get(operations::jobs::list))
+        .service(At::new("/api/admin/jobs/{id}").get(operations::jobs::show))
+        .service(At::new("/api/admin/jobs/{id}/retry").post(operations::jobs::retry))
+        .service(At::new("/api/admin/jobs/{id}/cancel").post(operations::jobs::cancel))
+        .service(At::new("/api/admin/jobs/{id}/run").post(operations::jobs::run))
+        .service(At::new("/api/admin/audit").get(operations::audit::list))
+        .service(At::new("/api/admin/operators").get(operations::operators::list))
+        .service(At::new("/api/admin/tokens").get(operations::operators::tokens).post(operations::operators::create_token))
+        .service(At::new("/api/admin/tokens/{id}").delete(operations::operators::revoke_token))
+        .service(At::new("/api/admin/queues").get(operations::queues::list))
+        .service(At::new("/api/admin/queues/{name}/pause").post(operations::queues::pause))
+        .service(At::new("/api/admin/queues/{name}/resume").post(operations::queues::resume))
+        .service(At::new("/api/admin/schedule").get(operations::schedule::list))
+        .service(At::new("/api/admin/schedule/{name}/run").post(operations::schedule::run))
+        .service(At::new("/api/admin/overview").get(operations::overview::show))
+        .service(At::new("/api/admin/history").get(operations::overview::history))
+        .service(At::new("/api/admin/processes").get(operations::overview::processes))
         // About ourselves
         .service(At::new("/openapi.json").get(openapi::show))
         .service(At::new("/docs").get(docs::page))

@@ -219,7 +219,7 @@ async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<
 async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome, JobError>, took: Duration) {
     let mut needed = Vec::new();
     let (ending, note) = match result {
-        Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, claim, &on).await,
+        Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, job, claim, &on, took).await,
         Ok(Outcome::GiveUp { reason, needed: those }) => {
             needed = those;
             (Ending::Exhausted, Note::Failure(reason))

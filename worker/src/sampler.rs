@@ -33,7 +33,11 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
             _ = tick.tick() => {}
             () = stop.cancelled() => break,
         }
-        match sample(&worker).await {
+        let sampled = sample(&worker).await;
+        if sampled.is_err() {
+            metrics::counter!("samples_failed_total").increment(1);
+        }
+        match sampled {
             Ok(()) => failing = false,
             // An outage is one line, not one every few seconds.
             Err(error) if failing => tracing::debug!(%error, "still no samples of the queues"),

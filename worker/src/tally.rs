@@ -21,22 +21,16 @@ impl Tally {
         self.add(queue, &Counts { taken: 1, wait_ms, longest_wait_ms: wait_ms, ..Counts::default() });
     }
 
-    /// A run ended. One that was snoozed, put back or sleeps until others are over is not counted: it goes on.
+    /// A run ended. One that was snoozed, put back or sleeps until others are over took its time, but is neither a
+    /// success nor a failure.
     pub fn ended(&self, queue: &str, state: JobState, went_wrong: bool, took: Duration) {
         let run_ms = millis(took);
-        let mut counts = Counts { run_ms, longest_run_ms: run_ms, ..Counts::default() };
-        match state {
-            JobState::Succeeded => counts.succeeded = 1,
-            JobState::Failed => counts.failed = 1,
-            JobState::Pending if went_wrong => counts.retried = 1,
-            _ => return,
-        }
-        self.add(queue, &counts);
+        self.add(queue, &Counts { run_ms, longest_run_ms: run_ms, runs: 1, ..outcome(state, went_wrong) });
     }
 
-    /// A run of a worker that went away was ended.
+    /// A run of a worker that went away was ended. Nobody knows how long it ran.
     pub fn lapsed(&self, queue: &str, state: JobState) {
-        self.ended(queue, state, true, Duration::ZERO);
+        self.add(queue, &outcome(state, true));
     }
 
     /// What was counted since the last call.
@@ -66,6 +60,17 @@ impl Tally {
     }
 }
 
+fn outcome(state: JobState, went_wrong: bool) -> Counts {
+    let mut counts = Counts::default();
+    match state {
+        JobState::Succeeded => counts.succeeded = 1,
+        JobState::Failed => counts.failed = 1,
+        JobState::Pending if went_wrong => counts.retried = 1,
+        _ => {}
+    }
+    counts
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -77,7 +82,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn runs_are_added_up_and_those_that_go_on_are_left_out() {
+    fn runs_are_added_up_and_those_that_go_on_count_by_their_time_alone() {
         let tally = Tally::default();
         tally.taken("images", SECOND);
         tally.taken("images", 3 * SECOND);
@@ -95,11 +100,12 @@ mod tests {
             retried: 1,
             wait_ms: 4000,
             longest_wait_ms: 3000,
-            run_ms: 4000,
-            longest_run_ms: 2000,
+            run_ms: 22_000,
+            longest_run_ms: 9000,
+            runs: 5,
         };
         assert_eq!(counted["images"], images);
-        assert_eq!(counted["mail"].retried, 1);
+        assert_eq!((counted["mail"].retried, counted["mail"].runs), (1, 0));
         assert!(tally.take().is_empty());
     }
 

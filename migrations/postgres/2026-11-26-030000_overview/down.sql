@@ -1,2 +1,2 @@
-DROP INDEX jobs_dead_of_queue;
+ALTER TABLE queue_samples DROP COLUMN runs;
 DROP INDEX jobs_unfinished;

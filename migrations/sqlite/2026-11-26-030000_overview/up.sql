@@ -2,4 +2,7 @@
 
 CREATE INDEX jobs_unfinished ON jobs (queue, state, run_at)
     WHERE state IN ('pending', 'queued', 'running', 'waiting');
-CREATE INDEX jobs_dead_of_queue ON jobs (queue) WHERE failure IN ('exhausted', 'killed');
+
+-- Runs that ended, in whatever way: those whose time is added up. One that ends with a snooze, or sleeps until
+-- other jobs are over, is neither a success nor a failure, and may have been the long part of its job.
+ALTER TABLE queue_samples ADD COLUMN runs INTEGER NOT NULL DEFAULT 0;

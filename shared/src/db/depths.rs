@@ -106,7 +106,7 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
 
 async fn dead(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {
     Ok(with!(conn, |c| {
-        // Spelled as the partial index `jobs_dead_of_queue` is.
+        // Spelled as the partial index `jobs_dead` is.
         jobs::table
             .filter(sql::<Bool>("failure IN ('exhausted', 'killed')"))
             .group_by(jobs::queue)

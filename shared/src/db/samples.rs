@@ -38,10 +38,12 @@ pub struct Counts {
     pub wait_ms: i64,
     /// The longest of these.
     pub longest_wait_ms: i64,
-    /// How long those that ended had run, added up.
+    /// How long the runs that ended took, added up.
     pub run_ms: i64,
     /// The longest of these.
     pub longest_run_ms: i64,
+    /// How many they are. More than those above: a run that ends with a snooze is none of them.
+    pub runs: i64,
 }
 
 impl Counts {
@@ -55,11 +57,7 @@ impl Counts {
         self.longest_wait_ms = self.longest_wait_ms.max(other.longest_wait_ms);
         self.run_ms += other.run_ms;
         self.longest_run_ms = self.longest_run_ms.max(other.longest_run_ms);
-    }
-
-    /// How many runs ended and were timed.
-    pub fn ended(&self) -> i64 {
-        self.succeeded + self.failed + self.retried
+        self.runs += other.runs;
     }
 }
 
@@ -84,6 +82,7 @@ pub async fn add(db: &Db, counted: &BTreeMap<String, Counts>) -> Result<(), DbEr
                     queue_samples::longest_wait_ms.eq(counts.longest_wait_ms),
                     queue_samples::run_ms.eq(counts.run_ms),
                     queue_samples::longest_run_ms.eq(counts.longest_run_ms),
+                    queue_samples::runs.eq(counts.runs),
                 ))
                 .on_conflict((queue_samples::queue, queue_samples::at))
                 .do_update()
@@ -97,6 +96,7 @@ pub async fn add(db: &Db, counted: &BTreeMap<String, Counts>) -> Result<(), DbEr
                     queue_samples::longest_wait_ms.eq(sql::<BigInt>(LONGER_WAIT)),
                     queue_samples::run_ms.eq(queue_samples::run_ms + excluded(queue_samples::run_ms)),
                     queue_samples::longest_run_ms.eq(sql::<BigInt>(LONGER_RUN)),
+                    queue_samples::runs.eq(queue_samples::runs + excluded(queue_samples::runs)),
                 ))
                 .execute(c)
                 .await
@@ -218,6 +218,7 @@ pub async fn lately(conn: &mut Conn, minutes: i64) -> Result<(Vec<(String, Count
                     sql::<BigInt>("MAX(longest_wait_ms)"),
                     sql::<BigInt>("CAST(SUM(run_ms) AS BIGINT)"),
                     sql::<BigInt>("MAX(longest_run_ms)"),
+                    sql::<BigInt>("CAST(SUM(runs) AS BIGINT)"),
                 ),
             ))
             .load(c)

@@ -1,13 +1,15 @@
 //! The schedule's rows, and the tick: a compare-and-set on `next_at` in the transaction that enqueues the
 //! job. However many workers look, one of them changes the row, so a tick is one job and needs no leader.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::now;
+use super::expressions::{for_update, now, now_minus};
 use super::jobs::enqueue::Enqueued;
 use super::schema::schedules;
-use super::{Db, DbError, with};
+use super::{Conn, Db, DbError, Tx, with};
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::schedule::{Entry, Tick};
 
@@ -55,6 +57,74 @@ pub async fn due(db: &Db) -> Result<Vec<String>, DbError> {
         let passed = schedules::table.filter(schedules::next_at.le(now()));
         passed.select(schedules::name).load(c).await
     })?)
+}
+
+/// An entry's row.
+#[derive(Debug, Clone, Queryable)]
+pub struct Row {
+    /// The entry's name.
+    pub name: String,
+    /// Its next tick.
+    pub next_at: Timestamp,
+    /// Whether that has passed for more than a minute.
+    pub overdue: bool,
+    /// When it ran last.
+    pub last_at: Option<Timestamp>,
+    /// The job of that run.
+    pub last_job: Option<JobId>,
+    /// How many of its ticks were missed.
+    pub missed: i32,
+}
+
+/// The rows of all entries that were ever written down.
+///
+/// # Errors
+/// Those of the database.
+pub async fn all(conn: &mut Conn) -> Result<Vec<Row>, DbError> {
+    Ok(with!(conn, |c| {
+        schedules::table
+            .select((
+                schedules::name,
+                schedules::next_at,
+                schedules::next_at.lt(now_minus(OVERDUE)),
+                schedules::last_at,
+                schedules::last_job,
+                schedules::missed,
+            ))
+            .load(c)
+            .await
+    })?)
+}
+
+/// Workers look each second.
+const OVERDUE: Duration = Duration::from_secs(60);
+
+/// Holds an entry's row, so that a tick does not pass meanwhile. Gives when it ran last, and the time.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(tx: &mut Tx, name: &str) -> Result<(Option<Timestamp>, Timestamp), DbError> {
+    let row: Option<Option<Timestamp>> = with!(tx.conn(), |c| {
+        let row = schedules::table.filter(schedules::name.eq(name)).select(schedules::last_at);
+        for_update(row).get_result(c).await.optional()
+    })?;
+    // After the wait for the row, which may have been long.
+    let time = with!(tx.conn(), |c| diesel::select(now()).get_result(c).await)?;
+    Ok((row.flatten(), time))
+}
+
+/// Writes down that an entry ran, if its row is there.
+///
+/// # Errors
+/// Those of the database.
+pub async fn ran(tx: &mut Tx, name: &str, at: Timestamp, job: JobId) -> Result<(), DbError> {
+    with!(tx.conn(), |c| {
+        diesel::update(schedules::table.filter(schedules::name.eq(name)))
+            .set((schedules::last_at.eq(at), schedules::last_job.eq(job)))
+            .execute(c)
+            .await
+    })?;
+    Ok(())
 }
 
 /// What a tick did.

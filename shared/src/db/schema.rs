@@ -415,6 +415,7 @@ diesel::table! {
         longest_wait_ms -> BigInt,
         run_ms -> BigInt,
         longest_run_ms -> BigInt,
+        runs -> BigInt,
     }
 }
 

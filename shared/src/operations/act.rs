@@ -1,14 +1,16 @@
 //! What an operator does to one job: retry, cancel, run now. Each decides by the job as it is; what can't be done
 //! says why, and is in the audit as well.
 
+use std::time::Duration;
+
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::dead::{self, How, Report, Which};
 use super::{OperationError, may_change};
 use crate::db::jobs::cancel::CancelOutcome;
+use crate::db::jobs::dead::redrive;
 use crate::db::jobs::run_now::run_now;
 use crate::db::jobs::{Job, status, story};
 use crate::db::{Db, DbError, Tx, audit};
@@ -16,7 +18,7 @@ use crate::domain::JobId;
 use crate::domain::job::{Failure, JobState};
 use crate::domain::operator::Actor;
 use crate::job_view::status_name;
-use crate::jobs::cancel_job;
+use crate::jobs::{cancel_job, discard_job};
 
 /// What was done to a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -60,11 +62,8 @@ pub async fn retry(db: &Db, actor: &Actor, id: JobId) -> Result<Acted, Operation
     may_change(actor)?;
     let job = find(db, id).await?;
     match job.state {
-        JobState::Failed => {
-            let report = dead::redrive(db, actor, Which::These(vec![id]), How::default()).await?;
-            acted(id, Done::Redriven, report)
-        }
-        JobState::Pending if job.attempt > 0 => audited(db, actor, "job.retry", id, Wish::Due).await,
+        JobState::Failed => audited(db, actor, id, Wish::Redrive).await,
+        JobState::Pending if job.attempt > 0 => audited(db, actor, id, Wish::Retry).await,
         _ => {
             Err(OperationError::Refused(format!("only a job that failed is retried: this one {}", is(&job))))
         }
@@ -79,11 +78,10 @@ pub async fn cancel(db: &Db, actor: &Actor, id: JobId) -> Result<Acted, Operatio
     may_change(actor)?;
     let job = find(db, id).await?;
     if job.failure.is_some_and(Failure::is_dead) {
-        let report = dead::discard(db, actor, Which::These(vec![id]), false).await?;
-        return acted(id, Done::Cancelling, report);
+        return audited(db, actor, id, Wish::Discard).await;
     }
     let wish = Wish::Cancel { was_asked: job.cancel_requested_at.is_some() };
-    audited(db, actor, "job.cancel", id, wish).await
+    audited(db, actor, id, wish).await
 }
 
 /// Makes a job due that waits for its time: in backoff, or planned for later.
@@ -93,14 +91,20 @@ pub async fn cancel(db: &Db, actor: &Actor, id: JobId) -> Result<Acted, Operatio
 pub async fn run(db: &Db, actor: &Actor, id: JobId) -> Result<Acted, OperationError> {
     may_change(actor)?;
     find(db, id).await?;
-    audited(db, actor, "job.run", id, Wish::Due).await
+    audited(db, actor, id, Wish::Run).await
 }
 
 /// What somebody wants of a job.
 #[derive(Debug, Clone, Copy)]
 enum Wish {
-    /// That it is due.
-    Due,
+    /// That a dead one is tried again.
+    Redrive,
+    /// That a dead one is given up.
+    Discard,
+    /// That one in backoff is due.
+    Retry,
+    /// That one that waits for its time is due.
+    Run,
     /// That it is called off.
     Cancel {
         /// Somebody wanted that before.
@@ -108,17 +112,47 @@ enum Wish {
     },
 }
 
+impl Wish {
+    /// Its name in the audit. What is done to the dead is called as where many are done at once.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Redrive => "dead.redrive",
+            Self::Discard => "dead.discard",
+            Self::Retry => "job.retry",
+            Self::Run => "job.run",
+            Self::Cancel { .. } => "job.cancel",
+        }
+    }
+
+    /// What it is done to, in the audit.
+    fn subject(self, id: JobId) -> Value {
+        match self {
+            Self::Redrive | Self::Discard => json!({ "jobs": [id] }),
+            Self::Retry | Self::Run | Self::Cancel { .. } => json!({ "job": id }),
+        }
+    }
+}
+
 /// Does it, or says why it can't be.
-async fn grant(tx: &mut Tx, id: JobId, wish: Wish) -> Result<Result<Done, String>, DbError> {
-    match wish {
-        Wish::Due => make_due(tx, id).await,
-        Wish::Cancel { was_asked } => Ok(match cancel_job(tx, id).await? {
+async fn grant(tx: &mut Tx, id: JobId, wish: Wish) -> Result<Result<Acted, String>, DbError> {
+    let acted = |done, needed| Acted { job: id.0, done, needed };
+    Ok(match wish {
+        Wish::Retry | Wish::Run => make_due(tx, id).await?.map(|done| acted(done, 0)),
+        Wish::Redrive => match redrive(tx, id, Duration::ZERO).await? {
+            Ok(redriven) => Ok(acted(Done::Redriven, redriven.needed.len())),
+            Err(why) => Err(format!("can't be retried: {why}")),
+        },
+        Wish::Discard => match discard_job(tx, id).await? {
+            Ok(_) => Ok(acted(Done::Cancelling, 0)),
+            Err(why) => Err(format!("can't be discarded: {why}")),
+        },
+        Wish::Cancel { was_asked } => match cancel_job(tx, id).await? {
             CancelOutcome::Unknown => Err("is gone".to_owned()),
             CancelOutcome::Over(state) => Err(format!("is {} already", state.name())),
             CancelOutcome::Requested(_) if was_asked => Err("is being cancelled already".to_owned()),
-            CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_) => Ok(Done::Cancelling),
-        }),
-    }
+            CancelOutcome::Cancelled(_) | CancelOutcome::Requested(_) => Ok(acted(Done::Cancelling, 0)),
+        },
+    })
 }
 
 async fn make_due(tx: &mut Tx, id: JobId) -> Result<Result<Done, String>, DbError> {
@@ -144,30 +178,34 @@ async fn find(db: &Db, id: JobId) -> Result<Job, OperationError> {
     status::find(&mut db.read().await?, id).await?.ok_or(OperationError::Unknown("job"))
 }
 
+/// How often something is tried again whose transaction met another.
+const MOST_TRIES: u32 = 5;
+
 /// Does it and writes it down, in one transaction.
-async fn audited(
-    db: &Db,
-    actor: &Actor,
-    action: &str,
-    id: JobId,
-    wish: Wish,
-) -> Result<Acted, OperationError> {
-    let mut tx = db.begin().await?;
-    let entry = audit::begin(&mut tx, actor, action, &json!({ "job": id })).await?;
-    let done = grant(&mut tx, id, wish).await?;
-    let (did, refused) = if done.is_ok() { (1, 0) } else { (0, 1) };
-    audit::finish(&mut tx, entry, did, refused).await?;
-    tx.commit().await?;
-    match done {
-        Ok(done) => Ok(Acted { job: id.0, done, needed: 0 }),
-        Err(why) => Err(OperationError::Refused(format!("the job {why}"))),
+async fn audited(db: &Db, actor: &Actor, id: JobId, wish: Wish) -> Result<Acted, OperationError> {
+    let mut tries = 0;
+    loop {
+        match audited_once(db, actor, id, wish).await {
+            Ok(Ok(acted)) => return Ok(acted),
+            Ok(Err(why)) => return Err(OperationError::Refused(format!("the job {why}"))),
+            // Its unique key was taken, or the two locked each other out, just now.
+            Err(DbError::Duplicate(_) | DbError::Collision(_)) if tries < MOST_TRIES => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
-/// What a report on one job says.
-fn acted(id: JobId, done: Done, mut report: Report) -> Result<Acted, OperationError> {
-    match report.refused.pop() {
-        None => Ok(Acted { job: id.0, done, needed: report.needed }),
-        Some(refused) => Err(OperationError::Refused(refused.why)),
-    }
+async fn audited_once(
+    db: &Db,
+    actor: &Actor,
+    id: JobId,
+    wish: Wish,
+) -> Result<Result<Acted, String>, DbError> {
+    let mut tx = db.begin().await?;
+    let entry = audit::begin(&mut tx, actor, wish.action(), &wish.subject(id)).await?;
+    let outcome = grant(&mut tx, id, wish).await?;
+    let (did, refused) = if outcome.is_ok() { (1, 0) } else { (0, 1) };
+    audit::finish(&mut tx, entry, did, refused).await?;
+    tx.commit().await?;
+    Ok(outcome)
 }

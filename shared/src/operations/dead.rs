@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::filter::{FilterInput, JobFilter};
 use super::{OperationError, may_change};
-use crate::db::jobs::dead::{self, Discarded, Refusal};
+use crate::db::jobs::dead::{self, Refusal};
 use crate::db::{Db, DbError, Tx, audit, dead_messages};
 use crate::domain::JobId;
 use crate::domain::operator::Actor;
@@ -211,18 +211,7 @@ pub async fn messages(db: &Db, before: Option<Uuid>) -> Result<Vec<MessageView>,
 /// # Errors
 /// [`OperationError::ReadOnly`] unless it is a dry run; those of the database: what was done until then is done.
 pub async fn redrive(db: &Db, actor: &Actor, which: Which, how: How) -> Result<Report, OperationError> {
-    if !how.dry_run {
-        may_change(actor)?;
-    }
-    let work =
-        Work { action: "dead.redrive", note: json!({ "per_second": how.per_second }), dry_run: how.dry_run };
-    each(db, actor, which, work, async |tx, id, done| {
-        let place = u32::try_from(how.already + done).unwrap_or(u32::MAX);
-        let delay =
-            how.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs(1) * place / rate.max(1));
-        Ok(dead::redrive(tx, id, delay).await?.map(|redriven| redriven.needed.len()))
-    })
-    .await
+    each(db, actor, which, Deed::Redrive(how)).await
 }
 
 /// Gives dead jobs up: what they did is undone, if their kind undoes, and their subjects are marked.
@@ -230,11 +219,7 @@ pub async fn redrive(db: &Db, actor: &Actor, which: Which, how: How) -> Result<R
 /// # Errors
 /// As [`redrive`].
 pub async fn discard(db: &Db, actor: &Actor, which: Which, dry_run: bool) -> Result<Report, OperationError> {
-    if !dry_run {
-        may_change(actor)?;
-    }
-    let work = Work { action: "dead.discard", note: Value::Null, dry_run };
-    each(db, actor, which, work, async |tx, id, _| Ok(discard_job(tx, id).await?.map(|_: Discarded| 0))).await
+    each(db, actor, which, Deed::Discard { dry_run }).await
 }
 
 /// Removes unreadable messages, those of one reason or some: nothing else refers to them.
@@ -257,39 +242,72 @@ pub async fn discard_messages(
     Ok(removed)
 }
 
-/// What is done to each job, for the audit.
-struct Work {
-    action: &'static str,
-    note: Value,
-    dry_run: bool,
+/// What is done to each job.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Redrive(How),
+    Discard { dry_run: bool },
 }
 
-/// Does something to each of the jobs, in a transaction of its own: it is told how many were done before it.
-async fn each(
-    db: &Db,
-    actor: &Actor,
-    which: Which,
-    work: Work,
-    one: impl AsyncFn(&mut Tx, JobId, usize) -> Result<Result<usize, Refusal>, DbError>,
-) -> Result<Report, OperationError> {
+impl Deed {
+    fn is_dry_run(self) -> bool {
+        match self {
+            Self::Redrive(how) => how.dry_run,
+            Self::Discard { dry_run } => dry_run,
+        }
+    }
+
+    /// Does it to one job, after so many others. Answers how many that it needs were redriven with it.
+    async fn to(self, tx: &mut Tx, id: JobId, done: usize) -> Result<Result<usize, Refusal>, DbError> {
+        match self {
+            Self::Redrive(how) => {
+                let place = u32::try_from(how.already + done).unwrap_or(u32::MAX);
+                let delay = how
+                    .per_second
+                    .map_or(Duration::ZERO, |rate| Duration::from_secs(1) * place / rate.max(1));
+                Ok(dead::redrive(tx, id, delay).await?.map(|redriven| redriven.needed.len()))
+            }
+            Self::Discard { .. } => Ok(discard_job(tx, id).await?.map(|_| 0)),
+        }
+    }
+
+    /// What the audit says of it.
+    fn audited(self, mut subject: Value) -> (&'static str, Value) {
+        match self {
+            Self::Redrive(how) => {
+                if let Some(rate) = how.per_second {
+                    subject["per_second"] = rate.into();
+                }
+                ("dead.redrive", subject)
+            }
+            Self::Discard { .. } => ("dead.discard", subject),
+        }
+    }
+}
+
+/// Does something to each of the jobs, in a transaction of its own.
+async fn each(db: &Db, actor: &Actor, which: Which, deed: Deed) -> Result<Report, OperationError> {
+    if !deed.is_dry_run() {
+        may_change(actor)?;
+    }
     let (subject, ids, next) = match which {
         Which::These(ids) => (json!({ "jobs": ids }), ids, None),
         Which::All { filter, after } => {
             let limit = MOST_AT_A_TIME as i64;
             let ids = dead::matching(&mut db.read().await?, &filter, after, limit).await?;
-            let next = (ids.len() == MOST_AT_A_TIME).then(|| ids.last().map(|id| id.0)).flatten();
+            let next = ids.last().filter(|_| ids.len() == MOST_AT_A_TIME).map(|id| id.0);
             (json!({ "filter": *filter, "after": after }), ids, next)
         }
     };
-    let mut report = Report { dry_run: work.dry_run, next, ..Report::default() };
-    let entry = if work.dry_run {
+    let entry = if deed.is_dry_run() {
         None
     } else {
-        let subject = with_note(subject, work.note);
-        Some(audit::begin(&mut db.read().await?, actor, work.action, &subject).await?)
+        let (action, subject) = deed.audited(subject);
+        Some(audit::begin(&mut db.read().await?, actor, action, &subject).await?)
     };
+    let mut report = Report { dry_run: deed.is_dry_run(), next, ..Report::default() };
     for id in ids {
-        match one_of_them(db, id, report.done, work.dry_run, &one).await? {
+        match one_of_them(db, id, report.done, deed).await? {
             Ok(needed) => {
                 report.done += 1;
                 report.needed += needed;
@@ -298,24 +316,19 @@ async fn each(
         }
     }
     if let Some(entry) = entry {
-        audit::finish(&mut db.read().await?, entry, count(report.done), count(report.refused.len())).await?;
+        let (done, refused) = (count(report.done), count(report.refused.len()));
+        audit::finish(&mut db.read().await?, entry, done, refused).await?;
     }
     Ok(report)
 }
 
 /// Does it, or tries it out and takes it back. A job that is caught in somebody else's transaction is tried again.
-async fn one_of_them(
-    db: &Db,
-    id: JobId,
-    done: usize,
-    dry_run: bool,
-    one: &impl AsyncFn(&mut Tx, JobId, usize) -> Result<Result<usize, Refusal>, DbError>,
-) -> Result<Result<usize, Refusal>, DbError> {
+async fn one_of_them(db: &Db, id: JobId, done: usize, deed: Deed) -> Result<Result<usize, Refusal>, DbError> {
     let mut tries = 0;
     loop {
         let mut tx = db.begin().await?;
-        match one(&mut tx, id, done).await {
-            Ok(Ok(needed)) if !dry_run => {
+        match deed.to(&mut tx, id, done).await {
+            Ok(Ok(needed)) if !deed.is_dry_run() => {
                 tx.commit().await?;
                 return Ok(Ok(needed));
             }
@@ -332,13 +345,6 @@ async fn one_of_them(
 
 /// How often a job is tried again whose transaction met another.
 const MOST_TRIES: u32 = 5;
-
-fn with_note(mut subject: Value, note: Value) -> Value {
-    if let (Value::Object(subject), Value::Object(note)) = (&mut subject, note) {
-        subject.extend(note.into_iter().filter(|(_, value)| !value.is_null()));
-    }
-    subject
-}
 
 fn count(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)

@@ -5,6 +5,7 @@
 //! Whatever changes something takes an [`Actor`], refuses one that may only look, and writes the audit.
 
 pub mod act;
+pub mod audit;
 pub mod dead;
 pub mod filter;
 pub mod jobs;
@@ -12,6 +13,7 @@ pub mod operators;
 pub mod overview;
 pub mod queues;
 pub mod redact;
+pub mod schedule;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
 use crate::db::{Db, DbError, audit, operators};
@@ -16,28 +17,33 @@ use crate::signing::{Password, Token, passwords};
 pub const FIRST: &str = "admin";
 
 /// An operator as shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct OperatorView {
     /// The name.
     pub name: String,
     /// Whether they may look and not touch.
     pub read_only: bool,
     /// Since when.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub created_at: Timestamp,
     /// When they were last seen, to the minute, in a session that is not over.
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub seen_at: Option<Timestamp>,
 }
 
 /// A token as shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TokenView {
     /// The id.
+    #[schema(value_type = uuid::Uuid)]
     pub id: OperatorTokenId,
     /// What its operator calls it.
     pub name: String,
     /// Since when.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub created_at: Timestamp,
     /// When it was used last, to the minute.
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub used_at: Option<Timestamp>,
 }
 

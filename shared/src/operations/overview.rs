@@ -88,7 +88,7 @@ pub struct Rates {
     pub mean_wait_ms: Option<i64>,
     /// The longest of these.
     pub longest_wait_ms: Option<i64>,
-    /// How long runs took, on the average; null when none ended.
+    /// How long runs took, on the average, in whatever way they ended; null when none did.
     pub mean_run_ms: Option<i64>,
     /// The longest of these.
     pub longest_run_ms: Option<i64>,
@@ -258,8 +258,8 @@ fn rates(counts: &Counts, minutes: f64) -> Rates {
         retried_per_minute: a_minute(counts.retried),
         mean_wait_ms: some(counts.taken, counts.wait_ms / counts.taken.max(1)),
         longest_wait_ms: some(counts.taken, counts.longest_wait_ms),
-        mean_run_ms: some(counts.ended(), counts.run_ms / counts.ended().max(1)),
-        longest_run_ms: some(counts.ended(), counts.longest_run_ms),
+        mean_run_ms: some(counts.runs, counts.run_ms / counts.runs.max(1)),
+        longest_run_ms: some(counts.runs, counts.longest_run_ms),
     }
 }
 
@@ -437,11 +437,12 @@ mod tests {
             longest_wait_ms: 700,
             run_ms: 500,
             longest_run_ms: 90,
+            runs: 20,
         };
         let rates = rates(&counts, 5.0);
         assert_eq!((rates.taken_per_minute, rates.done_per_minute), (2.0, 1.0));
         assert_eq!((rates.mean_wait_ms, rates.longest_wait_ms), (Some(100), Some(700)));
-        assert_eq!((rates.mean_run_ms, rates.longest_run_ms), (Some(50), Some(90)));
+        assert_eq!((rates.mean_run_ms, rates.longest_run_ms), (Some(25), Some(90)));
         assert_eq!(super::rates(&Counts::default(), 5.0), Rates::default());
     }
 }

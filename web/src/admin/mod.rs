@@ -8,10 +8,23 @@
 //! `Authorization` header is sent, the cookie does not count: the guard against other sites lets such
 //! requests through.
 
+pub mod audit;
+pub mod chart;
+pub mod dead;
+#[cfg(test)]
+pub mod dead_samples;
 pub mod error;
+pub mod jobs;
+#[cfg(test)]
+pub mod jobs_samples;
 pub mod login;
+pub mod operators;
 pub mod overview;
+pub mod overview_cache;
+pub mod queues;
+pub mod schedule;
 pub mod shell;
+pub mod when;
 
 use std::pin::Pin;
 
@@ -23,7 +36,7 @@ use actix_web::{FromRequest, HttpRequest};
 use shared::domain::OperatorId;
 use shared::domain::operator as domain;
 use shared::domain::operator::{Actor, Via};
-use shared::operations::{OperationError, operators};
+use shared::operations::{OperationError, operators as operations};
 use shared::signing::Token;
 
 use crate::App;
@@ -66,6 +79,10 @@ impl FromRequest for Operator {
         Box::pin(async move {
             let for_programs = is_api(&request);
             match identify(&request, for_programs).await? {
+                // The operations refuse it too; here it is refused whatever a handler does before it asks one.
+                Some(operator) if operator.read_only && !request.method().is_safe() => {
+                    Err(OperationError::ReadOnly(operator.name).into())
+                }
                 Some(operator) => Ok(operator),
                 None if for_programs => Err(ApiError::UnknownOperator),
                 None => Err(ApiError::LogInFirst(login::path(&request))),
@@ -102,9 +119,9 @@ async fn look_up(
     is_token: bool,
 ) -> Result<Option<domain::Operator>, OperationError> {
     let found = if is_token {
-        operators::by_token(&db, &secret).await
+        operations::by_token(&db, &secret).await
     } else {
-        operators::by_session(&db, &secret).await
+        operations::by_session(&db, &secret).await
     };
     Ok(found?)
 }

@@ -3,6 +3,7 @@
 use askama::Template;
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
+use shared::operations::overview::{Overview, QueueHistory};
 
 use super::error::{ErrorPage, FieldProblem};
 use super::mailbox::{MailPage, MailRow, MailboxPage};
@@ -10,10 +11,15 @@ use super::order_form::{OrderNewPage, OrderRowInput, ProductChoice};
 use super::orders::{CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
 use super::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use super::{Picture, Section, Shell};
+use crate::admin::audit::{AuditPage, AuditRow};
 use crate::admin::error as admin_error;
 use crate::admin::login::LoginPage;
-use crate::admin::overview::OverviewPage;
+use crate::admin::operators::{OperatorRow, OperatorsPage, TokenRow};
+use crate::admin::overview::{self as admin_overview, OverviewPage};
+use crate::admin::queues::{QueueRow, QueuesPage};
+use crate::admin::schedule::{Note, SchedulePage, ScheduleRow};
 use crate::admin::shell::{self as admin, AdminShell};
+use crate::admin::when::When;
 
 const NOON: &str = "2026-03-05T12:00:00Z";
 
@@ -52,6 +58,8 @@ pub fn all(text: &str) -> Vec<(String, String)> {
         pages.push((format!("error-{status}"), html(&error(text, status))));
     }
     pages.extend(admin_pages(text));
+    pages.extend(crate::admin::dead_samples::all(text, &admin_shell(admin::Section::Dead)));
+    pages.extend(crate::admin::jobs_samples::all(text, &admin_shell(admin::Section::Jobs)));
     pages
 }
 
@@ -67,14 +75,116 @@ fn admin_pages(text: &str) -> Vec<(String, String)> {
     vec![
         page("login", html(&login(false))),
         page("login-refused", html(&login(true))),
-        page("overview", html(&OverviewPage { shell: admin_shell(admin::Section::Overview) })),
+        page("audit", html(&audit(text))),
+        page(
+            "audit-empty",
+            html(&AuditPage { rows: Vec::new(), older_url: None, newest: true, ..audit(text) }),
+        ),
+        page("operators", html(&operators(text))),
+        page("operators-made", html(&OperatorsPage { made: Some("5mGd2bW0h0".into()), ..operators(text) })),
+        page("operators-problem", html(&OperatorsPage { problem: Some(text.to_owned()), ..operators(text) })),
+        page("operators-read-only", html(&OperatorsPage { shell: read_only_shell(), ..operators(text) })),
+        page("queues", html(&queues(text))),
+        page("queues-read-only", html(&QueuesPage { shell: read_only_shell(), ..queues(text) })),
+        page("schedule", html(&schedule(text))),
+        page("schedule-read-only", html(&SchedulePage { shell: read_only_shell(), ..schedule(text) })),
+        page("overview", html(&overview(admin_overview::samples::well(text)))),
+        page("overview-broken", html(&overview(admin_overview::samples::broken(text)))),
         page("error", admin_error::render(&crate::problem::of_status(actix_web::http::StatusCode::CONFLICT))),
     ]
+}
+
+fn overview((overview, history): (Overview, Vec<QueueHistory>)) -> OverviewPage {
+    OverviewPage::of(admin_shell(admin::Section::Overview), &overview, &history)
 }
 
 /// An operator who may change things.
 fn admin_shell(section: admin::Section) -> AdminShell {
     AdminShell { operator: Some("ada".to_owned()), read_only: false, section }
+}
+
+/// One who may look and not touch.
+fn read_only_shell() -> AdminShell {
+    AdminShell { read_only: true, ..admin_shell(admin::Section::Elsewhere) }
+}
+
+fn when() -> When {
+    When { iso: NOON.to_owned(), text: "2026-03-05 12:00:00".to_owned() }
+}
+
+fn audit(text: &str) -> AuditPage {
+    let row = |action: &str, subject: &str, outcome: &str| AuditRow {
+        at: when(),
+        operator: text.to_owned(),
+        via: "page",
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        outcome: outcome.to_owned(),
+    };
+    AuditPage {
+        shell: admin_shell(admin::Section::Audit),
+        rows: vec![
+            row("queue.pause", "queue: images", "1 done"),
+            row("dead.redrive", text, "120 done, 3 refused"),
+            row("operator.token.create", "operator: ada, token: nightly-report", "not finished"),
+        ],
+        newest: false,
+        older_url: Some("/admin/audit?before=0195a1b2".to_owned()),
+    }
+}
+
+fn operators(text: &str) -> OperatorsPage {
+    let operator =
+        |name: &str, read_only, seen| OperatorRow { name: name.to_owned(), read_only, since: when(), seen };
+    let token =
+        |number, name: &str, used| TokenRow { id: id(number), name: name.to_owned(), since: when(), used };
+    OperatorsPage {
+        shell: admin_shell(admin::Section::Operators),
+        operators: vec![operator("ada", false, Some(when())), operator(text, true, None)],
+        tokens: vec![token(500, "nightly-report", Some(when())), token(501, text, None)],
+        made: None,
+        name: text.to_owned(),
+        problem: None,
+    }
+}
+
+fn queues(text: &str) -> QueuesPage {
+    let row = |name: &str, paused: Option<When>, pending| QueueRow {
+        name: name.to_owned(),
+        paused,
+        pending,
+        queued: 12,
+        running: 2,
+        waiting: 0,
+    };
+    QueuesPage {
+        shell: admin_shell(admin::Section::Queues),
+        rows: vec![row("images", None, 0), row("orders", Some(when()), 48_211), row(text, None, 1)],
+    }
+}
+
+fn schedule(text: &str) -> SchedulePage {
+    let row = |name: &str, overdue, last: Option<When>, last_state: Option<&str>| ScheduleRow {
+        name: name.to_owned(),
+        cron: "45 3 * * *".to_owned(),
+        words: "At 03:45.".to_owned(),
+        kind: "retention".to_owned(),
+        next: Some(when()),
+        overdue,
+        last_job: last.as_ref().map(|_| id(600)),
+        last,
+        last_state: last_state.map(str::to_owned),
+        missed: 3,
+    };
+    SchedulePage {
+        shell: admin_shell(admin::Section::Schedule),
+        rows: vec![
+            row("also-bought", false, Some(when()), Some("succeeded")),
+            row("sales-report", true, Some(when()), None),
+            ScheduleRow { next: None, ..row(text, false, None, None) },
+        ],
+        note: Some(Note { job: id(600), started: false }),
+    }
 }
 
 fn html(page: &impl Template) -> String {

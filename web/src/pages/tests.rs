@@ -135,12 +135,34 @@ fn every_asset_that_a_page_names_exists() {
 fn every_page_has_one_title_one_main_and_one_first_heading() {
     every_page(|page, tags, html| {
         for name in ["title", "main", "h1", "html", "body"] {
-            assert_eq!(tags.iter().filter(|tag| tag.name == name).count(), 1, "{page}: {name}");
+            assert_eq!(outside_pictures(tags).filter(|tag| tag.name == name).count(), 1, "{page}: {name}");
         }
         let html_tag = tags.iter().find(|tag| tag.name == "html").unwrap();
         assert_eq!(html_tag.get("lang"), Some("en"), "{page}");
         assert!(html.starts_with("<!doctype html>"), "{page}");
         assert!(!html.contains("<title> "), "{page}: an empty title");
+    });
+}
+
+/// The tags that are not inside of an inline SVG, which may have a title of its own.
+fn outside_pictures(tags: &[Tag]) -> impl Iterator<Item = &Tag> {
+    let mut inside = false;
+    tags.iter().filter(move |tag| {
+        inside = (inside || tag.name == "svg") && tag.name != "/svg";
+        !inside
+    })
+}
+
+#[test]
+fn every_picture_that_is_drawn_says_what_it_shows() {
+    every_page(|page, tags, _| {
+        let mut rest = tags;
+        while let Some(start) = rest.iter().position(|tag| tag.name == "svg") {
+            let hidden = rest[start].get("aria-hidden") == Some("true");
+            let titled = rest[start].get("role") == Some("img") && rest[start + 1].name == "title";
+            assert!(hidden || titled, "{page}: {:?}", rest[start]);
+            rest = &rest[start + 1..];
+        }
     });
 }
 

@@ -6,7 +6,7 @@
 //! - [`schedules`]: what happens at set times.
 //! - [`acts`], [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
-//! - [`listing`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
+//! - [`listing`], [`deep_lists`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`presence`]: signs of life, samples of the queues, what an operator counts.
 //! - [`operators`]: who gets in at /admin.
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
@@ -28,6 +28,7 @@ mod coordination_races;
 mod dead;
 mod dead_races;
 mod deadlocks;
+mod deep_lists;
 mod fan_in_races;
 mod faults;
 mod keys;

@@ -79,6 +79,7 @@ fn counts(queue: &str, ended: i64, longest: i64) -> BTreeMap<String, Counts> {
         longest_wait_ms: longest,
         run_ms: 2 * longest,
         longest_run_ms: 2 * longest,
+        runs: ended + 1,
         ..Counts::default()
     };
     BTreeMap::from([(queue.to_owned(), counts)])
@@ -101,6 +102,7 @@ async fn what_workers_count_in_a_minute_is_added_up(bench: &mut Bench) {
         longest_wait_ms: 900,
         run_ms: 3000,
         longest_run_ms: 1800,
+        runs: 9,
     };
     assert_eq!((lately["images"], lately["mail"].taken), (images, 1));
     move_samples(bench, 7 * 60).await;

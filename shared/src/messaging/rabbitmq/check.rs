@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lapin::Connection;
 use lapin::options::QueueDeclareOptions;
-use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::protocol::AMQPSoftError;
 use lapin::{ConnectionProperties, ErrorKind};
 
 use super::declare::{self, DURABLE, PASSIVE};
@@ -84,11 +84,17 @@ pub async fn look(settings: &RabbitMqSettings, lanes: Vec<Lane>) -> Result<Found
 /// A queue that is there is declared as we would: that changes nothing, and is refused when the arguments differ.
 async fn queue(connection: &Connection, spec: &QueueSpec) -> lapin::Result<Queue> {
     if let Err(error) = declare_as(connection, spec, PASSIVE).await {
-        return if is(&error, AMQPSoftError::NOTFOUND) { Ok(Queue::Missing) } else { Err(error) };
+        return if declare::error_kind(&error) == Some(AMQPSoftError::NOTFOUND) {
+            Ok(Queue::Missing)
+        } else {
+            Err(error)
+        };
     }
     match declare_as(connection, spec, DURABLE).await {
         Ok(()) => Ok(Queue::There),
-        Err(error) if is(&error, AMQPSoftError::PRECONDITIONFAILED) => Ok(Queue::Different(words(&error))),
+        Err(error) if declare::error_kind(&error) == Some(AMQPSoftError::PRECONDITIONFAILED) => {
+            Ok(Queue::Different(words(&error)))
+        }
         Err(error) => Err(error),
     }
 }
@@ -102,11 +108,6 @@ async fn declare_as(
     let channel = connection.create_channel().await?;
     channel.queue_declare(spec.name.as_str().into(), options, declare::arguments(spec)).await?;
     Ok(())
-}
-
-fn is(error: &lapin::Error, soft: AMQPSoftError) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
-    *error.kind() == AMQPErrorKind::Soft(soft)
 }
 
 /// The broker names the argument and the queue.

@@ -129,7 +129,7 @@ pub(super) fn arguments(spec: &QueueSpec) -> FieldTable {
     table
 }
 
-fn error_kind(error: &lapin::Error) -> Option<AMQPSoftError> {
+pub(super) fn error_kind(error: &lapin::Error) -> Option<AMQPSoftError> {
     let ErrorKind::ProtocolError(error) = error.kind() else { return None };
     match error.kind() {
         AMQPErrorKind::Soft(kind) => Some(kind.clone()),
