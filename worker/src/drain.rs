@@ -39,8 +39,9 @@ pub async fn until_empty(worker: &Worker) -> i64 {
 async fn look(worker: &Worker) -> Result<Option<i64>, DbError> {
     let mut conn = worker.services.db.read().await?;
     let mut worked: Vec<Queue> = worker.queues.slots.iter().map(|(queue, _)| *queue).collect();
+    let known = queues::with_pauses(&mut conn).await?;
     if worker.queues.follow {
-        worked.extend(queues::with_pauses(&mut conn).await?.into_iter().map(|(queue, _)| queue));
+        worked.extend(known.iter().map(|(queue, _)| *queue));
         worked.sort_unstable();
         worked.dedup();
     }
@@ -49,7 +50,8 @@ async fn look(worker: &Worker) -> Result<Option<i64>, DbError> {
     if left.now > 0 {
         return Ok(None);
     }
-    for lane in worked.into_iter().flat_map(Queue::lanes) {
+    let is_open = |queue: &Queue| known.iter().all(|(paused, since)| paused != queue || since.is_none());
+    for lane in worked.into_iter().filter(is_open).flat_map(Queue::lanes) {
         // A broker that is away may hold anything.
         if worker.services.broker.depth(lane).await != Some(0) {
             return Ok(None);
