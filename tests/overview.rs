@@ -153,7 +153,8 @@ async fn figures_and_charts_survive_a_restart_of_all_programs(setup: Setup) {
     assert!(queue(&overview(&script).await, "images")["rates"]["done_per_minute"].as_f64() > Some(0.0));
     let page = page(&app).await;
     assert!(page.contains("images, the last 24 h: 3 done, 0 failed"), "{page}");
-    // A look in each minute: the first was written by the program before, or is by this one.
+    // Nobody has to wait for the next minute: the first look may have come before the broker could be asked.
+    app.execute("UPDATE queue_samples SET due = NULL, broker = NULL").await;
     eventually("a look at how much there is", async || {
         let looked = "SELECT count(*) FROM queue_samples WHERE queue = 'images' AND due = 0 AND broker = 0";
         (app.number(looked).await > 0).then_some(())

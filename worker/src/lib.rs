@@ -116,6 +116,7 @@ impl Worker {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let Duties { queues, lease, schedule, incoming, ingress, shutdown } = duties;
+        let consumed = queues.slots.iter().copied().collect();
         Arc::new(Self {
             id: WorkerId::new(),
             services,
@@ -131,7 +132,7 @@ impl Worker {
             paused: queues::Paused::default(),
             pulse: Pulse::default(),
             tally: Tally::default(),
-            consumed: Mutex::default(),
+            consumed: Mutex::new(consumed),
             stop,
             release: CancellationToken::new(),
         })

@@ -54,7 +54,7 @@ impl Chart {
         let column = |number: usize, below: usize, height: usize| Column {
             x: number * width,
             y: HEIGHT - below - height,
-            width: width.saturating_sub(1).max(1),
+            width,
             height,
         };
         let (mut done, mut failed) = (Vec::new(), Vec::new());

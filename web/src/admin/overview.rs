@@ -348,7 +348,7 @@ pub mod samples {
         overview.breakers[1].state = BreakerState::Open;
         (overview.breakers[1].failures, overview.breakers[1].not_closed) = (7, 1);
         overview.queues[0].paused_since = Some(at(-600));
-        overview.queues[1].dead = 3;
+        (overview.queues[1].dead, overview.totals.dead) = (3, 3);
         overview.queues[2].in_broker = None;
         overview.queues[3].due = 12;
         overview.totals.dead_messages = 1;
