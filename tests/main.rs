@@ -28,6 +28,7 @@ mod incoming;
 mod liveness;
 mod load;
 mod mail_window;
+mod operating;
 mod operating_jobs;
 mod orders;
 mod outages;

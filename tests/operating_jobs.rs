@@ -1,72 +1,22 @@
 //! Jobs as operators find, see and change them: by page, by JSON and from a terminal.
 
-use std::process::Output;
-
-use reqwest::Method;
 use serde_json::{Value, json};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::harness::{Answer, App, Order, Setup, Visitor, eventually, on_both_set_ups, pictures, run_to_end};
+use crate::harness::{Answer, App, Operator, Order, Setup, eventually, on_both_set_ups, pictures};
 use crate::triggers::{SECRET, machine_tokens, start};
 
-/// Runs an operator's command beside the running programs.
-async fn command(app: &App, arguments: &[&str]) -> Output {
-    let mut settings = app.settings().to_vec();
-    settings.push(("RUST_LOG".into(), "error".into()));
-    let program = if app.is_production() { "worker" } else { "all-in-one" };
-    run_to_end(program, arguments, &settings).await
+async fn list(operator: &Operator, query: &str) -> Value {
+    operator.read(&format!("/api/admin/jobs?{query}")).await
 }
 
-async fn says(app: &App, arguments: &[&str]) -> String {
-    let output = command(app, arguments).await;
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+async fn story_of(operator: &Operator, job: &str) -> Value {
+    operator.read(&format!("/api/admin/jobs/{job}")).await
 }
 
-/// An operator: at a browser and by program.
-struct Operator {
-    cookie: String,
-    program: Visitor,
-    nobody: Visitor,
-}
-
-impl Operator {
-    async fn new(app: &App, name: &str, more: &[&str]) -> Self {
-        let told = says(app, &[&["operator", "add", name], more].concat()).await;
-        let password = told.rsplit(' ').next().unwrap();
-        let token = says(app, &["operator", "token", name, "tests"]).await;
-        let nobody = app.nobody();
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        let form = form.append_pair("name", name).append_pair("password", password).finish();
-        let login = nobody.request(Method::POST, "/admin/login").body(form);
-        let login = login.header("Content-Type", "application/x-www-form-urlencoded");
-        let answer = nobody.send(login).await.expect(303);
-        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
-        Self { cookie, program: nobody.with_token(&token), nobody }
-    }
-
-    async fn page(&self, path: &str) -> Answer {
-        self.nobody.send(self.nobody.request(Method::GET, path).header("Cookie", &self.cookie)).await
-    }
-
-    /// Presses a button on a page of ours.
-    async fn press(&self, path: &str) -> Answer {
-        let request = self.nobody.request(Method::POST, path).header("Cookie", &self.cookie);
-        self.nobody.send(request.header("Sec-Fetch-Site", "same-origin")).await
-    }
-
-    async fn list(&self, query: &str) -> Value {
-        self.program.get(&format!("/api/admin/jobs?{query}")).await.expect(200).json()
-    }
-
-    async fn story(&self, job: &str) -> Value {
-        self.program.get(&format!("/api/admin/jobs/{job}")).await.expect(200).json()
-    }
-
-    async fn act(&self, job: &str, what: &str) -> Answer {
-        self.program.post(&format!("/api/admin/jobs/{job}/{what}")).await
-    }
+async fn act(operator: &Operator, job: &str, what: &str) -> Answer {
+    operator.program.post(&format!("/api/admin/jobs/{job}/{what}")).await
 }
 
 fn ids(page: &Value) -> Vec<String> {
@@ -118,8 +68,8 @@ async fn filters_find_exactly_theirs(setup: Setup) {
     let dead = failed_job(&app).await;
     make_dead(&app, &dead).await;
     let operator = Operator::new(&app, "bob", &[]).await;
-    let customer = operator.story(&order.job).await["customer"].as_str().unwrap().to_owned();
-    let trace = operator.story(&photo.job).await["trace_id"].as_str().unwrap().to_owned();
+    let customer = story_of(&operator, &order.job).await["customer"].as_str().unwrap().to_owned();
+    let trace = story_of(&operator, &photo.job).await["trace_id"].as_str().unwrap().to_owned();
 
     for (query, expected) in [
         ("kind=make_thumbnails".to_owned(), vec![&photo.job]),
@@ -135,12 +85,12 @@ async fn filters_find_exactly_theirs(setup: Setup) {
         ("text=no+such+photo".into(), vec![&dead, &failed]),
     ] {
         assert_eq!(
-            ids(&operator.list(&query).await),
+            ids(&list(&operator, &query).await),
             expected.into_iter().cloned().collect::<Vec<_>>(),
             "{query}"
         );
     }
-    let parts = operator.list(&format!("parent={}", order.job)).await;
+    let parts = list(&operator, &format!("parent={}", order.job)).await;
     assert!(!ids(&parts).is_empty() && !ids(&parts).contains(&order.job), "{parts}");
 
     // What can't be meant names its field, and a name that means nothing is no filter that fits all.
@@ -157,12 +107,12 @@ async fn filters_find_exactly_theirs(setup: Setup) {
     assert!(page.contains("Older than is a number with a unit"), "{page}");
     let page = operator.page("/admin/jobs?failure=exhausted").await.expect(200).text();
     assert!(page.contains(&format!("/admin/jobs/{dead}")) && !page.contains(&failed), "{page}");
-    let listed = says(&app, &["jobs", "list", "--state", "failed", "--failure", "exhausted"]).await;
+    let listed = app.says(&["jobs", "list", "--state", "failed", "--failure", "exhausted"]).await;
     assert!(listed.starts_with(&dead) && listed.lines().count() == 1, "{listed}");
     let listed: Value =
-        serde_json::from_str(&says(&app, &["jobs", "list", "--text", &failed, "--json"]).await).unwrap();
+        serde_json::from_str(&app.says(&["jobs", "list", "--text", &failed, "--json"]).await).unwrap();
     assert_eq!(ids(&listed), std::slice::from_ref(&failed));
-    let refused = command(&app, &["jobs", "list", "--state", "dead"]).await;
+    let refused = app.command(&["jobs", "list", "--state", "dead"]).await;
     assert!(
         !refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("state: "),
         "{refused:?}"
@@ -204,7 +154,7 @@ async fn pages_walk_a_thousand_jobs_without_gap_or_double_while_new_ones_come(se
     let ada = app.visitor().await;
     let (mut seen, mut next, mut uploads) = (Vec::new(), Some(String::new()), Vec::new());
     while let Some(before) = next {
-        let page = operator.list(&format!("kind=make_thumbnails&limit=100&before={before}")).await;
+        let page = list(&operator, &format!("kind=make_thumbnails&limit=100&before={before}")).await;
         seen.extend(ids(&page));
         next = page["next"].as_str().map(str::to_owned);
         uploads.push(ada.upload(pictures::small_jpeg()).await.job);
@@ -215,7 +165,7 @@ async fn pages_walk_a_thousand_jobs_without_gap_or_double_while_new_ones_come(se
         ada.wait_for(job).await;
     }
     uploads.reverse();
-    assert_eq!(ids(&operator.list(&format!("limit={}", uploads.len())).await), uploads);
+    assert_eq!(ids(&list(&operator, &format!("limit={}", uploads.len())).await), uploads);
     // The pages lead from one to the next.
     let page = operator.page("/admin/jobs?queue=bulk").await.expect(200).text();
     let next = page
@@ -226,7 +176,7 @@ async fn pages_walk_a_thousand_jobs_without_gap_or_double_while_new_ones_come(se
     let second = operator.page(&next).await.expect(200).text();
     assert!(second.contains("/admin/jobs/0195a1b2-c3d4-7e5f-8a9b-000000000950"), "{next}: {second}");
     assert!(!second.contains("/admin/jobs/0195a1b2-c3d4-7e5f-8a9b-000000000951\""));
-    let listed = says(&app, &["jobs", "list", "--queue", "bulk", "--limit", "250"]).await;
+    let listed = app.says(&["jobs", "list", "--queue", "bulk", "--limit", "250"]).await;
     assert_eq!(listed.lines().count(), 251);
     assert!(listed.ends_with("--before 0195a1b2-c3d4-7e5f-8a9b-000000000751"), "{listed}");
 }
@@ -243,7 +193,7 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
     let job = placed["job"]["id"].as_str().unwrap().to_owned();
     ada.wait_for(&job).await;
     let operator = Operator::new(&app, "bob", &[]).await;
-    let story = operator.story(&job).await;
+    let story = story_of(&operator, &job).await;
     assert_eq!((&story["status"], &story["kind"]), (&json!("succeeded"), &json!("fulfil_order")), "{story}");
     assert!(story["children"]["count"].as_i64().unwrap() >= 1, "a print: {story}");
     assert!(story["waits_for"]["first"][0]["kind"] == "render_print", "{story}");
@@ -257,18 +207,18 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
     assert!(story["process"]["id"].is_string() && story["trace_id"].is_string(), "{story}");
     assert_eq!(story["callback"]["url"], format!("{}/hook?[hidden]", receiver.uri()), "{story}");
     app.idle().await;
-    assert_eq!(operator.story(&job).await["deliveries"][0]["status"], 204);
+    assert_eq!(story_of(&operator, &job).await["deliveries"][0]["status"], 204);
     let child = story["children"]["first"][0]["id"].as_str().unwrap();
-    assert_eq!(operator.story(child).await["parent"]["id"], json!(job));
+    assert_eq!(story_of(&operator, child).await["parent"]["id"], json!(job));
 
     // One whose tries failed: with their process, which is alive.
     let failed = failed_job(&app).await;
     let secret = r#"[{"at":"2026-01-01T00:00:00Z","since":"2026-01-01T00:00:00Z","times":1,"message":"smtp://u:very-secret@mail for ada@example.org"}]"#;
-    let story = operator.story(&failed).await;
+    let story = story_of(&operator, &failed).await;
     assert_eq!(story["errors"][0]["tries"][0]["attempt"], 1, "{story}");
     assert_eq!(story["source"], "nightly");
     let alive = eventually("the process to be known", async || {
-        let story = operator.story(&failed).await;
+        let story = story_of(&operator, &failed).await;
         story["errors"][0]["tries"][0]["process"]["seen"]["pid"].as_i64()
     });
     assert!(alive.await > 0);
@@ -279,13 +229,13 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
     app.execute(&format!("UPDATE jobs SET args = {args}, errors = {errors} WHERE id = '{failed}'")).await;
     for id in [&job, &failed] {
         for text in [
-            operator.story(id).await.to_string(),
-            operator.list(&format!("text={id}")).await.to_string(),
+            story_of(&operator, id).await.to_string(),
+            list(&operator, &format!("text={id}")).await.to_string(),
             operator.page(&format!("/admin/jobs/{id}")).await.expect(200).text(),
             operator.page(&format!("/admin/jobs?text={id}")).await.expect(200).text(),
-            says(&app, &["jobs", "show", id]).await,
-            says(&app, &["jobs", "show", id, "--json"]).await,
-            says(&app, &["jobs", "list", "--text", id]).await,
+            app.says(&["jobs", "show", id]).await,
+            app.says(&["jobs", "show", id, "--json"]).await,
+            app.says(&["jobs", "list", "--text", id]).await,
         ] {
             assert!(text.contains(id.as_str()), "{text}");
             for secret in ["very-secret", "ada@", "tok_ok"] {
@@ -302,7 +252,7 @@ async fn an_operator_retries_cancels_and_runs_jobs_by_every_door(setup: Setup) {
     let operator = Operator::new(&app, "bob", &[]).await;
     let job = failed_job(&app).await;
     assert!(
-        operator.act(&job, "retry").await.problem(409)["detail"]
+        act(&operator, &job, "retry").await.problem(409)["detail"]
             .as_str()
             .unwrap()
             .contains("no retry can help")
@@ -313,14 +263,14 @@ async fn an_operator_retries_cancels_and_runs_jobs_by_every_door(setup: Setup) {
         make_dead(&app, &job).await;
         let before = fence(&app, &job).await;
         match door {
-            0 => assert_eq!(operator.act(&job, "retry").await.expect(202).json()["done"], "redriven"),
+            0 => assert_eq!(act(&operator, &job, "retry").await.expect(202).json()["done"], "redriven"),
             1 => {
                 let page = operator.page(&format!("/admin/jobs/{job}")).await.expect(200).text();
                 assert!(page.contains(&format!("action=\"/admin/jobs/{job}/retry\"")), "{page}");
                 let done = operator.press(&format!("/admin/jobs/{job}/retry")).await.expect(303);
                 assert_eq!(done.header("location"), format!("/admin/jobs/{job}"));
             }
-            _ => assert!(says(&app, &["jobs", "retry", &job]).await.starts_with(&job)),
+            _ => assert!(app.says(&["jobs", "retry", &job]).await.starts_with(&job)),
         }
         ran(&app, &job, before + 1).await;
     }
@@ -329,31 +279,31 @@ async fn an_operator_retries_cancels_and_runs_jobs_by_every_door(setup: Setup) {
         put_into_backoff(&app, &job).await;
         let before = fence(&app, &job).await;
         match door {
-            0 => assert_eq!(operator.act(&job, "run").await.expect(202).json()["done"], "due"),
+            0 => assert_eq!(act(&operator, &job, "run").await.expect(202).json()["done"], "due"),
             1 => _ = operator.press(&format!("/admin/jobs/{job}/run")).await.expect(303),
-            _ => assert!(says(&app, &["jobs", "run", &job]).await.contains("is due now")),
+            _ => assert!(app.says(&["jobs", "run", &job]).await.contains("is due now")),
         }
         ran(&app, &job, before + 1).await;
     }
-    operator.act(&job, "run").await.problem(409);
+    act(&operator, &job, "run").await.problem(409);
     // Cancel: what runs no more is refused; what died is discarded.
-    operator.act(&job, "cancel").await.problem(409);
+    act(&operator, &job, "cancel").await.problem(409);
     operator.press(&format!("/admin/jobs/{job}/cancel")).await.expect(409);
     for door in 0..3 {
         make_dead(&app, &job).await;
         match door {
-            0 => _ = operator.act(&job, "cancel").await.expect(202),
+            0 => _ = act(&operator, &job, "cancel").await.expect(202),
             1 => _ = operator.press(&format!("/admin/jobs/{job}/cancel")).await.expect(303),
-            _ => _ = says(&app, &["jobs", "cancel", &job]).await,
+            _ => _ = app.says(&["jobs", "cancel", &job]).await,
         }
-        assert_eq!(operator.story(&job).await["status"], "cancelled");
+        assert_eq!(story_of(&operator, &job).await["status"], "cancelled");
         app.execute(&format!("UPDATE jobs SET state = 'failed', failure = 'discarded' WHERE id = '{job}'"))
             .await;
     }
     // The exit code tells whether all were done, and a line each what became of it.
     make_dead(&app, &job).await;
     let unknown = uuid::Uuid::now_v7().to_string();
-    let output = command(&app, &["jobs", "cancel", &unknown, &job]).await;
+    let output = app.command(&["jobs", "cancel", &unknown, &job]).await;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 2), "{said}");
     assert!(said.contains(&format!("{unknown}: no such job")), "{said}");
@@ -375,15 +325,14 @@ async fn whoever_may_only_look_sees_no_buttons_and_changes_nothing(setup: Setup)
     let page = looker.page(&format!("/admin/jobs/{job}")).await.expect(200).text();
     assert!(page.contains(&job) && !page.contains(&format!("/admin/jobs/{job}/")), "{page}");
     for what in ["retry", "cancel", "run"] {
-        looker.act(&job, what).await.problem(403);
+        act(&looker, &job, what).await.problem(403);
         looker.press(&format!("/admin/jobs/{job}/{what}")).await.expect(403);
         app.nobody().post(&format!("/api/admin/jobs/{job}/{what}")).await.problem(401);
     }
-    assert_eq!(looker.story(&job).await["failure"], "exhausted");
+    assert_eq!(story_of(&looker, &job).await["failure"], "exhausted");
     // Another site has the browser send the cookie, and gets nowhere.
-    let forged = looker.nobody.request(Method::POST, &format!("/admin/jobs/{job}/retry"));
-    let forged = forged.header("Cookie", &looker.cookie).header("Origin", "https://evil.example");
-    assert_eq!(looker.nobody.send(forged).await.status, 403);
+    let forged = looker.press_from("https://evil.example", &format!("/admin/jobs/{job}/retry")).await;
+    assert_eq!(forged.status, 403);
 }
 
 on_both_set_ups!(

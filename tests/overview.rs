@@ -6,23 +6,12 @@ use serde_json::{Value, json};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::harness::{
-    App, Browser, Order, Setup, Visitor, eventually, on_both_set_ups, on_production, run_to_end,
-};
-
-/// What a command of the operators' printed.
-async fn operator(app: &App, arguments: &[&str]) -> String {
-    let program = if app.is_production() { "worker" } else { "all-in-one" };
-    let arguments = [&["operator"], arguments].concat();
-    let output = run_to_end(program, &arguments, app.settings()).await;
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::harness::{App, Browser, Order, Setup, Visitor, eventually, on_both_set_ups, on_production};
 
 /// A program of an operator's.
 async fn script(app: &App) -> Visitor {
-    operator(app, &["add", "grace", "--read-only"]).await;
-    let token = operator(app, &["token", "grace", "script"]).await;
+    app.says(&["operator", "add", "grace", "--read-only"]).await;
+    let token = app.says(&["operator", "token", "grace", "script"]).await;
     app.nobody().with_token(&token)
 }
 
@@ -231,7 +220,7 @@ async fn without_the_broker_the_rest_is_seen(setup: Setup) {
 /// The page, as an operator who logs in sees it.
 async fn page(app: &App) -> String {
     let name = format!("eve-{}", uuid::Uuid::new_v4().simple());
-    let said = operator(app, &["add", &name]).await;
+    let said = app.says(&["operator", "add", &name]).await;
     let password = said.rsplit(' ').next().unwrap();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let login = format!("{}/admin/login", app.base());
@@ -248,7 +237,7 @@ async fn page(app: &App) -> String {
 #[ignore = "needs a browser: scripts/test"]
 async fn the_page_brings_itself_up_to_date() {
     let app = Setup::embedded().start().await;
-    let said = operator(&app, &["add", "grace"]).await;
+    let said = app.says(&["operator", "add", "grace"]).await;
     let browser = Browser::start(true).await;
     browser.page.goto(&format!("{}/admin", app.base())).await.unwrap();
     browser.fill("#name", "grace").await;
@@ -257,12 +246,12 @@ async fn the_page_brings_itself_up_to_date() {
     browser.see("#live[data-words='Everything is well.']").await;
     // It would not survive a reload.
     browser.page.execute("window.opened = 'once'", vec![]).await.unwrap();
-    let pause = run_to_end("all-in-one", &["queues", "pause", "images"], app.settings()).await;
+    let pause = app.command(&["queues", "pause", "images"]).await;
     assert!(pause.status.success(), "{}", String::from_utf8_lossy(&pause.stderr));
     browser.see("#live[data-words='images is paused, 0 due.'] .alert a[href='/admin/queues']").await;
     let read_out = browser.see("#live-status").await.prop("textContent").await.unwrap();
     assert_eq!(read_out.as_deref(), Some("images is paused, 0 due."));
-    let resume = run_to_end("all-in-one", &["queues", "resume", "images"], app.settings()).await;
+    let resume = app.command(&["queues", "resume", "images"]).await;
     assert!(resume.status.success());
     browser.see("#live[data-words='Everything is well.']").await;
     assert_eq!(browser.page.execute("return window.opened", vec![]).await.unwrap(), "once");

@@ -250,9 +250,10 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
     }
 }
 
-async fn settle_waiting(worker: &Worker, claim: Claim, on: &[JobId]) {
+async fn settle_waiting(worker: &Worker, job: &Job, claim: Claim, on: &[JobId], took: Duration) {
     let db = &worker.services.db;
     if let Some(state) = settle_patiently(worker, || settle::settle_waiting(db, claim, on)).await {
+        worker.tally.ended(&job.queue, state, false, took);
         tracing::info!(state = state.name(), jobs = on.len(), "the job waits for others");
     }
 }

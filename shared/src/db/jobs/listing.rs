@@ -170,7 +170,7 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
         }
         Some(Text::Words(words)) => all.push(Term::Words(words.clone())),
     }
-    Matches { all }
+    Matches { all, few: false }
 }
 
 /// The states as the partial indexes spell them.
@@ -199,28 +199,47 @@ fn is_in(state: JobState) -> &'static str {
 /// Every state that a job under way can be in.
 const UNDER_WAY: [JobState; 4] = [JobState::Pending, JobState::Queued, JobState::Running, JobState::Waiting];
 
-/// The looks that a filter's page is made of, as what each adds to the filter. Together they find all that the
-/// filter fits; in each there is an index that gives it in the order of the ids, or few rows to be sorted.
-fn looks(filter: &JobFilter) -> Vec<Vec<Term>> {
+/// One of the looks that a page is made of: rows that the filter fits and these terms as well.
+struct Look {
+    terms: Vec<Term>,
+    /// Its rows are few: they are all read and sorted.
+    few: bool,
+}
+
+impl Look {
+    /// There is an index that gives them in the order of the ids.
+    fn in_order(terms: Vec<Term>) -> Self {
+        Self { terms, few: false }
+    }
+
+    fn under_way(state: JobState) -> Self {
+        Self { terms: vec![Term::Sql(is_in(state))], few: true }
+    }
+}
+
+/// The looks that a filter's page is made of. Together they find all that the filter fits.
+fn looks(filter: &JobFilter) -> Vec<Look> {
     let state_by_state = || {
-        let under_way = UNDER_WAY.into_iter().map(|state| vec![Term::Sql(is_in(state))]);
-        std::iter::once(vec![Term::Sql(OVER)]).chain(under_way).collect()
+        let over = Look::in_order(vec![Term::Sql(OVER)]);
+        std::iter::once(over).chain(UNDER_WAY.into_iter().map(Look::under_way)).collect()
     };
-    let is_anchored = filter.customer.is_some()
-        || filter.parent.is_some()
-        || filter.state.is_some()
-        || filter.failure.is_some()
-        || filter.reason.is_some();
-    match &filter.text {
-        Some(Text::Words(words)) => vec![
-            vec![Term::Sql(UNFINISHED), Term::Text("jobs.unique_key = ", words.clone())],
-            vec![Term::Sql(UNFINISHED), Term::Text("jobs.ordering_key = ", words.clone())],
-            vec![Term::Sql(FAILED)],
+    match (&filter.text, filter.state) {
+        (Some(Text::Words(words)), _) => vec![
+            Look::in_order(vec![Term::Sql(UNFINISHED), Term::Text("jobs.unique_key = ", words.clone())]),
+            Look::in_order(vec![Term::Sql(UNFINISHED), Term::Text("jobs.ordering_key = ", words.clone())]),
+            Look::in_order(vec![Term::Sql(is_in(JobState::Failed))]),
         ],
-        Some(Text::Trace(_)) => state_by_state(),
-        Some(Text::Id(_)) => vec![vec![]],
-        None if !is_anchored && (filter.kind.is_some() || filter.queue.is_some()) => state_by_state(),
-        None => vec![vec![]],
+        (Some(Text::Trace(_)), _) => state_by_state(),
+        (Some(Text::Id(_)), _) => vec![Look::in_order(Vec::new())],
+        (None, _) if filter.customer.is_some() || filter.parent.is_some() => {
+            vec![Look::in_order(Vec::new())]
+        }
+        (None, Some(state)) if UNDER_WAY.contains(&state) => vec![Look::under_way(state)],
+        (None, Some(_)) => vec![Look::in_order(Vec::new())],
+        (None, None) if filter.reason.is_some() => vec![Look { terms: Vec::new(), few: true }],
+        (None, None) if filter.failure.is_some() => vec![Look::in_order(Vec::new())],
+        (None, None) if filter.kind.is_some() || filter.queue.is_some() => state_by_state(),
+        (None, None) => vec![Look::in_order(Vec::new())],
     }
 }
 
@@ -250,6 +269,8 @@ enum Term {
 #[derive(Debug, Clone)]
 pub(crate) struct Matches {
     all: Vec<Term>,
+    /// See [`Look::few`].
+    few: bool,
 }
 
 /// Whether a row is one of the newest that a filter fits.
@@ -268,26 +289,32 @@ impl OnPage {
         let mut all = matches(filter).all;
         all.extend(before.map(|before| Term::Id("jobs.id < ", before)));
         let looks = looks(filter).into_iter().map(|mut look| {
-            look.extend(all.iter().cloned());
-            Matches { all: look }
+            look.terms.extend(all.iter().cloned());
+            Matches { all: look.terms, few: look.few }
         });
         Self { looks: looks.collect(), limit }
     }
 }
 
-/// Whether one of a job's errors has these words in it. The log is JSON, which the databases spell differently.
-trait HasError: Backend {
+/// What the databases spell differently.
+trait Dialect: Backend {
+    /// Whether one of a job's errors, which are JSON, has these words in it.
     const IN_ERRORS: &'static str;
+    /// Before an id, where an index on it is not to be used. SQLite has no statistics: it would rather walk the
+    /// whole table in the order of the ids than sort the few rows of another index.
+    const NOT_BY_INDEX: &'static str;
 }
 
-impl HasError for Pg {
+impl Dialect for Pg {
+    const NOT_BY_INDEX: &'static str = "";
     const IN_ERRORS: &'static str = "EXISTS (SELECT 1 FROM jsonb_array_elements(jobs.errors) AS entry \
          WHERE strpos(lower(entry ->> 'message'), lower(";
 }
 
 /// Each message is read by itself: a whole entry that SQLite is to write as text again breaks at a quotation mark,
 /// which Diesel stores as if it needed no escape.
-impl HasError for Sqlite {
+impl Dialect for Sqlite {
+    const NOT_BY_INDEX: &'static str = "+";
     const IN_ERRORS: &'static str = "EXISTS (SELECT 1 FROM json_tree(jobs.errors) AS entry \
          WHERE entry.key = 'message' AND instr(lower(entry.atom), lower(";
 }
@@ -301,9 +328,9 @@ const ABOUT: [&str; 4] = [
 ];
 
 impl Term {
-    fn walk<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+    fn walk<'b, DB>(&'b self, few: bool, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
-        DB: HasError + HasSqlType<Id>,
+        DB: Dialect + HasSqlType<Id>,
         JobId: ToSql<Id, DB>,
         String: ToSql<SqlText, DB>,
     {
@@ -321,6 +348,7 @@ impl Term {
                 out.push_sql(")");
             }
             Self::Id(before, value) => {
+                out.push_sql(if few { DB::NOT_BY_INDEX } else { "" });
                 out.push_sql(before);
                 out.push_bind_param::<Id, _>(value)?;
             }
@@ -356,7 +384,7 @@ impl Term {
 impl Matches {
     fn walk<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
-        DB: HasError + HasSqlType<Id>,
+        DB: Dialect + HasSqlType<Id>,
         JobId: ToSql<Id, DB>,
         String: ToSql<SqlText, DB>,
     {
@@ -367,7 +395,7 @@ impl Matches {
             if index > 0 {
                 out.push_sql(" AND ");
             }
-            term.walk(out)?;
+            term.walk(self.few, out)?;
         }
         Ok(())
     }
@@ -375,7 +403,7 @@ impl Matches {
 
 impl<DB> QueryFragment<DB> for Matches
 where
-    DB: HasError + HasSqlType<Id>,
+    DB: Dialect + HasSqlType<Id>,
     JobId: ToSql<Id, DB>,
     String: ToSql<SqlText, DB>,
 {
@@ -389,7 +417,7 @@ where
 
 impl<DB> QueryFragment<DB> for OnPage
 where
-    DB: HasError + HasSqlType<Id>,
+    DB: Dialect + HasSqlType<Id>,
     JobId: ToSql<Id, DB>,
     String: ToSql<SqlText, DB>,
     i64: ToSql<BigInt, DB>,
@@ -400,7 +428,9 @@ where
             out.push_sql(if index > 0 { " UNION ALL " } else { "" });
             out.push_sql("SELECT look.id FROM (SELECT jobs.id FROM jobs WHERE ");
             look.walk(&mut out)?;
-            out.push_sql(" ORDER BY jobs.id DESC LIMIT ");
+            out.push_sql(" ORDER BY ");
+            out.push_sql(if look.few { DB::NOT_BY_INDEX } else { "" });
+            out.push_sql("jobs.id DESC LIMIT ");
             out.push_bind_param::<BigInt, _>(&self.limit)?;
             out.push_sql(") AS look");
         }
