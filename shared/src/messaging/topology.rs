@@ -38,6 +38,8 @@ pub const HINTS_KEPT: i64 = 10_000;
 pub struct Generations {
     /// Of the queues of jobs.
     pub jobs: u32,
+    /// Of the quarantine, which has one argument more.
+    pub quarantine: u32,
     /// Of the queue of submissions. Programs elsewhere know its name: tell them the new one.
     pub submit: u32,
     /// Of the queue of dead letters. Its name is an argument of the others: they begin a new one, too.
@@ -45,7 +47,10 @@ pub struct Generations {
 }
 
 /// Raised with every change of an argument; a test holds that.
-pub const GENERATIONS: Generations = Generations { jobs: 1, submit: 1, dead: 1 };
+///
+/// The quarantine began as the second: a release that did not know it follows every queue that is named in the
+/// database, and would have made the first one as an ordinary queue, between `worker migrate` and our start.
+pub const GENERATIONS: Generations = Generations { jobs: 1, quarantine: 2, submit: 1, dead: 1 };
 
 /// The names of one installation; several can share a broker under different prefixes.
 #[derive(Debug, Clone)]
@@ -97,19 +102,33 @@ impl Topology {
     /// As it may be one day: with another delivery limit, and so with queues of another generation.
     #[cfg(test)]
     pub(super) fn of_the_next_generation(prefix: impl Into<String>) -> Self {
-        let Generations { jobs, submit, dead } = GENERATIONS;
-        let generations = Generations { jobs: jobs + 1, submit: submit + 1, dead };
+        let Generations { jobs, quarantine, submit, dead } = GENERATIONS;
+        let (jobs, quarantine, submit) = (jobs + 1, quarantine + 1, submit + 1);
+        let generations = Generations { jobs, quarantine, submit, dead };
         Self { generations, delivery_limit: DELIVERY_LIMIT - 1, ..Self::new(prefix) }
     }
 
     /// The name of a lane.
     pub fn lane(&self, lane: Lane) -> String {
-        self.name(&lane, self.generations.jobs)
+        self.name(&lane, self.generation(lane))
     }
 
     /// The queues that a lane is consumed from. Their messages are hints, so that a former one may go.
+    ///
+    /// Of the quarantine it is the present one alone: with two of them, two workers could be at it at a time. Its
+    /// rows are published again, to the present one.
     pub fn consumed_lane(&self, lane: Lane) -> Consumed {
-        self.consumed(&lane, self.generations.jobs, true)
+        match lane.queue {
+            Queue::QUARANTINE => Consumed { name: self.lane(lane), former: Vec::new(), disposable: true },
+            _ => self.consumed(&lane, self.generation(lane), true),
+        }
+    }
+
+    fn generation(&self, lane: Lane) -> u32 {
+        match lane.queue {
+            Queue::QUARANTINE => self.generations.quarantine,
+            _ => self.generations.jobs,
+        }
     }
 
     /// The name of the dead-letter queue.
@@ -198,7 +217,9 @@ mod tests {
         let names: Vec<_> = topology.queues(Lane::all()).into_iter().map(|queue| queue.name).collect();
         let mut expected = vec!["shop.dead".to_owned(), "shop.submit".to_owned()];
         for queue in Queue::ALL {
-            expected.extend([format!("shop.{queue}.express"), format!("shop.{queue}")]);
+            let generation = if *queue == Queue::QUARANTINE { ".v2" } else { "" };
+            expected.push(format!("shop.{queue}.express{generation}"));
+            expected.push(format!("shop.{queue}{generation}"));
         }
         assert_eq!(names, expected);
         assert_eq!(topology.events(), "shop.events");
@@ -208,7 +229,7 @@ mod tests {
     #[test]
     fn the_arguments_of_a_generation_never_change() {
         // Failed? Raise the generation in `GENERATIONS`, then write down here what it has from now on.
-        assert_eq!(GENERATIONS, Generations { jobs: 1, submit: 1, dead: 1 });
+        assert_eq!(GENERATIONS, Generations { jobs: 1, quarantine: 2, submit: 1, dead: 1 });
         let work = "x-queue-type=quorum x-delivery-limit=1000 x-dead-letter-exchange= \
                     x-dead-letter-routing-key=shop.dead x-dead-letter-strategy=at-least-once \
                     x-overflow=reject-publish";
@@ -216,7 +237,7 @@ mod tests {
             ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
             ("shop.submit", work),
             ("shop.mail", work),
-            ("shop.quarantine", &format!("{work} x-single-active-consumer=true")),
+            ("shop.quarantine.v2", &format!("{work} x-single-active-consumer=true")),
         ];
         let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
         let declared = Topology::new("shop.").queues(lanes);
@@ -238,11 +259,13 @@ mod tests {
         let mut topology = Topology::new("shop.");
         let now = topology.consumed_lane(mail[0]);
         assert_eq!((now.name.as_str(), now.former.len()), ("shop.mail.express", 0));
-        topology.generations = Generations { jobs: 3, submit: 2, dead: 1 };
+        topology.generations = Generations { jobs: 3, quarantine: 2, submit: 2, dead: 1 };
         let later = topology.consumed_lane(mail[0]);
         assert_eq!(later.name, topology.lane(mail[0]));
         assert_eq!(later.name, "shop.mail.express.v3");
         assert_eq!(later.former, ["shop.mail.express.v2", "shop.mail.express"]);
+        let quarantine = topology.consumed_lane(Lane::ordinary(Queue::QUARANTINE));
+        assert_eq!((quarantine.name.as_str(), quarantine.former.len()), ("shop.quarantine.v2", 0));
         let submissions = topology.consumed_submissions();
         assert_eq!((submissions.name.as_str(), submissions.disposable), ("shop.submit.v2", false));
         assert_eq!(submissions.former, ["shop.submit"]);
