@@ -30,6 +30,7 @@ mod load;
 mod mail_window;
 mod operating;
 mod operating_jobs;
+mod operators;
 mod orders;
 mod outages;
 mod overview;

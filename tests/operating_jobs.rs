@@ -67,7 +67,7 @@ async fn filters_find_exactly_theirs(setup: Setup) {
     let failed = failed_job(&app).await;
     let dead = failed_job(&app).await;
     make_dead(&app, &dead).await;
-    let operator = Operator::new(&app, "bob", &[]).await;
+    let operator = Operator::new(&app, "bob", false).await;
     let customer = story_of(&operator, &order.job).await["customer"].as_str().unwrap().to_owned();
     let trace = story_of(&operator, &photo.job).await["trace_id"].as_str().unwrap().to_owned();
 
@@ -150,7 +150,7 @@ async fn a_thousand_jobs(app: &App) {
 async fn pages_walk_a_thousand_jobs_without_gap_or_double_while_new_ones_come(setup: Setup) {
     let app = setup.start().await;
     a_thousand_jobs(&app).await;
-    let operator = Operator::new(&app, "bob", &[]).await;
+    let operator = Operator::new(&app, "bob", false).await;
     let ada = app.visitor().await;
     let (mut seen, mut next, mut uploads) = (Vec::new(), Some(String::new()), Vec::new());
     while let Some(before) = next {
@@ -192,7 +192,7 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
     let placed = ada.post_order(&order, Some("story")).await.expect(202).json();
     let job = placed["job"]["id"].as_str().unwrap().to_owned();
     ada.wait_for(&job).await;
-    let operator = Operator::new(&app, "bob", &[]).await;
+    let operator = Operator::new(&app, "bob", false).await;
     let story = story_of(&operator, &job).await;
     assert_eq!((&story["status"], &story["kind"]), (&json!("succeeded"), &json!("fulfil_order")), "{story}");
     assert!(story["children"]["count"].as_i64().unwrap() >= 1, "a print: {story}");
@@ -249,7 +249,7 @@ async fn the_story_of_a_job_has_everything_and_no_secret(setup: Setup) {
 
 async fn an_operator_retries_cancels_and_runs_jobs_by_every_door(setup: Setup) {
     let app = setup.with("MACHINE_TOKENS", machine_tokens()).start().await;
-    let operator = Operator::new(&app, "bob", &[]).await;
+    let operator = Operator::new(&app, "bob", false).await;
     let job = failed_job(&app).await;
     assert!(
         act(&operator, &job, "retry").await.problem(409)["detail"]
@@ -321,7 +321,7 @@ async fn whoever_may_only_look_sees_no_buttons_and_changes_nothing(setup: Setup)
     let app = setup.with("MACHINE_TOKENS", machine_tokens()).start().await;
     let job = failed_job(&app).await;
     make_dead(&app, &job).await;
-    let looker = Operator::new(&app, "eve", &["--read-only"]).await;
+    let looker = Operator::new(&app, "eve", true).await;
     let page = looker.page(&format!("/admin/jobs/{job}")).await.expect(200).text();
     assert!(page.contains(&job) && !page.contains(&format!("/admin/jobs/{job}/")), "{page}");
     for what in ["retry", "cancel", "run"] {

@@ -92,6 +92,11 @@ impl Visitor {
         Self { client: client.build().unwrap(), base, token: None }
     }
 
+    /// A client of a program that is not part of an [`super::App`].
+    pub fn at(base: &str) -> Self {
+        Self::new(Arc::new(Mutex::new(base.to_owned())))
+    }
+
     /// The same client, known by this token.
     pub fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
