@@ -136,13 +136,22 @@ async fn a_print_whose_job_failed_for_good_holds_its_order(setup: Setup) {
     app.start_again().await;
     let job = ada.wait_for(&placed.job).await;
     assert_eq!((&job["status"], &job["failure"]), (&json!("failed"), &json!("exhausted")), "{job}");
-    assert!(job["error"]["detail"].as_str().unwrap().contains("redrive"), "{job}");
+    assert!(job["error"]["detail"].as_str().unwrap().contains("the print's job"), "{job}");
     let order = ada.read_order(&placed.order).await;
     assert_eq!(order["status"], "rendering", "{order}");
     assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 1);
     assert_eq!(canvases(&ada).await, CANVASES - 1);
     app.idle().await;
     assert_eq!(prints(&app).len(), 2, "the others were made and are kept");
+
+    // Whoever redrives the order redrives what it needs.
+    let said = app.says(&["dead", "redrive", &placed.job]).await;
+    assert_eq!(said, "1 redriven, with 1 that they need, 0 left as they are");
+    let order = ada.wait_for_status(&format!("/api/orders/{}", placed.order), "confirmed").await;
+    assert_eq!(order["status"], "confirmed");
+    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 1);
+    assert_eq!((canvases(&ada).await, prints(&app).len()), (CANVASES - 1, 3));
+    app.idle().await;
 }
 
 /// An order of three lines, paid, whose prints nobody renders: images are not worked on any more.

@@ -1,11 +1,11 @@
 // Every page through axe, light and dark, wide and narrow, and the main job with the keyboard alone.
-// usage: node check.js URL CHROMIUM
+// usage: node check.js URL CHROMIUM PASSWORD-OF-THE-OPERATOR-ADMIN
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { deflateSync, crc32 } from 'node:zlib';
 import { chromium } from 'playwright-core';
 
-const [shop, executablePath] = process.argv.slice(2);
+const [shop, executablePath, password] = process.argv.slice(2);
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const flags = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'];
@@ -85,6 +85,24 @@ await page.goto(shop);
 await page.click('#gallery a[href^="/photos/"]');
 await page.waitForLoadState();
 await examine(page, 'photo');
+
+await page.goto(`${shop}/admin`);
+await examine(page, 'login');
+await page.focus('input[name=name]');
+await page.keyboard.type('admin');
+await page.keyboard.press('Tab');
+await page.keyboard.type(password);
+await page.keyboard.press('Enter');
+await page.waitForURL(`${shop}/admin`);
+for (const path of ['/admin', '/admin/jobs', '/admin/jobs?older_than=soon', '/admin/dead', '/admin/dead/jobs', '/admin/queues',
+    '/admin/schedule', '/admin/audit', '/admin/operators', '/admin/nothing']) {
+    await page.goto(shop + path);
+    await examine(page, path);
+}
+await page.goto(`${shop}/admin/jobs`);
+await page.click('main table a[href^="/admin/jobs/"]');
+await page.waitForLoadState();
+await examine(page, 'a job\'s story');
 
 await browser.close();
 console.log(failures === 0 ? 'no accessibility violations' : `${failures} accessibility violations`);

@@ -50,7 +50,7 @@ type Paused = watch::Receiver<Option<BTreeSet<Queue>>>;
 /// Waits until the queue is known not to be paused; `false` when the worker stops.
 async fn until_open(worker: &Worker, queue: Queue, paused: &mut Paused) -> bool {
     let is_open = |paused: &Option<BTreeSet<Queue>>| paused.as_ref().is_some_and(|all| !all.contains(&queue));
-    if !is_open(&paused.borrow()) {
+    if paused.borrow().as_ref().is_some_and(|all| all.contains(&queue)) {
         tracing::info!(%queue, "the queue is paused");
     }
     loop {

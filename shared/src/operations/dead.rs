@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::filter::{FilterInput, JobFilter};
+use super::redact::redact_text;
 use super::{OperationError, may_change};
 use crate::db::jobs::dead::{self, Refusal};
 use crate::db::{Db, DbError, Tx, audit, dead_messages};
@@ -201,7 +202,7 @@ pub async fn messages(db: &Db, before: Option<Uuid>) -> Result<Vec<MessageView>,
         reason: message.error,
         at: message.at.0,
         bytes: message.body.len(),
-        beginning: String::from_utf8_lossy(&message.body[..message.body.len().min(PREVIEW)]).into_owned(),
+        beginning: redact_text(&String::from_utf8_lossy(&message.body[..message.body.len().min(PREVIEW)])),
     };
     Ok(kept.into_iter().map(view).collect())
 }

@@ -195,11 +195,13 @@ async fn a_job_that_is_not_dead_is_not_discarded(bench: &mut Bench) {
 
 async fn jobs_that_died_alike_have_one_reason_until_they_are_redriven(bench: &mut Bench) {
     let (one, other) = (bench.running().await, bench.running().await);
-    for (job, message) in [(&one, "order 17: HTTP 500"), (&other, "order 18: HTTP 502")] {
+    for (job, message) in
+        [(&one, "order 17 of ada@example.org: HTTP 500"), (&other, "order 18 of bob@example.org: HTTP 502")]
+    {
         bench.set(job.id, "attempt = 20").await;
         fail(bench, job, Ending::Retry(None), message).await;
     }
-    let alike = "SELECT count(*) FROM jobs WHERE dead_reason = 'order …: HTTP …'";
+    let alike = "SELECT count(*) FROM jobs WHERE dead_reason = 'order … of [hidden]@example.org: HTTP …'";
     assert_eq!(bench.number(alike).await, 2);
     yes(redriven(bench, one.id).await);
     discarded(bench, other.id).await.unwrap();

@@ -13,6 +13,7 @@ use crate::db::{Db, DbError, Tx, with};
 use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_KILLS, dead_reason, decide};
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
+use crate::operations::redact::redact_text;
 
 /// What is written down beside the new state.
 #[derive(Debug, Clone)]
@@ -91,7 +92,8 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
     };
     let died = verdict.failure.is_some_and(Failure::is_dead).then(|| {
         let last = log.last().map(|entry| entry.message.as_str());
-        jobs::dead_reason.eq(dead_reason(last.unwrap_or_default()))
+        // The groups of dead letters are shown as they are stored.
+        jobs::dead_reason.eq(dead_reason(&redact_text(last.unwrap_or_default())))
     });
     let version: i64 = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq(job.id)))
