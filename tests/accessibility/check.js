@@ -1,5 +1,5 @@
-// Every page through axe, light and dark, wide and narrow, and the main job with the keyboard alone.
-// usage: node check.js URL CHROMIUM PASSWORD-OF-THE-OPERATOR-ADMIN
+// Every page through axe, light and dark, wide and narrow; an order, and an operator's pause, with the keyboard alone.
+// usage: node check.js URL CHROMIUM PASSWORD
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { deflateSync, crc32 } from 'node:zlib';
@@ -86,23 +86,40 @@ await page.click('#gallery a[href^="/photos/"]');
 await page.waitForLoadState();
 await examine(page, 'photo');
 
-await page.goto(`${shop}/admin`);
+// Operators: the login and a pause with the keyboard, then every page.
+await page.goto(`${shop}/admin/queues`);
 await examine(page, 'login');
-await page.focus('input[name=name]');
+await page.focus('#name');
 await page.keyboard.type('admin');
 await page.keyboard.press('Tab');
+await page.keyboard.type('not the password');
+await page.keyboard.press('Enter');
+await page.waitForSelector('#refused');
+await examine(page, 'login refused');
+await page.focus('#password');
 await page.keyboard.type(password);
 await page.keyboard.press('Enter');
-await page.waitForURL(`${shop}/admin`);
-for (const path of ['/admin', '/admin/jobs', '/admin/jobs?older_than=soon', '/admin/dead', '/admin/dead/jobs', '/admin/queues',
-    '/admin/schedule', '/admin/audit', '/admin/operators', '/admin/nothing']) {
-    await page.goto(shop + path);
-    await examine(page, path);
+await page.waitForURL(/admin\/queues$/);
+await examine(page, 'queues');
+for (const [action, then] of [['pause', 'resume'], ['resume', 'pause']]) {
+    await page.focus(`form[action="/admin/queues/images/${action}"] button`);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector(`form[action="/admin/queues/images/${then}"]`);
+    await examine(page, `queues after ${action}`);
 }
+for (const path of ['', '/jobs', '/dead', '/schedule', '/audit', '/operators', '/nothing']) {
+    await page.goto(`${shop}/admin${path}`);
+    await examine(page, `admin${path}`);
+}
+await page.goto(`${shop}/admin/operators`);
+await page.fill('#name', 'nightly-report');
+await page.keyboard.press('Enter');
+await page.waitForSelector('#token');
+await examine(page, 'a token that was made');
 await page.goto(`${shop}/admin/jobs`);
-await page.click('main table a[href^="/admin/jobs/"]');
+await page.click('main a[href^="/admin/jobs/"]');
 await page.waitForLoadState();
-await examine(page, 'a job\'s story');
+await examine(page, 'one job');
 
 await browser.close();
 console.log(failures === 0 ? 'no accessibility violations' : `${failures} accessibility violations`);
