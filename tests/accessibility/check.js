@@ -66,13 +66,12 @@ await page.focus('input[name="line-0-photo"]');
 await page.keyboard.press('Space');
 await page.focus('input[name=email]');
 await page.keyboard.type('not an address');
-await page.keyboard.press('Enter');
-await page.waitForLoadState();
+await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 await examine(page, 'order form with an error');
 await page.focus('input[name=email]');
 await page.keyboard.press('Control+A');
 await page.keyboard.type('ada@example.org');
-await page.keyboard.press('Enter');
+await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 await page.waitForURL(/orders\/[0-9a-f-]{36}/);
 await examine(page, 'order');
 await page.waitForFunction(() => document.body.innerText.includes('Confirmed'));
@@ -82,8 +81,7 @@ for (const [name, path] of [['orders', '/orders'], ['mailbox', '/mailbox'], ['no
     await examine(page, name);
 }
 await page.goto(shop);
-await page.click('#gallery a[href^="/photos/"]');
-await page.waitForLoadState();
+await Promise.all([page.waitForNavigation(), page.click('#gallery a[href^="/photos/"]')]);
 await examine(page, 'photo');
 
 // Operators: the login and a pause with the keyboard, then every page.
@@ -93,17 +91,17 @@ await page.focus('#name');
 await page.keyboard.type('admin');
 await page.keyboard.press('Tab');
 await page.keyboard.type('not the password');
-await page.keyboard.press('Enter');
+await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 await page.waitForSelector('#refused');
 await examine(page, 'login refused');
 await page.focus('#password');
 await page.keyboard.type(password);
-await page.keyboard.press('Enter');
+await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 await page.waitForURL(/admin\/queues$/);
 await examine(page, 'queues');
 for (const [action, then] of [['pause', 'resume'], ['resume', 'pause']]) {
     await page.focus(`form[action="/admin/queues/images/${action}"] button`);
-    await page.keyboard.press('Enter');
+    await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
     await page.waitForSelector(`form[action="/admin/queues/images/${then}"]`);
     await examine(page, `queues after ${action}`);
 }
@@ -113,12 +111,11 @@ for (const path of ['', '/jobs', '/dead', '/schedule', '/audit', '/operators', '
 }
 await page.goto(`${shop}/admin/operators`);
 await page.fill('#name', 'nightly-report');
-await page.keyboard.press('Enter');
+await Promise.all([page.waitForNavigation(), page.keyboard.press('Enter')]);
 await page.waitForSelector('#token');
 await examine(page, 'a token that was made');
 await page.goto(`${shop}/admin/jobs`);
-await page.click('main a[href^="/admin/jobs/"]');
-await page.waitForLoadState();
+await Promise.all([page.waitForNavigation(), page.click('main a[href^="/admin/jobs/"]')]);
 await examine(page, 'one job');
 
 await browser.close();
