@@ -6,6 +6,8 @@ start_shop() {
     # Without the program's name, which `cargo generate` changes. `cargo run` becomes the program: its process id is ours.
     cargo build --locked
     SHOP_DIR=$(mktemp -d)
+    # It is looked at before the program begins to write.
+    touch "$SHOP_DIR/out"
     DATA_DIR=$SHOP_DIR/data HTTP_ADDR=127.0.0.1:0 RATE_LIMIT=off \
         cargo run --locked --quiet >"$SHOP_DIR/out" 2>"$SHOP_DIR/log" &
     SHOP_PID=$!

@@ -43,7 +43,7 @@ pub struct TokenList {
 /// What to call a new token.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "the description of a body that is read by hand")]
-pub struct NewToken {
+pub struct TokenToMake {
     /// 1 to 40 lower-case letters, digits, dots, hyphens and underscores.
     #[schema(example = "nightly-report")]
     name: String,
@@ -95,7 +95,7 @@ pub async fn tokens(app: Data<App>, operator: Operator) -> Result<Json<TokenList
 /// # Errors
 /// 401, 403, 415, 422.
 #[utoipa::path(post, path = "/api/admin/tokens", operation_id = "admin_create_token", tag = "admin",
-    security(("operator" = []), ("login" = [])), request_body = NewToken, responses(
+    security(("operator" = []), ("login" = [])), request_body = TokenToMake, responses(
     (status = 201, description = "The token, this once", body = MadeToken),
     (status = 400, description = "Malformed", body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "No operator", body = Problem, content_type = "application/problem+json"),
