@@ -223,7 +223,7 @@ pub async fn discard(db: &Db, actor: &Actor, which: Which, dry_run: bool) -> Res
     each(db, actor, which, Deed::Discard { dry_run }).await
 }
 
-/// Removes unreadable messages, those of one reason or some: nothing else refers to them.
+/// Removes the unreadable messages of a queue and reason: nothing else refers to them.
 ///
 /// # Errors
 /// [`OperationError::ReadOnly`]; those of the database.

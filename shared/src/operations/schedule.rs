@@ -62,16 +62,14 @@ pub struct Run {
 pub async fn list(db: &Db) -> Result<Vec<ScheduleView>, OperationError> {
     let mut conn = db.read().await?;
     let rows = schedules::all(&mut conn).await?;
-    let mut views = Vec::new();
-    for entry in SCHEDULE {
+    let ids: Vec<JobId> = rows.iter().filter_map(|row| row.last_job).collect();
+    let jobs = status::find_many(&mut conn, &ids).await?;
+    let views = SCHEDULE.iter().map(|entry| {
         let row = rows.iter().find(|row| row.name == entry.name);
-        let last = match row.and_then(|row| row.last_job) {
-            Some(job) => status::find(&mut conn, job).await?,
-            None => None,
-        };
-        views.push(view(entry, row, last.map(|job| job.state.name())));
-    }
-    Ok(views)
+        let last = jobs.iter().find(|job| row.is_some_and(|row| row.last_job == Some(job.id)));
+        view(entry, row, last.map(|job| job.state.name()))
+    });
+    Ok(views.collect())
 }
 
 fn view(entry: &Entry, row: Option<&Row>, last_state: Option<&str>) -> ScheduleView {

@@ -3,18 +3,16 @@
 use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 use shared::domain::JobId;
 use shared::domain::operator::Via;
-use shared::operations::dead::{
-    self as operations, DeadLetters, Group, How, MessageGroup, MessageView, Report, Which,
-};
+use shared::operations::dead::{self as operations, DeadLetters, Group, How, MessageView, Report, Which};
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobSummary};
 
 use super::Operator;
+use super::jobs::{address, fields};
 use super::shell::{AdminShell, Section};
 use crate::App;
 use crate::api::admin::dead::{MOST_PER_SECOND, MessagePage, MessagePaging, page};
@@ -22,6 +20,9 @@ use crate::api::admin::jobs::Asked;
 use crate::error::ApiError;
 use crate::pages::serve::{html, see_other};
 use crate::problem::FieldError;
+
+/// The list's path.
+const LIST: &str = "/admin/dead/jobs";
 
 /// How many jobs a page shows.
 const SHOWN: i64 = 50;
@@ -42,15 +43,11 @@ impl DeadPage {
     }
 
     fn url(&self, group: &&Group) -> String {
-        address(&of_group(group), None)
+        address(LIST, &of_group(group), None)
     }
 
     fn reason(&self, group: &&Group) -> String {
         if group.reason.is_empty() { "(not written down)".to_owned() } else { group.reason.clone() }
-    }
-
-    fn discards(&self, group: &&MessageGroup) -> bool {
-        !self.shell.read_only && group.messages > 0
     }
 }
 
@@ -92,7 +89,7 @@ impl DeadJobsPage {
     }
 
     fn next_url(&self) -> Option<String> {
-        Some(address(&self.filter, Some(self.next.as_deref()?)))
+        Some(address(LIST, &self.filter, Some(self.next.as_deref()?)))
     }
 }
 
@@ -159,25 +156,6 @@ pub struct MessagesPage {
     pub messages: Vec<MessageView>,
     /// Where the next page begins.
     pub next: Option<String>,
-}
-
-/// The filter's fields that say something.
-fn fields(filter: &FilterInput) -> Vec<(String, String)> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(filter) else { return Vec::new() };
-    fields.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
-}
-
-fn address(filter: &FilterInput, before: Option<&str>) -> String {
-    let mut pairs: Vec<String> = fields(filter)
-        .iter()
-        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
-        .collect();
-    pairs.extend(before.map(|before| format!("before={before}")));
-    if pairs.is_empty() {
-        "/admin/dead/jobs".to_owned()
-    } else {
-        format!("/admin/dead/jobs?{}", pairs.join("&"))
-    }
 }
 
 /// `GET /admin/dead`

@@ -22,6 +22,9 @@ use crate::error::ApiError;
 use crate::extract::PathId;
 use crate::pages::serve::{html, render, see_other};
 
+/// The list's path.
+const LIST: &str = "/admin/jobs";
+
 /// How many jobs a page shows.
 const SHOWN: i64 = 50;
 
@@ -106,12 +109,12 @@ impl JobsPage {
     /// The next page's address.
     fn next_url(&self) -> Option<String> {
         let next = self.next.as_deref()?;
-        Some(address(&self.filter, Some(next)))
+        Some(address(LIST, &self.filter, Some(next)))
     }
 
     /// The first page's address.
     fn first_url(&self) -> String {
-        address(&self.filter, None)
+        address(LIST, &self.filter, None)
     }
 }
 
@@ -119,17 +122,20 @@ fn value(field: &Option<String>) -> &str {
     field.as_deref().unwrap_or_default()
 }
 
+/// The filter's fields that say something.
+pub(super) fn fields(filter: &FilterInput) -> Vec<(String, String)> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(filter) else { return Vec::new() };
+    fields.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect()
+}
+
 /// The address of a list.
-fn address(filter: &FilterInput, before: Option<&str>) -> String {
-    let mut pairs = Vec::new();
-    if let Ok(Value::Object(fields)) = serde_json::to_value(filter) {
-        for (name, value) in &fields {
-            let value = utf8_percent_encode(value.as_str().unwrap_or_default(), NON_ALPHANUMERIC);
-            pairs.push(format!("{name}={value}"));
-        }
-    }
+pub(super) fn address(path: &str, filter: &FilterInput, before: Option<&str>) -> String {
+    let mut pairs: Vec<String> = fields(filter)
+        .iter()
+        .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+        .collect();
     pairs.extend(before.map(|before| format!("before={before}")));
-    if pairs.is_empty() { "/admin/jobs".to_owned() } else { format!("/admin/jobs?{}", pairs.join("&")) }
+    if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
 /// One job's story.
