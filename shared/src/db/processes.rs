@@ -97,3 +97,14 @@ pub async fn all(conn: &mut Conn) -> Result<(Vec<Process>, Timestamp), DbError> 
     let time = with!(conn, |c| diesel::select(now()).get_result(c).await)?;
     Ok((found, time))
 }
+
+/// These processes, those of them that gave a sign of life lately.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_many(conn: &mut Conn, ids: &[ProcessId]) -> Result<Vec<Process>, DbError> {
+    Ok(with!(conn, |c| {
+        let those = processes::table.filter(processes::id.eq_any(ids));
+        those.select(Process::as_select()).load(c).await
+    })?)
+}

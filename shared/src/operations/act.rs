@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::dead::MOST_TRIES;
 use super::{OperationError, may_change};
 use crate::db::jobs::cancel::CancelOutcome;
 use crate::db::jobs::dead::redrive;
 use crate::db::jobs::run_now::run_now;
-use crate::db::jobs::{Job, status, story};
+use crate::db::jobs::{Job, queues, status};
 use crate::db::{Db, DbError, Tx, audit};
 use crate::domain::JobId;
 use crate::domain::job::{Failure, JobState};
@@ -157,7 +158,7 @@ async fn grant(tx: &mut Tx, id: JobId, wish: Wish) -> Result<Result<Acted, Strin
 
 async fn make_due(tx: &mut Tx, id: JobId) -> Result<Result<Done, String>, DbError> {
     let Some(job) = status::find(tx, id).await? else { return Ok(Err("is gone".into())) };
-    if story::paused_at(tx, &job.queue).await?.is_some() {
+    if queues::paused_at(tx, &job.queue).await?.is_some() {
         return Ok(Err(format!("is in the queue {}, which is paused", job.queue)));
     }
     Ok(match run_now(tx, id).await? {
@@ -177,9 +178,6 @@ fn is(job: &Job) -> String {
 async fn find(db: &Db, id: JobId) -> Result<Job, OperationError> {
     status::find(&mut db.read().await?, id).await?.ok_or(OperationError::Unknown("job"))
 }
-
-/// How often something is tried again whose transaction met another.
-const MOST_TRIES: u32 = 5;
 
 /// Does it and writes it down, in one transaction.
 async fn audited(db: &Db, actor: &Actor, id: JobId, wish: Wish) -> Result<Acted, OperationError> {

@@ -345,7 +345,7 @@ async fn one_of_them(db: &Db, id: JobId, done: usize, deed: Deed) -> Result<Resu
 }
 
 /// How often a job is tried again whose transaction met another.
-const MOST_TRIES: u32 = 5;
+pub(super) const MOST_TRIES: u32 = 5;
 
 fn count(of: usize) -> i64 {
     i64::try_from(of).unwrap_or(i64::MAX)

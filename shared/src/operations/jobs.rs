@@ -14,11 +14,12 @@ use super::redact::{redact, redact_text, redact_url};
 use crate::callbacks::CallbackOn;
 use crate::db::deliveries::{self, Delivery, Receiver};
 use crate::db::jobs::listing::{self, Listed};
-use crate::db::jobs::story::{self, Process, Relative, Relatives};
-use crate::db::jobs::{ErrorEntry, Job, status};
+use crate::db::jobs::story::{self, Relative, Relatives};
+use crate::db::jobs::{ErrorEntry, Job, queues, status};
+use crate::db::processes::{self, Process};
 use crate::db::{Conn, Db, DbError, orders, photos, triggers};
 use crate::domain::job::{Failure, JobState};
-use crate::domain::{JobId, OrderId, PhotoId, Timestamp, WorkerId};
+use crate::domain::{JobId, OrderId, PhotoId, ProcessId, Timestamp, WorkerId};
 use crate::job_view::{ProgressView, status_name};
 use crate::jobs::{FulfilOrder, Kind, MakeThumbnails};
 
@@ -336,7 +337,7 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
     let made = deliveries::of_job(conn, id, FIRST).await?;
     Ok(JobStory {
         timeline: timeline(conn, &job, &errors, &made).await?,
-        queue_paused_at: story::paused_at(conn, &job.queue).await?.map(utc),
+        queue_paused_at: queues::paused_at(conn, &job.queue).await?.map(utc),
         source: triggers::source_of(conn, id).await?,
         parent,
         children: story::children(conn, id, FIRST).await?.into(),
@@ -445,26 +446,27 @@ async fn subject_events(conn: &mut Conn, job: &Job) -> Result<Vec<Event>, DbErro
 }
 
 /// The processes that a job was in, as far as they are known.
-struct Processes(HashMap<WorkerId, Process>);
+struct Processes(HashMap<ProcessId, Process>);
 
 impl Processes {
     async fn of(conn: &mut Conn, job: &Job, errors: &[ErrorEntry]) -> Result<Self, DbError> {
         let tries = errors.iter().flat_map(|entry| &entry.tries);
-        let ids: Vec<WorkerId> = tries.filter_map(|failed| failed.worker).chain(job.worker).collect();
+        let workers = tries.filter_map(|failed| failed.worker).chain(job.worker);
+        let ids: Vec<ProcessId> = workers.map(ProcessId::from).collect();
         if ids.is_empty() {
             return Ok(Self(HashMap::new()));
         }
-        let known = story::processes(conn, &ids).await?;
-        Ok(Self(known.into_iter().map(|process| (process.id, process)).collect()))
+        let known = processes::find_many(conn, &ids).await?;
+        Ok(Self(known.into_iter().map(|process| (process.identity.id, process)).collect()))
     }
 
     fn view(&self, id: WorkerId) -> ProcessView {
-        let seen = self.0.get(&id).map(|process| ProcessSeen {
-            program: process.program.clone(),
-            host: process.host.clone(),
-            pid: process.pid,
-            version: process.version.clone(),
-            seen_at: process.seen_at.0,
+        let seen = self.0.get(&id.into()).map(|Process { identity, seen_at, .. }| ProcessSeen {
+            program: identity.program.clone(),
+            host: identity.host.clone(),
+            pid: identity.pid,
+            version: identity.version.clone(),
+            seen_at: seen_at.0,
         });
         ProcessView { id: id.0, seen }
     }

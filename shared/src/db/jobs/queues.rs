@@ -50,6 +50,16 @@ pub async fn with_pauses(conn: &mut Conn) -> Result<Vec<(Queue, Option<Timestamp
     Ok(rows.into_iter().filter_map(|(name, since)| Some((Queue::named(&name)?, since))).collect())
 }
 
+/// Since when a queue is paused, if it is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn paused_at(conn: &mut Conn, queue: &str) -> Result<Option<Timestamp>, DbError> {
+    let paused_at: Option<Option<Timestamp>> =
+        with!(conn, |c| queues::table.find(queue).select(queues::paused_at).first(c).await.optional())?;
+    Ok(paused_at.flatten())
+}
+
 /// Pauses a queue; one that is paused stays so since when it was. `None`: there is none of that name; else
 /// whether this changed anything.
 ///

@@ -1,14 +1,14 @@
 //! What is written down about one job, for whoever looks into it: the parts of its row that its run does not
-//! need, its relations, and the process that ran it. Of many, only the first are read.
+//! need, and its relations. Of many, only the first are read.
 
 use diesel::dsl::count_star;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::db::schema::{job_replies, job_waits, jobs, processes, queues};
+use crate::db::schema::{job_replies, job_waits, jobs};
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
-use crate::domain::{JobId, Timestamp, WorkerId};
+use crate::domain::{JobId, Timestamp};
 
 /// What [`super::Job`] leaves out.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -45,24 +45,6 @@ pub struct Relatives {
     pub first: Vec<Relative>,
     /// All of them.
     pub count: i64,
-}
-
-/// A process that runs jobs.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = processes)]
-pub struct Process {
-    /// New at each start.
-    pub id: WorkerId,
-    /// The program's name.
-    pub program: String,
-    /// The machine.
-    pub host: String,
-    /// The number that the machine knows it by.
-    pub pid: i32,
-    /// The program's version.
-    pub version: String,
-    /// The last sign of life.
-    pub seen_at: Timestamp,
 }
 
 /// What [`super::Job`] leaves out of a job's row.
@@ -146,25 +128,4 @@ pub async fn reply_queues(conn: &mut Conn, job: JobId, limit: i64) -> Result<Vec
         let asked = job_replies::table.filter(job_replies::job_id.eq(job)).order(job_replies::reply_to);
         asked.limit(limit).select(job_replies::reply_to).load(c).await
     })?)
-}
-
-/// These processes, those of them that gave a sign of life lately.
-///
-/// # Errors
-/// Those of the database.
-pub async fn processes(conn: &mut Conn, ids: &[WorkerId]) -> Result<Vec<Process>, DbError> {
-    Ok(with!(conn, |c| {
-        let those = processes::table.filter(processes::id.eq_any(ids));
-        those.select(Process::as_select()).load(c).await
-    })?)
-}
-
-/// Since when a queue is paused, if it is.
-///
-/// # Errors
-/// Those of the database.
-pub async fn paused_at(conn: &mut Conn, queue: &str) -> Result<Option<Timestamp>, DbError> {
-    let paused_at: Option<Option<Timestamp>> =
-        with!(conn, |c| queues::table.find(queue).select(queues::paused_at).first(c).await.optional())?;
-    Ok(paused_at.flatten())
 }
