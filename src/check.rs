@@ -164,7 +164,7 @@ async fn migrations(common: &Common, db: &Db) -> Found {
 async fn lanes(db: Option<&Db>) -> Vec<Lane> {
     let mut known = Queue::ALL.to_vec();
     if let Some(db) = db {
-        let named = within(async { queues::with_pauses(&mut db.read().await?).await }).await;
+        let named = within(async { queues::with_pauses(&mut db.conn().await?).await }).await;
         let named = named.unwrap_or_default().into_iter().map(|(queue, _)| queue);
         known.extend(named.filter(|queue| !Queue::ALL.contains(queue)));
     }

@@ -180,7 +180,7 @@ fn text(story: &JobStory) -> Result<String, Error> {
         ("status", Some(format!("{}{failure}{undoing}", story.status))),
         ("queue", Some(format!("{}{lane}{paused}", story.queue))),
         ("progress", Some(format!("{} %{step}", story.progress.percent))),
-        ("attempt", Some(format!("{} of {}, {} kills", story.attempt, story.max_attempts, story.kills))),
+        ("attempt", Some(format!("{} of {}, {} lapses", story.attempt, story.max_attempts, story.lapses))),
         ("fence", Some(format!("{}, published {} times", story.fence, story.published))),
         ("enqueued", Some(time(story.created_at))),
         ("started", story.started_at.map(time)),

@@ -119,7 +119,7 @@ impl Task {
 
 async fn end_of(db: &Db, id: JobId) -> Result<Job, Error> {
     loop {
-        match status::find(&mut db.read().await?, id).await? {
+        match status::find(&mut db.conn().await?, id).await? {
             None => return Err("the job was deleted".into()),
             Some(job) if job.state.is_final() => return Ok(job),
             Some(_) => {}

@@ -196,7 +196,7 @@ async fn consistent(app: &App, ends: &[String], what: &str) {
         ("SELECT count(*) FROM orders WHERE status = 'rejected'", count("rejected")),
         ("SELECT count(*) FROM orders WHERE status = 'cancelled'", count("cancelled")),
         (marked, orders),
-        ("SELECT count(*) FROM jobs WHERE state = 'failed' OR kills > 1", 0),
+        ("SELECT count(*) FROM jobs WHERE state = 'failed' OR lapses > 1", 0),
         ("SELECT 100000 - stock FROM products WHERE id = 'print-10x15'", 2 * confirmed),
         ("SELECT 100000 - stock FROM products WHERE id = 'print-13x18'", confirmed),
         ("SELECT stock FROM products WHERE id = 'canvas-60x80'", 3),

@@ -91,7 +91,7 @@ async fn a_stop_in_the_middle_of_a_job_loses_and_burns_nothing(setup: Setup) {
     app.start_again().await;
     let job = ada.wait_for(&placed.job).await;
     assert_eq!(job["attempt"], 1, "{job}");
-    assert_eq!(app.number("SELECT sum(kills) FROM jobs").await, 0, "a release is no crash");
+    assert_eq!(app.number("SELECT sum(lapses) FROM jobs").await, 0, "a release is no crash");
     fulfilled_once(&app, &ada, &placed).await;
 }
 

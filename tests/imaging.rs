@@ -154,7 +154,7 @@ async fn a_picture_that_needs_too_much_memory_is_rejected_and_the_worker_works_o
     assert_eq!(photo["status"], "rejected", "{photo}");
     assert_eq!(photo["reason"], "the picture could not be processed", "{photo}");
     ada.ready_photo().await;
-    assert_eq!(app.number("SELECT sum(kills) FROM jobs").await, 0, "the worker never went away");
+    assert_eq!(app.number("SELECT sum(lapses) FROM jobs").await, 0, "the worker never went away");
 }
 
 /// Nobody is left to kill them: an idle one sees the end of its requests, a busy one that nobody wants its answer.

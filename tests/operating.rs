@@ -265,7 +265,7 @@ async fn what_is_in_quarantine_runs_one_at_a_time(setup: Setup) {
     for _ in 0..8 {
         jobs.push(ada.upload(pictures::small_jpeg()).await.job);
     }
-    app.execute("UPDATE jobs SET queue = 'quarantine', kills = 2 WHERE state = 'pending'").await;
+    app.execute("UPDATE jobs SET queue = 'quarantine', lapses = 2 WHERE state = 'pending'").await;
     let running = "SELECT count(*) FROM jobs WHERE queue = 'quarantine' AND state = 'running'";
     let over = "SELECT count(*) FROM jobs WHERE queue = 'quarantine' AND state = 'succeeded'";
     let mut most = 0;

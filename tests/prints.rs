@@ -127,7 +127,7 @@ async fn a_print_whose_job_failed_for_good_holds_its_order(setup: Setup) {
     app.stop_gracefully().await;
     // As if its worker had died again and again: the last lease has lapsed.
     app.execute(
-        "UPDATE jobs SET state = 'running', fence = fence + 1, attempt = max_attempts, kills = max_attempts, \
+        "UPDATE jobs SET state = 'running', fence = fence + 1, attempt = max_attempts, lapses = max_attempts, \
          started_at = created_at, lease_until = created_at \
          WHERE id = (SELECT id FROM jobs WHERE kind = 'render_print' ORDER BY id LIMIT 1)",
     )

@@ -106,7 +106,7 @@ impl Foundation {
             }
             Migrate::Check => check_schema(&db).await?,
         }
-        queues::register(&mut db.read().await?, Queue::ALL).await?;
+        queues::register(&mut db.conn().await?, Queue::ALL).await?;
         if lock.is_some() {
             // Nobody else can be running them: the last start of this program crashed.
             let orphans = crate::db::jobs::lease::end_all(&db).await?;

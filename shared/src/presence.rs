@@ -79,7 +79,7 @@ pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken)
             }
         }
     }
-    let goodbye = async { processes::remove(&mut db.read().await?, identity.id).await };
+    let goodbye = async { processes::remove(&mut db.conn().await?, identity.id).await };
     match tokio::time::timeout(GOODBYE, goodbye).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "the process's row was left"),
@@ -88,7 +88,7 @@ pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken)
 }
 
 async fn beat(db: &Db, identity: &Identity, facts: &Facts) -> Result<(), DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     processes::beat(&mut conn, identity, facts).await?;
     processes::forget(&mut conn, FORGET_AFTER).await?;
     Ok(())

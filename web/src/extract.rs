@@ -147,7 +147,7 @@ async fn look_up(request: &HttpRequest, token: &Token) -> Result<Option<Customer
         .db
         .run(move |db| {
             let hash = hash.clone();
-            async move { customers::by_token_hash(&mut db.read().await?, &hash).await }
+            async move { customers::by_token_hash(&mut db.conn().await?, &hash).await }
         })
         .await;
     Ok(found?)

@@ -86,7 +86,7 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
     }
     metrics::gauge!("database_connections_limit").set(pool.limit as f64);
     metrics::gauge!("awaited_jobs").set(app.statuses.awaited() as f64);
-    let counts = app.db.run(|db| async move { unfinished_by_queue(&mut db.read().await?).await });
+    let counts = app.db.run(|db| async move { unfinished_by_queue(&mut db.conn().await?).await });
     // Without the database the other metrics are wanted all the more.
     if let Ok(Ok(counts)) = timeout(PING_PATIENCE, counts).await {
         show_unfinished(&counts);

@@ -171,7 +171,7 @@ pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result
                 if mistakes.is_empty() {
                     place_valid(&db, &pressure, &request).await
                 } else {
-                    refuse(&mut db.read().await?, &request, mistakes).await
+                    refuse(&mut db.conn().await?, &request, mistakes).await
                 }
             }
         })
@@ -327,7 +327,7 @@ pub async fn cancel(app: &App, customer: CustomerId, id: OrderId) -> Result<(Ord
     app.db
         .run(move |db| async move {
             let order = {
-                let mut conn = db.read().await?;
+                let mut conn = db.conn().await?;
                 find_own(&mut conn, customer, id).await?
             };
             if order.status.is_final() {

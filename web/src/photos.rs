@@ -35,7 +35,7 @@ pub async fn admit(app: &App, customer: CustomerId) -> Result<(), ApiError> {
     app.db
         .run(move |db| {
             let pressure = pressure.clone();
-            async move { pressure.admit(&mut db.read().await?, customer).await }
+            async move { pressure.admit(&mut db.conn().await?, customer).await }
         })
         .await
 }

@@ -69,7 +69,7 @@ impl Pressure {
                 () = stop.cancelled() => return,
             }
             let counted =
-                db.run(|db| async move { unfinished_and_ended(&mut db.read().await?, WINDOW).await });
+                db.run(|db| async move { unfinished_and_ended(&mut db.conn().await?, WINDOW).await });
             // Without the database nothing is accepted either.
             if let Ok((unfinished, ended_in_window)) = counted.await {
                 *self.lock() = Counts { unfinished, ended_in_window };

@@ -36,7 +36,7 @@ pub async fn create_customer(app: &App, request: &HttpRequest) -> Result<(Custom
         .db
         .run(move |db| {
             let hash = hash.clone();
-            async move { customers::create(&mut db.read().await?, &hash).await }
+            async move { customers::create(&mut db.conn().await?, &hash).await }
         })
         .await
         .map_err(|error: DbError| ApiError::from(error))?;

@@ -130,7 +130,7 @@ impl StatusHub {
             .db
             .run(move |db| {
                 let ids = ids.clone();
-                async move { status::find_many(&mut db.read().await?, &ids).await }
+                async move { status::find_many(&mut db.conn().await?, &ids).await }
             })
             .await?;
         let awaited = self.lock();

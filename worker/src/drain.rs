@@ -37,7 +37,7 @@ pub async fn until_empty(worker: &Worker) -> i64 {
 
 /// `None` while there is something to do.
 async fn look(worker: &Worker) -> Result<Option<i64>, DbError> {
-    let mut conn = worker.services.db.read().await?;
+    let mut conn = worker.services.db.conn().await?;
     let mut worked: Vec<Queue> = worker.queues.slots.iter().map(|(queue, _)| *queue).collect();
     let known = queues::with_pauses(&mut conn).await?;
     if worker.queues.follow {

@@ -66,10 +66,10 @@ async fn look(
 ) -> Result<(), LookError> {
     let services = &worker.services;
     let hash = incoming.token.hash().to_string();
-    let customer = customers::by_token_hash(&mut services.db.read().await?, &hash).await?;
+    let customer = customers::by_token_hash(&mut services.db.conn().await?, &hash).await?;
     let customer = customer.ok_or(LookError::NoCustomer)?;
     // While no file has come yet, nothing else shows that somebody counts on it.
-    customers::keep(&mut services.db.read().await?, customer).await?;
+    customers::keep(&mut services.db.conn().await?, customer).await?;
     let whole = services.blobs.lists_whole_files_only();
     let mut waiting = HashMap::new();
     let mut pages = services.blobs.incoming().chunks(PAGE);
@@ -81,7 +81,7 @@ async fn look(
         };
         let Some(page) = page else { break };
         let page = page.into_iter().collect::<Result<Vec<IncomingFile>, _>>()?;
-        let new = ingested_files::not_taken(&mut services.db.read().await?, page).await?;
+        let new = ingested_files::not_taken(&mut services.db.conn().await?, page).await?;
         for file in new {
             if whole || is_complete(&file, seen) {
                 take(worker, &file, customer).await?;

@@ -58,5 +58,5 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
 }
 
 async fn look(worker: &Worker) -> Result<Vec<(Queue, Option<shared::domain::Timestamp>)>, DbError> {
-    queues::with_pauses(&mut worker.services.db.read().await?).await
+    queues::with_pauses(&mut worker.services.db.conn().await?).await
 }

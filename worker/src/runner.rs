@@ -63,7 +63,7 @@ async fn keep_aside(worker: &Worker, queue: Queue, delivery: Delivery, error: &s
     tracing::error!(error, bytes = delivery.body.len(), "a message that is no job was put aside");
     metrics::counter!("dead_messages_total").increment(1);
     let kept = patiently(worker, || async {
-        let mut conn = worker.services.db.read().await?;
+        let mut conn = worker.services.db.conn().await?;
         dead_messages::keep(&mut conn, queue.name(), &delivery.body, error).await
     });
     if kept.await.is_some() {
@@ -155,7 +155,7 @@ pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
 
 /// Whether a message that was not taken may be acked all the same: its row does not wait for it.
 async fn is_settled(worker: &Worker, envelope: &Envelope) -> bool {
-    let Ok(mut conn) = worker.services.db.read().await else { return false };
+    let Ok(mut conn) = worker.services.db.conn().await else { return false };
     match shared::db::jobs::status::find(&mut conn, envelope.job).await {
         Ok(Some(job)) => job.state != JobState::Queued,
         Ok(None) => true,

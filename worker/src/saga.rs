@@ -126,13 +126,13 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         let db = &context.services.db;
         // Bound first: in the head of the loop the connection would be held to its end, and the embedded
         // database has only that one.
-        let children = unfinished_children(&mut db.read().await?, context.job.id).await?;
+        let children = unfinished_children(&mut db.conn().await?, context.job.id).await?;
         for child in children {
             let mut tx = db.begin().await?;
             cancel_job(&mut tx, child).await?;
             tx.commit().await?;
         }
-        let left = unfinished_children(&mut db.read().await?, context.job.id).await?;
+        let left = unfinished_children(&mut db.conn().await?, context.job.id).await?;
         Ok((!left.is_empty()).then_some(Outcome::WaitFor(left)))
     }
 

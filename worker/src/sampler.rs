@@ -55,7 +55,7 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
 async fn sample(worker: &Worker) -> Result<(), DbError> {
     write_counts(worker).await?;
     let db = &worker.services.db;
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     if !samples::depths_are_missing(&mut conn).await? {
         return Ok(());
     }

@@ -20,6 +20,6 @@ ALTER TABLE orders DROP CONSTRAINT orders_job_id_fkey;
 -- What keeps a finished job: subjects that it did not bring to an end, and jobs that are to be decided on.
 CREATE INDEX photos_unready ON photos (job_id) WHERE status = 'processing';
 CREATE INDEX orders_unfinished ON orders (job_id) WHERE status NOT IN ('confirmed', 'rejected', 'cancelled');
-CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE failure IN ('exhausted', 'killed') AND ordering_key IS NOT NULL;
+CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE failure IN ('exhausted', 'crashed') AND ordering_key IS NOT NULL;
 -- Whether somebody ever did anything.
 CREATE INDEX jobs_of_owner ON jobs (owner) WHERE owner IS NOT NULL;

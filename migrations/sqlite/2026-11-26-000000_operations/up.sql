@@ -59,7 +59,14 @@ CREATE TABLE processes (
     started_at INTEGER NOT NULL,
     seen_at    INTEGER NOT NULL,
     -- What it runs, its circuit breakers, whether it stops.
-    facts      BLOB NOT NULL
+    facts      BLOB NOT NULL,
+    -- A worker's lease: how long it may be silent before its jobs are given to others. Others have none.
+    lease_ms   INTEGER,
+    -- Counts up with each renewal. A supervisor that sees it stand still declares the process lost.
+    renewals   INTEGER NOT NULL DEFAULT 0,
+    lost_at    INTEGER,
+    -- It ended by itself, with nothing left to run.
+    stopped_at INTEGER
 ) STRICT;
 
 -- A queue in a minute. What ended in it is added up by every worker; the depths are written by whoever looks first.
@@ -91,6 +98,6 @@ CREATE INDEX queue_samples_age ON queue_samples (at);
 
 -- Failed jobs, the newest first; and the dead letters by reason.
 CREATE INDEX jobs_failed ON jobs (failure, id) WHERE state = 'failed';
-CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE failure IN ('exhausted', 'killed');
+CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE failure IN ('exhausted', 'crashed');
 -- While a queue is paused, the relay looks at each of the others for itself: what lies there must not be in its way.
 CREATE INDEX jobs_pending_of_queue ON jobs (queue, run_at) WHERE state = 'pending';

@@ -26,7 +26,7 @@ pub struct Depth {
     pub running: i64,
     /// Until other jobs are over.
     pub waiting: i64,
-    /// Exhausted, or killed: to be decided on.
+    /// Exhausted, or crashed: to be decided on.
     pub dead: i64,
     /// For how long the oldest that is due has been so.
     pub oldest_seconds: Option<u64>,
@@ -108,7 +108,7 @@ async fn dead(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {
     Ok(with!(conn, |c| {
         // Spelled as the partial index `jobs_dead` is.
         jobs::table
-            .filter(sql::<Bool>("failure IN ('exhausted', 'killed')"))
+            .filter(sql::<Bool>("failure IN ('exhausted', 'crashed')"))
             .group_by(jobs::queue)
             .select((jobs::queue, count_star()))
             .load(c)

@@ -24,7 +24,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Migration`] with the step that failed.
     pub async fn migrate(&self) -> Result<usize, DbError> {
-        match self.read().await? {
+        match self.conn().await? {
             Conn::Postgres(mut object) => {
                 use diesel_async::RunQueryDsl;
                 // Session locks: released below, or with the connection.
@@ -51,7 +51,7 @@ impl Db {
     /// # Errors
     /// When the database can't be asked.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, DbError> {
-        match self.read().await? {
+        match self.conn().await? {
             Conn::Postgres(object) => pending(&mut AsyncMigrationHarness::new(object), POSTGRES),
             Conn::Sqlite(object) => pending(&mut AsyncMigrationHarness::new(object), SQLITE),
         }
@@ -86,7 +86,7 @@ fn failed(error: Box<dyn Error + Send + Sync>) -> DbError {
 impl Db {
     /// Brings an empty database to where it was before this step.
     pub(super) async fn migrate_to_before(&self, step: &str) -> Result<(), DbError> {
-        match self.read().await? {
+        match self.conn().await? {
             Conn::Postgres(object) => to_before(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
             Conn::Sqlite(object) => to_before(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }
@@ -94,7 +94,7 @@ impl Db {
 
     /// Takes back this step and those that came later.
     pub(super) async fn revert_to_before(&self, step: &str) -> Result<(), DbError> {
-        match self.read().await? {
+        match self.conn().await? {
             Conn::Postgres(object) => back(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
             Conn::Sqlite(object) => back(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }

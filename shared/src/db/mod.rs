@@ -1,7 +1,7 @@
 //! All SQL of the project, and the one way to a connection.
 //!
 //! - [`Db::begin`] opens a [`Tx`]; whatever changes the jobs table takes one.
-//! - [`Db::read`] gives a [`Conn`] for a single look.
+//! - [`Db::conn`] gives a [`Conn`] for a single look.
 //! - [`Db::run`] is how `web` uses both: on the main runtime, whatever happens to the request.
 //! - [`jobs`]: the job core, the reason why this project exists.
 
@@ -91,7 +91,7 @@ impl Db {
     ///
     /// # Errors
     /// [`DbError::Unavailable`] when none is free or can be made.
-    pub async fn read(&self) -> Result<Conn, DbError> {
+    pub async fn conn(&self) -> Result<Conn, DbError> {
         match tokio::time::timeout(CONNECTION_WAIT, self.inner.pool.get()).await {
             Ok(conn) => conn,
             Err(_) => Err(DbError::Unavailable("no connection was free within 5 s".into())),
@@ -103,7 +103,7 @@ impl Db {
     /// # Errors
     /// [`DbError::Unavailable`] when there is no connection.
     pub async fn begin(&self) -> Result<Tx, DbError> {
-        let mut conn = self.read().await?;
+        let mut conn = self.conn().await?;
         conn.begin().await?;
         Ok(Tx::new(conn, self.inner.signals.clone()))
     }
@@ -150,7 +150,7 @@ impl Db {
     /// Why not.
     pub async fn ping(&self) -> Result<(), DbError> {
         use diesel_async::RunQueryDsl;
-        let mut conn = self.read().await?;
+        let mut conn = self.conn().await?;
         with!(&mut conn, |c| diesel::sql_query("SELECT 1").execute(c).await)?;
         Ok(())
     }

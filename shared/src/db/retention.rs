@@ -86,13 +86,13 @@ const OVER: &str = "state IN ('succeeded', 'failed', 'cancelled') \
 /// is finished as well. What was not brought to an end is for a person to look at.
 const NOT_NEEDED: &str = "NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.id = jobs.parent \
          AND (other.state IN ('pending', 'queued', 'running', 'waiting') \
-              OR other.failure IN ('exhausted', 'killed'))) \
+              OR other.failure IN ('exhausted', 'crashed'))) \
      AND NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.parent = jobs.id \
          AND other.state IN ('pending', 'queued', 'running', 'waiting')) \
      AND NOT EXISTS (SELECT 1 FROM job_waits JOIN jobs AS other ON other.id = job_waits.waiter \
          WHERE job_waits.on_job = jobs.id \
          AND (other.state IN ('pending', 'queued', 'running', 'waiting') \
-              OR other.failure IN ('exhausted', 'killed'))) \
+              OR other.failure IN ('exhausted', 'crashed'))) \
      AND NOT EXISTS (SELECT 1 FROM photos WHERE photos.job_id = jobs.id AND photos.status = 'processing') \
      AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.job_id = jobs.id \
          AND orders.status NOT IN ('confirmed', 'rejected', 'cancelled'))";
@@ -180,7 +180,7 @@ async fn unused_customers(tx: &mut Tx, age: Duration, limit: i64) -> Result<usiz
 /// The row also says that the mail was sent: as long as the job may run again, it must.
 const CAN_RUN_AGAIN: &str = "EXISTS (SELECT 1 FROM jobs WHERE jobs.id = mails.job_id \
      AND (jobs.state IN ('pending', 'queued', 'running', 'waiting') \
-          OR jobs.failure IN ('exhausted', 'killed')))";
+          OR jobs.failure IN ('exhausted', 'crashed')))";
 
 async fn old_mails(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<JobId> = with!(tx.conn(), |c| {
@@ -221,7 +221,7 @@ async fn dead(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> 
 const NOBODY_STANDS: &str = "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.ordering_key = ordering_keys.key \
          AND jobs.ordering_key IS NOT NULL AND jobs.state IN ('pending', 'queued', 'running', 'waiting')) \
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.ordering_key = ordering_keys.key \
-         AND jobs.ordering_key IS NOT NULL AND jobs.failure IN ('exhausted', 'killed'))";
+         AND jobs.ordering_key IS NOT NULL AND jobs.failure IN ('exhausted', 'crashed'))";
 
 /// A line's row is locked by whoever takes a place in it, until the job is committed. So: those that are
 /// locked are left out; while we have the locks nobody can take a place; and the second look sees every job

@@ -19,7 +19,7 @@ use crate::jobs::schedule::{Entry, Tick};
 /// # Errors
 /// Those of the database.
 pub async fn mirror(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let time: Timestamp = with!(&mut conn, |c| diesel::select(now()).get_result(c).await)?;
     for entry in entries {
         let Some(next_at) = entry.next_after(time) else { continue };
@@ -52,7 +52,7 @@ pub async fn mirror(db: &Db, entries: &[Entry]) -> Result<(), DbError> {
 /// # Errors
 /// Those of the database.
 pub async fn due(db: &Db) -> Result<Vec<String>, DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     Ok(with!(&mut conn, |c| {
         let passed = schedules::table.filter(schedules::next_at.le(now()));
         passed.select(schedules::name).load(c).await

@@ -25,10 +25,12 @@ diesel::table! {
         fence -> BigInt,
         attempt -> Integer,
         max_attempts -> Integer,
-        kills -> Integer,
+        lapses -> Integer,
+        woken -> Bool,
         published -> Integer,
         run_at -> Instant,
         republish_at -> Nullable<Instant>,
+        unavailable_since -> Nullable<Instant>,
         started_at -> Nullable<Instant>,
         lease_until -> Nullable<Instant>,
         worker -> Nullable<Id>,
@@ -392,6 +394,10 @@ diesel::table! {
         started_at -> Instant,
         seen_at -> Instant,
         facts -> Jsonb,
+        lease_ms -> Nullable<BigInt>,
+        renewals -> BigInt,
+        lost_at -> Nullable<Instant>,
+        stopped_at -> Nullable<Instant>,
     }
 }
 

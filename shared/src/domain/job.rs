@@ -98,8 +98,8 @@ pub enum Failure {
     Discarded,
     /// Every attempt failed.
     Exhausted,
-    /// It took its worker down with it, again and again.
-    Killed,
+    /// Its lease lapsed again and again: each process that ran it was gone.
+    Crashed,
 }
 
 impl Failure {
@@ -108,7 +108,7 @@ impl Failure {
         match self {
             Self::Discarded => "discarded",
             Self::Exhausted => "exhausted",
-            Self::Killed => "killed",
+            Self::Crashed => "crashed",
         }
     }
 
@@ -119,7 +119,7 @@ impl Failure {
 
     /// The inverse of [`Failure::name`].
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Discarded, Self::Exhausted, Self::Killed].into_iter().find(|failure| failure.name() == name)
+        [Self::Discarded, Self::Exhausted, Self::Crashed].into_iter().find(|failure| failure.name() == name)
     }
 }
 
@@ -190,12 +190,12 @@ pub enum Ending {
 /// What the rules need to know of a job's row, as it is when the run ends.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
-    /// Failed or killed tries since the last checkpoint, the one that ends included.
+    /// Failed or lapsed attempts since the last checkpoint, the one that ends included.
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
     /// Lapses so far, not counting the one that may be happening.
-    pub kills: i32,
+    pub lapses: i32,
     /// Whether the handler is undoing.
     pub undoing: bool,
     /// Whether somebody asked to cancel it.
@@ -216,11 +216,11 @@ pub struct Verdict {
 }
 
 /// A job that took its worker down this often is not tried again.
-pub const MAX_KILLS: i32 = 5;
+pub const MAX_LAPSES: i32 = 5;
 
 /// From this lapse on a job has its runs in the quarantine queue, one of all at a time. The first may have been
 /// another's fault; from then on it runs alone in its process, so the second is its own.
-pub const QUARANTINED_KILLS: i32 = 2;
+pub const QUARANTINED_LAPSES: i32 = 2;
 
 /// The longest [`dead_reason`], in characters.
 pub const MAX_REASON: usize = 160;
@@ -270,9 +270,9 @@ pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
         }
         Ending::Retry(asked) => put_back(facts.attempt, asked.unwrap_or(later)),
         Ending::Lapsed
-            if may_fail && (facts.attempt >= facts.max_attempts || facts.kills + 1 >= MAX_KILLS) =>
+            if may_fail && (facts.attempt >= facts.max_attempts || facts.lapses + 1 >= MAX_LAPSES) =>
         {
-            over(JobState::Failed, Some(Failure::Killed))
+            over(JobState::Failed, Some(Failure::Crashed))
         }
         Ending::Lapsed => put_back(facts.attempt, later),
         Ending::Snooze(delay) => put_back(given_back, delay),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     const FACTS: Facts =
-        Facts { attempt: 3, max_attempts: 20, kills: 0, undoing: false, cancel_requested: false };
+        Facts { attempt: 3, max_attempts: 20, lapses: 0, undoing: false, cancel_requested: false };
 
     fn outcome(facts: Facts, ending: Ending) -> (JobState, Option<Failure>, i32, u64) {
         let verdict = decide(facts, ending, 0.5);
@@ -391,15 +391,15 @@ mod tests {
     fn the_last_attempt_and_the_last_kill_fail_the_job() {
         let last = Facts { attempt: 20, ..FACTS };
         assert_eq!(outcome(last, Ending::Retry(None)).1, Some(Failure::Exhausted));
-        assert_eq!(outcome(last, Ending::Lapsed).1, Some(Failure::Killed));
-        let killer = Facts { kills: MAX_KILLS - 1, ..FACTS };
-        assert_eq!(outcome(killer, Ending::Lapsed).1, Some(Failure::Killed));
+        assert_eq!(outcome(last, Ending::Lapsed).1, Some(Failure::Crashed));
+        let killer = Facts { lapses: MAX_LAPSES - 1, ..FACTS };
+        assert_eq!(outcome(killer, Ending::Lapsed).1, Some(Failure::Crashed));
         assert_eq!(outcome(killer, Ending::Retry(None)).1, None);
     }
 
     #[test]
     fn a_cancel_that_was_asked_for_makes_the_job_due_now_and_saves_it_from_failing() {
-        let asked = Facts { attempt: 20, kills: 9, cancel_requested: true, ..FACTS };
+        let asked = Facts { attempt: 20, lapses: 9, cancel_requested: true, ..FACTS };
         let hour = Duration::from_secs(3600);
         for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Snooze(hour), Ending::Wait(true)] {
             let (state, failure, _, delay) = outcome(asked, ending);
@@ -409,7 +409,7 @@ mod tests {
 
     #[test]
     fn undo_is_never_given_up_and_keeps_its_backoff() {
-        let undoing = Facts { attempt: 25, kills: 9, undoing: true, cancel_requested: true, ..FACTS };
+        let undoing = Facts { attempt: 25, lapses: 9, undoing: true, cancel_requested: true, ..FACTS };
         for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Discarded, Ending::Exhausted] {
             let (state, failure, _, delay) = outcome(undoing, ending);
             assert_eq!((state, failure, delay), (JobState::Pending, None, 600), "{ending:?}");

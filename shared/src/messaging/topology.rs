@@ -50,7 +50,7 @@ pub struct Generations {
 ///
 /// The quarantine began as the second: a release that did not know it follows every queue that is named in the
 /// database, and would have made the first one as an ordinary queue, between `worker migrate` and our start.
-pub const GENERATIONS: Generations = Generations { jobs: 1, quarantine: 2, submit: 1, dead: 1 };
+pub const GENERATIONS: Generations = Generations { jobs: 1, quarantine: 1, submit: 1, dead: 1 };
 
 /// The names of one installation; several can share a broker under different prefixes.
 #[derive(Debug, Clone)]

@@ -176,7 +176,7 @@ fn is(job: &Job) -> String {
 }
 
 async fn find(db: &Db, id: JobId) -> Result<Job, OperationError> {
-    status::find(&mut db.read().await?, id).await?.ok_or(OperationError::Unknown("job"))
+    status::find(&mut db.conn().await?, id).await?.ok_or(OperationError::Unknown("job"))
 }
 
 /// Does it and writes it down, in one transaction.

@@ -51,7 +51,7 @@ pub struct AuditPage {
 /// # Errors
 /// Those of the database.
 pub async fn page(db: &Db, before: Option<AuditId>, limit: i64) -> Result<AuditPage, OperationError> {
-    let mut entries = audit::page(&mut db.read().await?, before, limit + 1).await?;
+    let mut entries = audit::page(&mut db.conn().await?, before, limit + 1).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = entries.len() > limit;
     entries.truncate(limit);

@@ -1,5 +1,5 @@
 //! Dead letters: what failed for good through no fault of the business, and messages that nobody can read. Grouped by
-//! reason, because an outage kills many jobs in one way; redriven or discarded one by one, or all that a filter fits.
+//! reason, because an outage lapses many jobs in one way; redriven or discarded one by one, or all that a filter fits.
 //!
 //! Each job is a transaction of its own. What can't be done is a row of the report, and no reason to stop.
 
@@ -38,7 +38,7 @@ pub struct Group {
     /// What they are.
     #[schema(example = "fulfil_order")]
     pub kind: String,
-    /// `exhausted` or `killed`.
+    /// `exhausted` or `crashed`.
     pub failure: String,
     /// What they died of, without what differs from job to job; empty if that was not written down.
     pub reason: String,
@@ -170,7 +170,7 @@ pub struct Report {
 /// # Errors
 /// Those of the database.
 pub async fn letters(db: &Db) -> Result<DeadLetters, OperationError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let groups = dead::groups(&mut conn, MOST_GROUPS).await?.into_iter().map(|group| Group {
         kind: group.kind,
         failure: group.failure.name().to_owned(),
@@ -195,7 +195,7 @@ pub async fn letters(db: &Db) -> Result<DeadLetters, OperationError> {
 /// # Errors
 /// Those of the database.
 pub async fn messages(db: &Db, before: Option<Uuid>) -> Result<Vec<MessageView>, OperationError> {
-    let kept = dead_messages::page(&mut db.read().await?, before.map(JobId), MESSAGES_A_PAGE).await?;
+    let kept = dead_messages::page(&mut db.conn().await?, before.map(JobId), MESSAGES_A_PAGE).await?;
     let view = |message: dead_messages::DeadMessage| MessageView {
         id: message.id.0,
         queue: message.queue,
@@ -295,7 +295,7 @@ async fn each(db: &Db, actor: &Actor, which: Which, deed: Deed) -> Result<Report
         Which::These(ids) => (json!({ "jobs": ids }), ids, None),
         Which::All { filter, after } => {
             let limit = MOST_AT_A_TIME as i64;
-            let ids = dead::matching(&mut db.read().await?, &filter, after, limit).await?;
+            let ids = dead::matching(&mut db.conn().await?, &filter, after, limit).await?;
             let next = ids.last().filter(|_| ids.len() == MOST_AT_A_TIME).map(|id| id.0);
             (json!({ "filter": *filter, "after": after }), ids, next)
         }
@@ -304,7 +304,7 @@ async fn each(db: &Db, actor: &Actor, which: Which, deed: Deed) -> Result<Report
         None
     } else {
         let (action, subject) = deed.audited(subject);
-        Some(audit::begin(&mut db.read().await?, actor, action, &subject).await?)
+        Some(audit::begin(&mut db.conn().await?, actor, action, &subject).await?)
     };
     let mut report = Report { dry_run: deed.is_dry_run(), next, ..Report::default() };
     for id in ids {
@@ -318,7 +318,7 @@ async fn each(db: &Db, actor: &Actor, which: Which, deed: Deed) -> Result<Report
     }
     if let Some(entry) = entry {
         let (done, refused) = (count(report.done), count(report.refused.len()));
-        audit::finish(&mut db.read().await?, entry, done, refused).await?;
+        audit::finish(&mut db.conn().await?, entry, done, refused).await?;
     }
     Ok(report)
 }

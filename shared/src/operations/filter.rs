@@ -30,7 +30,7 @@ pub struct FilterInput {
     #[arg(long, alias = "status", value_name = "STATE")]
     #[serde(default, alias = "status", skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// Why they failed: `discarded`, `exhausted`, `killed`; `dead` is either of the last two
+    /// Why they failed: `discarded`, `exhausted`, `crashed`; `dead` is either of the last two
     #[arg(long, value_name = "FAILURE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
@@ -96,7 +96,7 @@ pub struct JobFilter {
 pub enum FailedAs {
     /// In this one.
     Only(Failure),
-    /// Exhausted or killed: what a person must decide on.
+    /// Exhausted or crashed: what a person must decide on.
     Dead,
 }
 
@@ -290,7 +290,7 @@ fn failure(name: &str) -> Result<FailedAs, String> {
     }
     Failure::from_name(name)
         .map(FailedAs::Only)
-        .ok_or_else(|| "is discarded, exhausted, killed or dead".into())
+        .ok_or_else(|| "is discarded, exhausted, crashed or dead".into())
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -335,10 +335,10 @@ mod tests {
         assert_eq!(filter.state, Some(JobState::Pending));
         assert_eq!(serde_json::to_value(&filter).unwrap(), typed);
         let dead: JobFilter =
-            serde_json::from_value(json!({"status": "failed", "failure": "killed"})).unwrap();
+            serde_json::from_value(json!({"status": "failed", "failure": "crashed"})).unwrap();
         assert_eq!(
             (dead.state, dead.failure),
-            (Some(JobState::Failed), Some(FailedAs::Only(Failure::Killed)))
+            (Some(JobState::Failed), Some(FailedAs::Only(Failure::Crashed)))
         );
     }
 

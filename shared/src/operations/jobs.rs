@@ -43,14 +43,14 @@ pub struct JobSummary {
     pub express: bool,
     /// `scheduled`, `queued`, `running`, `waiting`, `succeeded`, `failed`, `cancelled`.
     pub status: &'static str,
-    /// Why it failed: `discarded`, `exhausted`, `killed`.
+    /// Why it failed: `discarded`, `exhausted`, `crashed`.
     pub failure: Option<&'static str>,
     /// Failed tries since it last got on, the present one included.
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
     /// How often the process that ran it went away.
-    pub kills: i32,
+    pub lapses: i32,
     /// Not before; of those that are over, when they last were due.
     pub run_at: DateTime<Utc>,
     /// Whose it is.
@@ -89,7 +89,7 @@ pub struct JobStory {
     pub express: bool,
     /// `scheduled`, `queued`, `running`, `waiting`, `succeeded`, `failed`, `cancelled`.
     pub status: &'static str,
-    /// Why it failed: `discarded`, `exhausted`, `killed`.
+    /// Why it failed: `discarded`, `exhausted`, `crashed`.
     pub failure: Option<&'static str>,
     /// How far it is.
     pub progress: ProgressView,
@@ -98,7 +98,7 @@ pub struct JobStory {
     /// Tries allowed.
     pub max_attempts: i32,
     /// How often the process that ran it went away.
-    pub kills: i32,
+    pub lapses: i32,
     /// How often it was claimed, or put back for a newer worker.
     pub fence: i64,
     /// How often its message was published since it was queued.
@@ -311,7 +311,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<JobPage, OperationError> {
     let limit = limit.clamp(1, MOST);
-    let mut jobs = listing::page(&mut db.read().await?, filter, before, limit + 1).await?;
+    let mut jobs = listing::page(&mut db.conn().await?, filter, before, limit + 1).await?;
     let has_more = jobs.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if has_more {
         jobs.pop();
@@ -325,7 +325,7 @@ pub async fn list(
 /// # Errors
 /// [`OperationError::Unknown`], also when it was over long ago and is no longer kept.
 pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
-    let conn = &mut db.read().await?;
+    let conn = &mut db.conn().await?;
     let job = status::find(conn, id).await?.ok_or(OperationError::Unknown("job"))?;
     let rest = story::rest(conn, id).await?.ok_or(OperationError::Unknown("job"))?;
     let errors = job.error_log();
@@ -355,7 +355,7 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
         progress: ProgressView::from(&job),
         attempt: job.attempt,
         max_attempts: job.max_attempts,
-        kills: job.kills,
+        lapses: job.lapses,
         fence: job.fence,
         published: job.published,
         version: job.version,
@@ -487,7 +487,7 @@ impl From<Listed> for JobSummary {
             failure: job.failure.map(Failure::name),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
-            kills: job.kills,
+            lapses: job.lapses,
             run_at: job.run_at.0,
             customer: job.owner.map(|owner| owner.0),
             parent: job.parent.map(|parent| parent.0),

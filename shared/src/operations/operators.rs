@@ -99,7 +99,7 @@ pub async fn add(
 /// # Errors
 /// Those of the database.
 pub async fn add_first(db: &Db, actor: &Actor) -> Result<Option<Password>, OperationError> {
-    if operators::any(&mut db.read().await?).await? {
+    if operators::any(&mut db.conn().await?).await? {
         return Ok(None);
     }
     match add(db, actor, FIRST, None, false).await {
@@ -114,7 +114,7 @@ pub async fn add_first(db: &Db, actor: &Actor) -> Result<Option<Password>, Opera
 /// # Errors
 /// Those of the database.
 pub async fn list(db: &Db) -> Result<Vec<OperatorView>, OperationError> {
-    let all = operators::list(&mut db.read().await?).await?;
+    let all = operators::list(&mut db.conn().await?).await?;
     let view = |(row, seen_at): (operators::Row, _)| OperatorView {
         name: row.name,
         read_only: row.read_only,
@@ -175,7 +175,7 @@ pub async fn log_in(
     password: &str,
     before: Option<&Token>,
 ) -> Result<Option<LoggedIn>, OperationError> {
-    let found = operators::credentials(&mut db.read().await?, name).await?;
+    let found = operators::credentials(&mut db.conn().await?, name).await?;
     // No connection is held while the password is hashed.
     let hash = found.as_ref().map(|(_, hash)| hash.as_str());
     let right = passwords::verify(password, hash).await?;
@@ -198,7 +198,7 @@ pub async fn log_in(
 /// # Errors
 /// Those of the database.
 pub async fn log_out(db: &Db, session: &Token) -> Result<(), DbError> {
-    operators::close_session(&mut db.read().await?, &session.hash().to_string()).await
+    operators::close_session(&mut db.conn().await?, &session.hash().to_string()).await
 }
 
 /// Whose session this is, if it is not over.
@@ -206,7 +206,7 @@ pub async fn log_out(db: &Db, session: &Token) -> Result<(), DbError> {
 /// # Errors
 /// Those of the database.
 pub async fn by_session(db: &Db, session: &Token) -> Result<Option<Operator>, DbError> {
-    operators::by_session(&mut db.read().await?, &session.hash().to_string()).await
+    operators::by_session(&mut db.conn().await?, &session.hash().to_string()).await
 }
 
 /// Whose token this is.
@@ -214,7 +214,7 @@ pub async fn by_session(db: &Db, session: &Token) -> Result<Option<Operator>, Db
 /// # Errors
 /// Those of the database.
 pub async fn by_token(db: &Db, token: &Token) -> Result<Option<Operator>, DbError> {
-    operators::by_token(&mut db.read().await?, &token.hash().to_string()).await
+    operators::by_token(&mut db.conn().await?, &token.hash().to_string()).await
 }
 
 /// Makes a token for the programs of an operator: it may do what they may.
@@ -248,7 +248,7 @@ pub async fn create_token(
 /// # Errors
 /// Those of the database.
 pub async fn tokens(db: &Db, operator: OperatorId) -> Result<Vec<TokenView>, OperationError> {
-    let rows = operators::tokens(&mut db.read().await?, operator).await?;
+    let rows = operators::tokens(&mut db.conn().await?, operator).await?;
     let view = |row: operators::TokenRow| TokenView {
         id: row.id,
         name: row.name,

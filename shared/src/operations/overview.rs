@@ -56,7 +56,7 @@ pub struct QueueOverview {
     pub running: i64,
     /// Until other jobs are over.
     pub waiting: i64,
-    /// Exhausted or killed: to be decided on.
+    /// Exhausted or crashed: to be decided on.
     pub dead: i64,
     /// For how long the oldest that is due has been so.
     pub oldest_seconds: Option<u64>,
@@ -151,7 +151,7 @@ pub struct Totals {
     pub running: i64,
     /// Until other jobs are over.
     pub waiting: i64,
-    /// Exhausted or killed jobs.
+    /// Exhausted or crashed jobs.
     pub dead: i64,
     /// Messages that were put aside because they are no jobs.
     pub dead_messages: i64,
@@ -170,7 +170,7 @@ pub struct Totals {
 /// # Errors
 /// Those of the database. A broker that is away leaves its numbers out.
 pub async fn look(db: &Db, broker: &Broker) -> Result<Overview, OperationError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let depths = depths::by_queue(&mut conn).await?;
     let dead_messages = depths::dead_messages(&mut conn).await?;
     let (lately, window) = samples::lately(&mut conn, MINUTES).await?;
@@ -198,7 +198,7 @@ pub async fn look(db: &Db, broker: &Broker) -> Result<Overview, OperationError> 
 /// # Errors
 /// Those of the database.
 pub async fn processes(db: &Db) -> Result<Vec<ProcessOverview>, OperationError> {
-    Ok(known_processes(&mut db.read().await?).await?.0)
+    Ok(known_processes(&mut db.conn().await?).await?.0)
 }
 
 async fn known_processes(conn: &mut Conn) -> Result<(Vec<ProcessOverview>, Timestamp), DbError> {
@@ -336,7 +336,7 @@ pub struct Point {
 /// Those of the database.
 pub async fn history(db: &Db, hours: usize) -> Result<Vec<QueueHistory>, OperationError> {
     let points = hours.clamp(1, 24) * 6;
-    let all = samples::history(&mut db.read().await?, POINT_SECONDS, points).await?;
+    let all = samples::history(&mut db.conn().await?, POINT_SECONDS, points).await?;
     let point = |bucket: &Bucket| Point {
         at: bucket.at,
         depth: bucket.depth,

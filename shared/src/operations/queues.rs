@@ -34,7 +34,7 @@ pub struct QueueView {
 /// # Errors
 /// Those of the database.
 pub async fn list(db: &Db) -> Result<Vec<QueueView>, OperationError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let queues = queues::with_pauses(&mut conn).await?;
     let counts = status::unfinished_by_queue(&mut conn).await?;
     let count = |name: &str, state| {

@@ -60,7 +60,7 @@ pub struct Run {
 /// # Errors
 /// Those of the database.
 pub async fn list(db: &Db) -> Result<Vec<ScheduleView>, OperationError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let rows = schedules::all(&mut conn).await?;
     let ids: Vec<JobId> = rows.iter().filter_map(|row| row.last_job).collect();
     let jobs = status::find_many(&mut conn, &ids).await?;

@@ -24,7 +24,7 @@ pub fn all(text: &str, shell: &AdminShell) -> Vec<(String, String)> {
     let letters = DeadLetters {
         groups: vec![
             group("fulfil_order", "exhausted", text, 50),
-            group("make_thumbnails", "killed", "the worker that ran it went away", 2),
+            group("make_thumbnails", "crashed", "the worker that ran it went away", 2),
             group("send_email", "exhausted", "", 1),
         ],
         messages: vec![MessageGroup { queue: "images".into(), reason: text.into(), messages: 3, newest: at }],
@@ -59,7 +59,7 @@ pub fn all(text: &str, shell: &AdminShell) -> Vec<(String, String)> {
     let messages = |messages| MessagesPage { shell: shell.clone(), messages, next: None };
     let again = DeadJobsPage {
         shell: read_only,
-        jobs: vec![summary(text, 9, "failed", Some("killed"))],
+        jobs: vec![summary(text, 9, "failed", Some("crashed"))],
         filter,
         next: None,
     };

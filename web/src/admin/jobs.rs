@@ -76,7 +76,7 @@ impl JobsPage {
     }
 
     fn failures(&self) -> Vec<Choice> {
-        let all = [Failure::Discarded, Failure::Exhausted, Failure::Killed];
+        let all = [Failure::Discarded, Failure::Exhausted, Failure::Crashed];
         choices(all.into_iter().map(Failure::name), self.filter.failure.as_ref())
     }
 
@@ -176,7 +176,7 @@ impl JobPageOfOne {
             text("Queue paused since", story.queue_paused_at.as_ref().map(shown)),
             text("Progress", Some(format!("{} %{step}", story.progress.percent))),
             text("Attempt", Some(attempts)),
-            text("Workers lost", (story.kills > 0).then(|| story.kills.to_string())),
+            text("Workers lost", (story.lapses > 0).then(|| story.lapses.to_string())),
             text("Enqueued", Some(shown(&story.created_at))),
             text("First taken", story.started_at.as_ref().map(shown)),
             text("Last change", Some(shown(&story.updated_at))),

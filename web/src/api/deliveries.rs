@@ -107,6 +107,6 @@ pub async fn list(
 ) -> Result<Json<DeliveriesView>, ApiError> {
     let job = find_own(&app.db, &Caller::Customer(customer), id.0).await?;
     let view =
-        app.db.run(move |db| async move { Ok::<_, ApiError>(read(&mut db.read().await?, job.id).await?) });
+        app.db.run(move |db| async move { Ok::<_, ApiError>(read(&mut db.conn().await?, job.id).await?) });
     Ok(Json(view.await?))
 }

@@ -77,7 +77,7 @@ pub async fn show(
         .run(move |db| {
             let variant = variant.clone();
             async move {
-                let mut conn = db.read().await?;
+                let mut conn = db.conn().await?;
                 let photo = photos::find(&mut conn, id).await?.filter(may_see);
                 let photo = photo.ok_or(ApiError::NotFound("photo"))?;
                 let sizes = photos::variants(&mut conn, &[id]).await?;

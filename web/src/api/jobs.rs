@@ -127,7 +127,7 @@ pub async fn find_own(db: &Db, caller: &Caller, id: JobId) -> Result<Job, ApiErr
     db.run(move |db| {
         let caller = caller.clone();
         async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let Some(job) = status::find(&mut conn, id).await? else {
                 return Err(absent(&mut conn, &caller, id).await?);
             };

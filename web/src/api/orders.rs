@@ -129,7 +129,7 @@ pub async fn list(
     let mut orders = app
         .db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let page = rows::page(&mut conn, customer.id, before, limit + 1).await?;
             orders::views(&mut conn, &page).await
         })
@@ -155,7 +155,7 @@ pub async fn show(
     let view = app
         .db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let order = orders::find_own(&mut conn, customer.id, id.0).await?;
             orders::view(&mut conn, &order).await
         })

@@ -105,7 +105,7 @@ pub async fn list(
     let mut photos = app
         .db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let page = rows::page(&mut conn, customer.id, before, limit + 1).await?;
             photos::views(&mut conn, &page).await
         })
@@ -131,7 +131,7 @@ pub async fn show(
     let view = app
         .db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let photo = photos::find_own(&mut conn, customer.id, id.0).await?;
             let variants = rows::variants(&mut conn, &[photo.id]).await?;
             Ok::<_, ApiError>(PhotoView::new(&photo, &variants))

@@ -25,7 +25,7 @@ pub struct ProductList {
 pub async fn list(app: Data<App>) -> Result<Json<ProductList>, ApiError> {
     let products = app
         .db
-        .run(|db| async move { Ok::<_, ApiError>(ProductView::all(&mut db.read().await?).await?) })
+        .run(|db| async move { Ok::<_, ApiError>(ProductView::all(&mut db.conn().await?).await?) })
         .await?;
     Ok(Json(ProductList { products }))
 }

@@ -16,7 +16,7 @@ impl Handle for AlsoBought {
     /// One product a transaction, with a checkpoint each: a crash goes on with the next.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let mut ids: Vec<String> = {
-            let mut conn = context.services.db.read().await?;
+            let mut conn = context.services.db.conn().await?;
             products::all(&mut conn).await?.into_iter().map(|product| product.id).collect()
         };
         ids.sort_unstable();

@@ -92,7 +92,7 @@ fn has_ledger(services: &Services) -> bool {
 
 async fn tables(services: &Services, looked: &mut Looked) -> Result<(), JobError> {
     for check in WHOLE {
-        let found = check.whole(&mut services.db.read().await?).await?;
+        let found = check.whole(&mut services.db.conn().await?).await?;
         looked.tell(found);
     }
     looked.checked.insert("tables".into(), WHOLE.len());
@@ -101,7 +101,7 @@ async fn tables(services: &Services, looked: &mut Looked) -> Result<(), JobError
 }
 
 async fn some_orders(services: &Services, looked: &mut Looked) -> Result<(), JobError> {
-    let page = orders_after(&mut services.db.read().await?, looked.after, PAGE).await?;
+    let page = orders_after(&mut services.db.conn().await?, looked.after, PAGE).await?;
     let Some(&(last, _)) = page.last() else {
         looked.go_on_to(Part::Photos);
         return Ok(());
@@ -111,7 +111,7 @@ async fn some_orders(services: &Services, looked: &mut Looked) -> Result<(), Job
         checks.push(LEDGER);
     }
     for check in checks {
-        let found = check.of_orders(&mut services.db.read().await?, looked.after, last).await?;
+        let found = check.of_orders(&mut services.db.conn().await?, looked.after, last).await?;
         looked.tell(found);
     }
     let printed = page.iter().flat_map(|(order, lines)| {
@@ -126,7 +126,7 @@ async fn some_orders(services: &Services, looked: &mut Looked) -> Result<(), Job
 }
 
 async fn some_photos(services: &Services, looked: &mut Looked) -> Result<(), JobError> {
-    let page = ready_photos_after(&mut services.db.read().await?, looked.after, PAGE).await?;
+    let page = ready_photos_after(&mut services.db.conn().await?, looked.after, PAGE).await?;
     let Some(&last) = page.last() else {
         looked.go_on_to(Part::Done);
         return Ok(());
@@ -157,7 +157,7 @@ async fn missing(services: &Services, paths: Vec<BlobPath>) -> Result<Vec<BlobPa
 }
 
 async fn is_named(services: &Services, path: BlobPath) -> Result<bool, JobError> {
-    let mut conn = services.db.read().await?;
+    let mut conn = services.db.conn().await?;
     Ok(match path {
         BlobPath::Original(photo) | BlobPath::Sized(photo, _) => {
             photos::find(&mut conn, photo).await?.is_some()

@@ -18,7 +18,7 @@ impl Handle for DeliverCallback {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
         let receiver = {
-            let mut conn = services.db.read().await?;
+            let mut conn = services.db.conn().await?;
             deliveries::receiver(&mut conn, self.job_id).await?
         };
         let Some(receiver) = receiver.filter(|receiver| receiver.stopped_at.is_none()) else {

@@ -52,7 +52,7 @@ struct Subject {
 
 impl Handle for FulfilOrder {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
-        let mut conn = context.services.db.read().await?;
+        let mut conn = context.services.db.conn().await?;
         let Some(order) = orders::find(&mut conn, self.order_id).await? else {
             return Ok(Outcome::Done(Value::Null));
         };
@@ -71,7 +71,7 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         let mut ids: Vec<_> = subject.lines.iter().map(|line| line.photo_id).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut conn = context.services.db.read().await?;
+        let mut conn = context.services.db.conn().await?;
         let found = photos::find_many(&mut conn, &ids).await?;
         let unready: Vec<JobId> = found
             .iter()

@@ -23,7 +23,7 @@ impl Handle for IngestFile {
     /// it is. A crash in between leaves a blob without a row, and the next run makes another.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
-        if ingested_files::is_over(&mut services.db.read().await?, context.job.id).await? {
+        if ingested_files::is_over(&mut services.db.conn().await?, context.job.id).await? {
             return Ok(Outcome::Done(json!({"path": self.path})));
         }
         let copied = services.breakers.call(Dependency::Blobs, copy(&context, &self)).await?;

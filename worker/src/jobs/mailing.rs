@@ -43,7 +43,7 @@ pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Ou
                 metrics::counter!("mails_perhaps_sent_twice_total").increment(1);
                 tracing::warn!("an earlier try may have sent this mail already");
             }
-            let mut conn = services.db.read().await?;
+            let mut conn = services.db.conn().await?;
             mails::mark_sent(&mut conn, job).await?;
             Ok(Outcome::Done(json!({"mail": "sent"})))
         }

@@ -16,7 +16,7 @@ impl Handle for MakeThumbnails {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
         let photo = {
-            let mut conn = services.db.read().await?;
+            let mut conn = services.db.conn().await?;
             photos::find(&mut conn, self.photo_id).await?
         };
         let Some(photo) = photo else {

@@ -11,7 +11,7 @@ impl Handle for RemakeThumbnails {
     /// As the first time, but a photo that is ready stays ready whatever happens here.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let photo = {
-            let mut conn = context.services.db.read().await?;
+            let mut conn = context.services.db.conn().await?;
             photos::find(&mut conn, self.photo_id).await?
         };
         let Some(photo) = photo else {

@@ -52,7 +52,7 @@ impl Handle for RenderPrint {
 /// `None` if the order is gone, or is not being printed: it was given up meanwhile, or this is a late
 /// repetition.
 async fn find(context: &JobContext, wanted: &RenderPrint) -> Result<Option<Print>, JobError> {
-    let mut conn = context.services.db.read().await?;
+    let mut conn = context.services.db.conn().await?;
     let order = orders::find(&mut conn, wanted.order_id).await?;
     let Some(order) = order.filter(|order| order.status == OrderStatus::Rendering) else {
         return Ok(None);

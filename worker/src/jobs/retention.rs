@@ -184,7 +184,7 @@ async fn remove_orphans(context: &JobContext, age: Duration, page: &[Listed]) ->
         return Ok(0);
     }
     let orphans = {
-        let mut conn = context.services.db.read().await?;
+        let mut conn = context.services.db.conn().await?;
         retention::orphans(&mut conn, &old).await?
     };
     for path in &orphans {

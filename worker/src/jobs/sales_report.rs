@@ -45,7 +45,7 @@ impl Handle for SalesReport {
             return Ok(Outcome::Done(result));
         };
         let names: BTreeMap<String, String> = {
-            let mut conn = context.services.db.read().await?;
+            let mut conn = context.services.db.conn().await?;
             let products = products::all(&mut conn).await?;
             products.into_iter().map(|product| (product.id, product.name)).collect()
         };
@@ -64,12 +64,12 @@ async fn count(context: &JobContext, first: NaiveDate, last: NaiveDate) -> Resul
     let mut counted: Counted = match &context.job.checkpoint {
         Some(checkpoint) => serde_json::from_value(checkpoint.clone()).map_err(JobError::failed)?,
         None => {
-            let of = sales::count(&mut db.read().await?, first, last).await?;
+            let of = sales::count(&mut db.conn().await?, first, last).await?;
             Counted { of, ..Counted::default() }
         }
     };
     loop {
-        let page = sales::page(&mut db.read().await?, first, last, counted.place, PAGE).await?;
+        let page = sales::page(&mut db.conn().await?, first, last, counted.place, PAGE).await?;
         let Some(newest) = page.last() else { return Ok(counted) };
         metrics::counter!("sales_report_orders_total").increment(page.len() as u64);
         counted.pages += 1;

@@ -18,7 +18,7 @@ impl Handle for SendEmail {
     /// Composes the mail, and sends it as every mail of ours is sent.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
-        let mut conn = services.db.read().await?;
+        let mut conn = services.db.conn().await?;
         let Some(order) = orders::find(&mut conn, self.order_id).await? else {
             return Ok(Outcome::Done(json!({"mail": "the order is gone"})));
         };
@@ -63,7 +63,7 @@ fn outcome(template: EmailTemplate, order: &Order) -> mail::Outcome {
 async fn mail_line(context: &JobContext, line: OrderLine) -> Result<OrderMailLine, JobError> {
     let services = &context.services;
     let variants = {
-        let mut conn = services.db.read().await?;
+        let mut conn = services.db.conn().await?;
         photos::variants(&mut conn, &[line.photo_id]).await?
     };
     let mut thumb = None;

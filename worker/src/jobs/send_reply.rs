@@ -15,7 +15,7 @@ impl Handle for SendReply {
         let (content_type, body) = match &self.about {
             Reply::Refused(refusal) => ("application/problem+json", json!(problem(refusal))),
             Reply::Job(id) => {
-                let job = status::find(&mut context.services.db.read().await?, *id).await?;
+                let job = status::find(&mut context.services.db.conn().await?, *id).await?;
                 let Some(job) = job else { return Ok(Outcome::Discard("its job is gone".into())) };
                 ("application/json", json!(JobView::from(&job)))
             }

@@ -74,7 +74,7 @@ impl Shop {
     }
 
     async fn job(&self, id: JobId) -> Job {
-        status::find(&mut self.db.read().await.unwrap(), id).await.unwrap().unwrap()
+        status::find(&mut self.db.conn().await.unwrap(), id).await.unwrap().unwrap()
     }
 
     /// The job's row, once it is as it should be.
@@ -164,11 +164,11 @@ async fn a_handler_that_panics_costs_its_job_a_try_and_no_other_job_anything() {
     assert_eq!(shop.job(beside).await.state, JobState::Running, "what ran beside it runs on");
     GO_ON.notify_one();
     let beside = shop.job_when(beside, |job| job.state.is_final()).await;
-    assert_eq!((beside.state, beside.attempt, beside.kills), (JobState::Succeeded, 1, 0));
+    assert_eq!((beside.state, beside.attempt, beside.lapses), (JobState::Succeeded, 1, 0));
     assert_eq!(beside.result, Some(json!("fulfilled")));
 
     let again = shop.job_when(panics, |job| job.state.is_final()).await;
-    assert_eq!((again.state, again.attempt, again.kills), (JobState::Succeeded, 2, 0), "its slot was free");
+    assert_eq!((again.state, again.attempt, again.lapses), (JobState::Succeeded, 2, 0), "its slot was free");
     shop.close().await;
 }
 
@@ -216,7 +216,7 @@ async fn a_handler_that_outlives_its_timeout_gives_its_slot_away_and_can_write_n
 
     let over = shop.job_when(id, |job| job.state.is_final()).await;
     assert_eq!(*REFUSED.lock().unwrap(), [true, true], "neither a business row nor a checkpoint");
-    assert_eq!((over.state, over.attempt, over.kills), (JobState::Succeeded, 2, 0));
+    assert_eq!((over.state, over.attempt, over.lapses), (JobState::Succeeded, 2, 0));
     assert_eq!((over.result, over.checkpoint), (Some(json!("second")), None));
     shop.close().await;
 }
@@ -308,6 +308,6 @@ async fn what_a_row_says_counts_more_than_its_message() {
     let older = Envelope { job: job.id, kind, version, traceparent: None, correlation_id: None };
     shop.broker.publish(Lane::ordinary(Queue::IMAGES), &older).await.unwrap();
     let left = shop.job_when(job.id, |job| job.fence > 0 && job.state == JobState::Pending).await;
-    assert_eq!((left.attempt, left.kills, left.error_log().len()), (0, 0, 0), "no try is burnt");
+    assert_eq!((left.attempt, left.lapses, left.error_log().len()), (0, 0, 0), "no try is burnt");
     shop.close().await;
 }

@@ -113,7 +113,7 @@ async fn each_act_is_in_the_audit_with_what_came_of_it(bench: &mut Bench) {
     act::cancel(&bench.db, &ada(), later.id).await.unwrap();
     let dead = ended(bench, Ending::Exhausted).await;
     act::retry(&bench.db, &ada(), dead.id).await.unwrap();
-    let entries = audit::page(&mut bench.db.read().await.unwrap(), None, 9).await.unwrap();
+    let entries = audit::page(&mut bench.db.conn().await.unwrap(), None, 9).await.unwrap();
     let told: Vec<_> =
         entries.iter().rev().map(|entry| (entry.action.as_str(), entry.done, entry.refused)).collect();
     assert_eq!(

@@ -97,7 +97,7 @@ impl Bench {
             #[diesel(sql_type = BigInt)]
             n: i64,
         }
-        let mut conn = self.db.read().await.unwrap();
+        let mut conn = self.db.conn().await.unwrap();
         let query = diesel::sql_query(format!("SELECT CAST(({sql}) AS BIGINT) AS n"));
         let row: Row = with!(&mut conn, |c| query.get_result(c).await).unwrap();
         row.n
@@ -134,7 +134,7 @@ impl Bench {
 
     /// In how many seconds the job's message is published again, rounded.
     pub(super) async fn republished_in(&self, id: JobId) -> Option<i64> {
-        let mut conn = self.db.read().await.unwrap();
+        let mut conn = self.db.conn().await.unwrap();
         let at: Option<Timestamp> =
             with!(&mut conn, |c| jobs::table.find(id).select(jobs::republish_at).first(c).await).unwrap();
         at.map(seconds_until)
@@ -193,7 +193,7 @@ impl Bench {
     }
 
     pub(super) async fn job(&self, id: JobId) -> Job {
-        status::find(&mut self.db.read().await.unwrap(), id).await.unwrap().expect("no such job")
+        status::find(&mut self.db.conn().await.unwrap(), id).await.unwrap().expect("no such job")
     }
 
     pub(super) async fn state(&self, id: JobId) -> JobState {
@@ -256,7 +256,7 @@ async fn execute(db: &Db, sql: &str) {
 }
 
 async fn try_execute(db: &Db, sql: &str) -> Result<(), diesel::result::Error> {
-    match db.read().await.unwrap() {
+    match db.conn().await.unwrap() {
         Conn::Postgres(mut pg) => pg.batch_execute(sql).await,
         Conn::Sqlite(mut sqlite) => sqlite.batch_execute(sql).await,
     }

@@ -141,7 +141,7 @@ async fn a_receiver_that_wants_no_more_is_told_no_more(bench: &mut Bench) {
     bench.settle(&run, Ending::Succeeded).await;
     assert_eq!(told(bench, job.id).await, ["running"]);
 
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let receiver = deliveries::receiver(&mut conn, job.id).await.unwrap().unwrap();
     assert!(receiver.every_change && receiver.stopped_at.is_some(), "{receiver:?}");
     let log = deliveries::of_job(&mut conn, job.id, 10).await.unwrap();
@@ -163,7 +163,7 @@ async fn cancelled(bench: &Bench, id: JobId) {
 
 /// The deliveries of a job, in the order of their line.
 async fn deliveries(bench: &Bench, of: JobId) -> Vec<Job> {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let all: Vec<JobId> = with!(&mut conn, |c| {
         jobs::table
             .filter(jobs::kind.eq(DeliverCallback::NAME))

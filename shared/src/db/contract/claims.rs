@@ -65,7 +65,7 @@ async fn a_second_message_for_a_job_finds_nothing_to_do(bench: &mut Bench) {
 
 async fn a_job_that_took_its_worker_down_is_claimed_only_alone(bench: &mut Bench) {
     let job = bench.enqueue().await;
-    bench.set(job.id, "kills = 1").await;
+    bench.set(job.id, "lapses = 1").await;
     assert!(matches!(bench.try_claim(job.id, false).await, Claimed::OnlyAlone));
     assert_eq!(bench.job(job.id).await.fence, 0);
     assert!(matches!(bench.try_claim(job.id, true).await, Claimed::Yes(_)));

@@ -193,7 +193,7 @@ async fn children_are_found_until_they_are_over(bench: &mut Bench) {
     let part = || Options { parent: Some(parent.id), ..Options::default() };
     let (one, other) = (bench.enqueue_with(part()).await, bench.enqueue_with(part()).await);
     let unfinished = async |bench: &Bench| {
-        unfinished_children(&mut bench.db.read().await.unwrap(), parent.id).await.unwrap()
+        unfinished_children(&mut bench.db.conn().await.unwrap(), parent.id).await.unwrap()
     };
     assert_eq!(unfinished(bench).await, [other.id, one.id]);
     let run = bench.claim(other.id).await;
@@ -206,7 +206,7 @@ async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
     let job = bench.enqueue_with(Options { queue: Some(bulk), ..Options::default() }).await;
     assert_eq!(bench.signals.publications.try_recv().unwrap().lane.queue, bulk);
     assert_eq!(job.queue, "bulk");
-    let known = queues::with_pauses(&mut bench.db.read().await.unwrap()).await.unwrap();
+    let known = queues::with_pauses(&mut bench.db.conn().await.unwrap()).await.unwrap();
     assert!(known.contains(&(bulk, None)));
 }
 

@@ -11,7 +11,7 @@ use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::run_now::run_now;
 use crate::db::jobs::settle::{self, Note};
-use crate::domain::job::{Ending, Failure, JobState, MAX_KILLS};
+use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};
 use crate::domain::{JobId, OrderId, PhotoId};
 use crate::jobs::{FulfilOrder, MakeThumbnails};
 
@@ -123,17 +123,17 @@ async fn a_redrive_that_would_make_two_of_a_unique_key_is_refused(bench: &mut Be
 async fn a_killer_is_tried_again_in_quarantine_and_given_up_at_its_next_kill(bench: &mut Bench) {
     let job = bench.enqueue_with(Options { express: true, ..Options::default() }).await;
     bench.claim(job.id).await;
-    bench.set(job.id, &format!("kills = {}", MAX_KILLS - 1)).await;
+    bench.set(job.id, &format!("lapses = {}", MAX_LAPSES - 1)).await;
     bench.time_passes(31).await;
     end_lapsed(&bench.db, 10).await.unwrap();
-    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Killed));
+    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
     let row = yes(redriven(bench, job.id).await).job;
-    assert_eq!((row.queue.as_str(), row.express, row.kills), ("quarantine", false, MAX_KILLS - 1));
+    assert_eq!((row.queue.as_str(), row.express, row.lapses), ("quarantine", false, MAX_LAPSES - 1));
     assert_eq!(due(bench).await, [job.id]);
     bench.claim(job.id).await;
     bench.time_passes(31).await;
     end_lapsed(&bench.db, 10).await.unwrap();
-    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Killed));
+    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
 }
 
 async fn the_second_lapse_puts_a_job_into_quarantine(bench: &mut Bench) {

@@ -49,7 +49,7 @@ async fn lapses_that_wake_in_another_order_than_a_finish(bench: &mut Bench) {
     let second = bench.running().await;
     let first = bench.running().await;
     for killer in [&first, &second] {
-        bench.set(killer.id, "kills = 4").await;
+        bench.set(killer.id, "lapses = 4").await;
     }
     let older = bench.waiting_for(&[finishing.id, first.id]).await;
     let newer = bench.waiting_for(&[finishing.id, second.id]).await;

@@ -98,7 +98,7 @@ async fn times(bench: &Bench) -> Vec<(String, Duration, usize)> {
         (json!({"state": "running"}), None),
         (json!({"failure": "exhausted"}), None),
         (json!({"reason": "no route"}), None),
-        (json!({"failure": "killed"}), None),
+        (json!({"failure": "crashed"}), None),
         (json!({"customer": OWNER}), None),
         (json!({"customer": JobId::new()}), None),
         (json!({"parent": OWNER}), None),
@@ -112,7 +112,7 @@ async fn times(bench: &Bench) -> Vec<(String, Duration, usize)> {
     ] {
         let filter: JobFilter = serde_json::from_value(typed.clone()).unwrap();
         let before: Option<JobId> = before.map(|id| id.parse().unwrap());
-        let mut conn = bench.db.read().await.unwrap();
+        let mut conn = bench.db.conn().await.unwrap();
         let (mut best, mut shown) = (Duration::MAX, 0);
         for _ in 0..TRIES {
             let began = Instant::now();

@@ -42,14 +42,14 @@ async fn a_transaction_that_is_frozen_loses_its_rows_and_can_commit_nothing(benc
     assert_eq!(settled.await.expect("its row stays locked").unwrap().unwrap(), JobState::Succeeded);
     let error = frozen.commit().await.unwrap_err();
     assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
-    let row = crate::db::jobs::status::find(&mut worker.read().await.unwrap(), lost.id).await.unwrap();
+    let row = crate::db::jobs::status::find(&mut worker.conn().await.unwrap(), lost.id).await.unwrap();
     assert!(row.is_none());
 }
 
 async fn a_connection_that_is_cut_is_unavailable_once_and_replaced(bench: &mut Bench) {
     let mut conns = Vec::new();
     for _ in 0..4 {
-        conns.push(bench.db.read().await.unwrap());
+        conns.push(bench.db.conn().await.unwrap());
     }
     drop(conns);
     let elsewhere = bench.another_process(|_| {});
@@ -93,7 +93,7 @@ async fn cut_all(bench: &mut Bench, elsewhere: &crate::db::Db) {
 
 async fn a_database_without_a_free_connection_is_unavailable(bench: &mut Bench) {
     let busy = bench.another_process(|settings| settings.max_connections = 1);
-    let held = busy.read().await.unwrap();
+    let held = busy.conn().await.unwrap();
     assert!(busy.begin().await.err().unwrap().is_unavailable());
     drop(held);
     busy.ping().await.unwrap();

@@ -16,7 +16,7 @@ promises!(both:
 
 async fn request(bench: &Bench) -> KeyedRequest {
     let token_hash = CustomerId::new().to_string();
-    let customer = customers::create(&mut bench.db.read().await.unwrap(), &token_hash).await.unwrap();
+    let customer = customers::create(&mut bench.db.conn().await.unwrap(), &token_hash).await.unwrap();
     KeyedRequest { customer, key: "k".into(), hash: "h".into() }
 }
 

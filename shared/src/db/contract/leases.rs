@@ -4,7 +4,7 @@ use super::bench::{Bench, LEASE, own};
 use super::promises;
 use crate::db::jobs::lease::{end_all, end_lapsed, renew};
 use crate::db::jobs::{Claim, Job};
-use crate::domain::job::{Ending, Failure, JobState, MAX_KILLS};
+use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};
 use crate::domain::{JobId, WorkerId};
 
 promises!(both:
@@ -64,7 +64,7 @@ async fn a_lapsed_job_is_put_back_after_a_backoff_and_counts_a_kill(bench: &mut 
     bench.time_passes(1).await;
     assert_eq!(ended(bench).await, [(job.id, JobState::Pending)]);
     let row = bench.job(job.id).await;
-    assert_eq!((row.kills, row.attempt, row.fence), (1, 1, 1));
+    assert_eq!((row.lapses, row.attempt, row.fence), (1, 1, 1));
     assert!((1..=3).contains(&bench.due_in(job.id).await));
     assert_eq!(row.error_log().len(), 1);
     assert_eq!(bench.state(alive.id).await, JobState::Running);
@@ -72,28 +72,28 @@ async fn a_lapsed_job_is_put_back_after_a_backoff_and_counts_a_kill(bench: &mut 
 
 async fn a_job_that_kills_its_workers_is_given_up(bench: &mut Bench) {
     let mut job = bench.running().await;
-    for kills in 1..=MAX_KILLS {
+    for lapses in 1..=MAX_LAPSES {
         bench.time_passes(31).await;
-        let state = if kills < MAX_KILLS { JobState::Pending } else { JobState::Failed };
+        let state = if lapses < MAX_LAPSES { JobState::Pending } else { JobState::Failed };
         assert_eq!(ended(bench).await, [(job.id, state)]);
-        assert_eq!(bench.job(job.id).await.kills, kills);
-        if kills < MAX_KILLS {
+        assert_eq!(bench.job(job.id).await.lapses, lapses);
+        if lapses < MAX_LAPSES {
             job = bench.run_again(job.id).await;
         }
     }
-    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Killed));
+    assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
 }
 
 async fn a_checkpoint_does_not_forget_the_kills(bench: &mut Bench) {
     let job = bench.running().await;
-    bench.set(job.id, "kills = 3, attempt = 4").await;
+    bench.set(job.id, "lapses = 3, attempt = 4").await;
     let mut tx = bench.db.begin().await.unwrap();
     let progress = Default::default();
     let position = serde_json::json!({});
     crate::db::jobs::settle::checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap();
     tx.commit().await.unwrap();
     let row = bench.job(job.id).await;
-    assert_eq!((row.kills, row.attempt), (3, 1));
+    assert_eq!((row.lapses, row.attempt), (3, 1));
 }
 
 async fn a_look_ends_no_more_leases_than_asked_for(bench: &mut Bench) {
@@ -114,7 +114,7 @@ async fn all_runs_of_a_process_that_is_gone_are_ended_at_once(bench: &mut Bench)
     let mut ended = states(end_all(&bench.db).await.unwrap());
     ended.sort_by_key(|(id, _)| *id);
     assert_eq!(ended, running.iter().map(|id| (*id, JobState::Pending)).collect::<Vec<_>>());
-    assert_eq!(bench.job(running[0]).await.kills, 1);
+    assert_eq!(bench.job(running[0]).await.lapses, 1);
     assert_eq!(bench.state(queued.id).await, JobState::Queued);
 }
 

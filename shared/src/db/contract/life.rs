@@ -30,10 +30,10 @@ async fn a_job_is_seen_by_nobody_before_the_commit(bench: &mut Bench) {
     let mut tx = bench.db.begin().await.unwrap();
     let args = MakeThumbnails { photo_id: PhotoId::new() };
     let job = enqueue(&mut tx, &args, Options::default()).await.unwrap();
-    let seen = status::find(&mut elsewhere.read().await.unwrap(), job.id).await.unwrap();
+    let seen = status::find(&mut elsewhere.conn().await.unwrap(), job.id).await.unwrap();
     assert!(seen.is_none());
     tx.commit().await.unwrap();
-    let seen = status::find(&mut elsewhere.read().await.unwrap(), job.id).await.unwrap();
+    let seen = status::find(&mut elsewhere.conn().await.unwrap(), job.id).await.unwrap();
     assert_eq!(seen.unwrap().id, job.id);
 }
 
@@ -42,7 +42,7 @@ async fn a_job_of_a_transaction_that_is_dropped_never_was(bench: &mut Bench) {
     let args = MakeThumbnails { photo_id: PhotoId::new() };
     let job = enqueue(&mut tx, &args, Options::default()).await.unwrap();
     drop(tx);
-    let seen = status::find(&mut bench.db.read().await.unwrap(), job.id).await.unwrap();
+    let seen = status::find(&mut bench.db.conn().await.unwrap(), job.id).await.unwrap();
     assert!(seen.is_none());
     assert!(bench.signals.publications.try_recv().is_err());
 }

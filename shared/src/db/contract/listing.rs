@@ -32,7 +32,7 @@ fn filter(json: serde_json::Value) -> JobFilter {
 }
 
 async fn page(bench: &Bench, filter: &JobFilter, before: Option<JobId>, limit: i64) -> Vec<Listed> {
-    listing::page(&mut bench.db.read().await.unwrap(), filter, before, limit).await.unwrap()
+    listing::page(&mut bench.db.conn().await.unwrap(), filter, before, limit).await.unwrap()
 }
 
 /// All that the filter finds, two a page.
@@ -168,7 +168,7 @@ impl Jobs {
             (json!({"state": "cancelled"}), vec![j.cancelled]),
             (json!({"state": "failed"}), vec![j.exhausted, j.discarded]),
             (json!({"failure": "discarded"}), vec![j.discarded]),
-            (json!({"failure": "killed"}), vec![]),
+            (json!({"failure": "crashed"}), vec![]),
             (json!({"failure": "discarded", "kind": "send_email"}), vec![]),
             (json!({"customer": j.ada}), vec![j.adas]),
             (json!({"customer": j.ada, "state": "failed"}), vec![]),
@@ -204,7 +204,7 @@ async fn a_filter_fits_the_same_rows_in_every_statement(bench: &mut Bench) {
     let all = one_of_each(bench).await;
     for (typed, expected) in all.expected() {
         let fits = matches(&filter(typed.clone()));
-        let changed: Vec<JobId> = with!(&mut bench.db.read().await.unwrap(), |c| {
+        let changed: Vec<JobId> = with!(&mut bench.db.conn().await.unwrap(), |c| {
             diesel::update(jobs::table.filter(fits))
                 .set(jobs::max_attempts.eq(jobs::max_attempts + 1))
                 .returning(jobs::id)
@@ -298,6 +298,6 @@ async fn a_list_shows_the_last_error(bench: &mut Bench) {
     let errors: Vec<_> =
         page(bench, &JobFilter::default(), None, 9).await.into_iter().map(|job| job.error).collect();
     assert_eq!(errors, [None, Some("second".into())]);
-    let ids = listing::ids(&mut bench.db.read().await.unwrap(), &JobFilter::failed(), None, 9).await.unwrap();
+    let ids = listing::ids(&mut bench.db.conn().await.unwrap(), &JobFilter::failed(), None, 9).await.unwrap();
     assert_eq!(ids, [job.id]);
 }

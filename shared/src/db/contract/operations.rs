@@ -111,7 +111,7 @@ async fn dead_letters_are_grouped_by_reason(bench: &mut Bench) {
 }
 
 async fn unreadable_messages_are_shown_and_removed_by_reason(bench: &mut Bench) {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     for (body, error) in [(&b"hello \xff"[..], "not JSON"), (b"{}", "no job"), (b"[]", "no job")] {
         crate::db::dead_messages::keep(&mut conn, "images", body, error).await.unwrap();
     }
@@ -162,7 +162,7 @@ async fn whoever_may_only_look_changes_nothing(bench: &mut Bench) {
 }
 
 async fn a_pause_stands_in_the_list_and_in_the_audit(bench: &mut Bench) {
-    queues::register(&mut bench.db.read().await.unwrap(), Queue::ALL).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), Queue::ALL).await.unwrap();
     assert!(pause(&bench.db, &ada(), "images").await.unwrap());
     assert!(!pause(&bench.db, &ada(), "images").await.unwrap());
     bench.enqueue().await;
@@ -192,7 +192,7 @@ fn all(filter: Value, after: Option<JobId>) -> Which {
 
 /// The audit, the newest first: what, to what, how many were changed and how many refused.
 async fn audited(bench: &Bench) -> Vec<(String, Value, Option<i64>, Option<i64>)> {
-    let entries = audit::page(&mut bench.db.read().await.unwrap(), None, 100).await.unwrap();
+    let entries = audit::page(&mut bench.db.conn().await.unwrap(), None, 100).await.unwrap();
     for entry in &entries {
         assert_eq!((entry.operator.as_str(), entry.via), ("ada", Via::Api));
     }

@@ -73,7 +73,7 @@ async fn pausing_twice_keeps_the_first_time(bench: &mut Bench) {
 
 /// As the programs do at their start.
 async fn open(bench: &Bench) {
-    queues::register(&mut bench.db.read().await.unwrap(), Queue::ALL).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), Queue::ALL).await.unwrap();
 }
 
 async fn pause(bench: &Bench, queue: &str) -> Option<bool> {
@@ -91,6 +91,6 @@ async fn resume(bench: &Bench, queue: &str) -> Option<bool> {
 }
 
 async fn paused(bench: &Bench) -> Vec<(Queue, crate::domain::Timestamp)> {
-    let all = queues::with_pauses(&mut bench.db.read().await.unwrap()).await.unwrap();
+    let all = queues::with_pauses(&mut bench.db.conn().await.unwrap()).await.unwrap();
     all.into_iter().filter_map(|(queue, since)| Some((queue, since?))).collect()
 }

@@ -29,13 +29,13 @@ promises!(both:
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn known(bench: &Bench) -> Vec<Process> {
-    processes::all(&mut bench.db.read().await.unwrap()).await.unwrap().0
+    processes::all(&mut bench.db.conn().await.unwrap()).await.unwrap().0
 }
 
 async fn a_process_is_known_from_its_first_sign_of_life_to_its_end(bench: &mut Bench) {
     let (worker, web) =
         (identity(Program::Worker, bench.worker.into()), identity(Program::Web, ProcessId::new()));
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let mut facts = Facts { running: 1, ..Facts::default() };
     processes::beat(&mut conn, &worker, &facts).await.unwrap();
     processes::beat(&mut conn, &web, &Facts::default()).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_process_is_known_from_its_first_sign_of_life_to_its_end(bench: &mut B
     bench.sql("UPDATE processes SET seen_at = started_at").await;
     let before = known(bench).await;
     facts.running = 2;
-    processes::beat(&mut bench.db.read().await.unwrap(), &worker, &facts).await.unwrap();
+    processes::beat(&mut bench.db.conn().await.unwrap(), &worker, &facts).await.unwrap();
     let after = known(bench).await;
     assert_eq!(after.len(), 2);
     assert_eq!((&*after[0].identity.program, &*after[1].identity.program), ("web", "worker"));
@@ -51,12 +51,12 @@ async fn a_process_is_known_from_its_first_sign_of_life_to_its_end(bench: &mut B
     assert!(after[1].seen_at > before[1].seen_at);
     assert_eq!((&before[1].facts["running"], &after[1].facts["running"]), (&1.into(), &2.into()));
     assert_eq!(after[1].identity.pid.unsigned_abs(), std::process::id());
-    processes::remove(&mut bench.db.read().await.unwrap(), bench.worker.into()).await.unwrap();
+    processes::remove(&mut bench.db.conn().await.unwrap(), bench.worker.into()).await.unwrap();
     assert_eq!(known(bench).await.len(), 1);
 }
 
 async fn a_process_that_is_not_seen_for_a_day_is_forgotten(bench: &mut Bench) {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let facts = Facts::default();
     processes::beat(&mut conn, &identity(Program::Web, ProcessId::new()), &facts).await.unwrap();
     drop(conn);
@@ -65,9 +65,9 @@ async fn a_process_that_is_not_seen_for_a_day_is_forgotten(bench: &mut Bench) {
         false => format!("UPDATE processes SET seen_at = (unixepoch() - {seconds}) * 1000000"),
     };
     bench.sql(&ago(DAY.as_secs() - 60)).await;
-    assert_eq!(processes::forget(&mut bench.db.read().await.unwrap(), DAY).await.unwrap(), 0);
+    assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 0);
     bench.sql(&ago(DAY.as_secs() + 60)).await;
-    assert_eq!(processes::forget(&mut bench.db.read().await.unwrap(), DAY).await.unwrap(), 1);
+    assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 1);
 }
 
 fn counts(queue: &str, ended: i64, longest: i64) -> BTreeMap<String, Counts> {
@@ -90,7 +90,7 @@ async fn what_workers_count_in_a_minute_is_added_up(bench: &mut Bench) {
     samples::add(&bench.db, &counts("images", 2, 900)).await.unwrap();
     samples::add(&bench.db, &counts("images", 1, 100)).await.unwrap();
     samples::add(&bench.db, &counts("mail", 1, 100)).await.unwrap();
-    let (lately, window) = samples::lately(&mut bench.db.read().await.unwrap(), 5).await.unwrap();
+    let (lately, window) = samples::lately(&mut bench.db.conn().await.unwrap(), 5).await.unwrap();
     assert!(window >= Duration::from_secs(300) && window < Duration::from_secs(361), "{window:?}");
     let lately: BTreeMap<String, Counts> = lately.into_iter().collect();
     let images = Counts {
@@ -106,7 +106,7 @@ async fn what_workers_count_in_a_minute_is_added_up(bench: &mut Bench) {
     };
     assert_eq!((lately["images"], lately["mail"].taken), (images, 1));
     move_samples(bench, 7 * 60).await;
-    let (lately, _) = samples::lately(&mut bench.db.read().await.unwrap(), 5).await.unwrap();
+    let (lately, _) = samples::lately(&mut bench.db.conn().await.unwrap(), 5).await.unwrap();
     assert!(lately.is_empty(), "{lately:?}");
 }
 
@@ -115,16 +115,16 @@ async fn how_much_there_is_is_written_once_a_minute(bench: &mut Bench) {
     until_a_minute_has_time(bench).await;
     let depth = |due| BTreeMap::from([("images".to_owned(), Depth { due, ..Depth::default() })]);
     samples::add(&bench.db, &counts("images", 3, 500)).await.unwrap();
-    assert!(samples::depths_are_missing(&mut bench.db.read().await.unwrap()).await.unwrap());
+    assert!(samples::depths_are_missing(&mut bench.db.conn().await.unwrap()).await.unwrap());
     samples::write_depths(&bench.db, &depth(7), &BTreeMap::new()).await.unwrap();
-    assert!(!samples::depths_are_missing(&mut bench.db.read().await.unwrap()).await.unwrap());
+    assert!(!samples::depths_are_missing(&mut bench.db.conn().await.unwrap()).await.unwrap());
     let messages = BTreeMap::from([("images".to_owned(), 5)]);
     samples::write_depths(&bench.db, &depth(9), &messages).await.unwrap();
     assert_eq!(bench.number("SELECT due FROM queue_samples").await, 7, "the first counts");
     assert_eq!(bench.number("SELECT broker FROM queue_samples").await, 5, "what the first could not say");
     assert_eq!(bench.number("SELECT succeeded FROM queue_samples").await, 3);
     move_samples(bench, 60).await;
-    assert!(samples::depths_are_missing(&mut bench.db.read().await.unwrap()).await.unwrap());
+    assert!(samples::depths_are_missing(&mut bench.db.conn().await.unwrap()).await.unwrap());
 }
 
 async fn old_samples_are_removed_in_steps(bench: &mut Bench) {
@@ -142,7 +142,7 @@ async fn old_samples_are_removed_in_steps(bench: &mut Bench) {
         // The newest is always the one just added: the others are older.
     }
     let mut removed = Vec::new();
-    while let step @ 1.. = samples::forget(&mut bench.db.read().await.unwrap(), 2 * DAY).await.unwrap() {
+    while let step @ 1.. = samples::forget(&mut bench.db.conn().await.unwrap(), 2 * DAY).await.unwrap() {
         removed.push(step);
     }
     assert_eq!(removed, [1, 1, 1], "an hour of them at a time");
@@ -155,7 +155,7 @@ async fn a_day_is_shown_in_buckets_with_gaps_where_nobody_looked(bench: &mut Ben
     samples::add(&bench.db, &counts("images", 2, 1)).await.unwrap();
     let depth = BTreeMap::from([("images".to_owned(), Depth { due: 7, ..Depth::default() })]);
     samples::write_depths(&bench.db, &depth, &BTreeMap::new()).await.unwrap();
-    let history = samples::history(&mut bench.db.read().await.unwrap(), 600, 144).await.unwrap();
+    let history = samples::history(&mut bench.db.conn().await.unwrap(), 600, 144).await.unwrap();
     let images = &history["images"];
     assert_eq!((history.len(), images.len()), (1, 144));
     assert!(images.windows(2).all(|pair| pair[1].at.since(pair[0].at) == Duration::from_secs(600)));
@@ -166,7 +166,7 @@ async fn a_day_is_shown_in_buckets_with_gaps_where_nobody_looked(bench: &mut Ben
 }
 
 async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) {
-    queues::register(&mut bench.db.read().await.unwrap(), &[Queue::IMAGES, Queue::MAIL]).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), &[Queue::IMAGES, Queue::MAIL]).await.unwrap();
     bench.sql("UPDATE queues SET paused_at = (SELECT MAX(created_at) FROM jobs)").await;
     let (queued, pending, later) = (bench.enqueue().await, bench.enqueue().await, bench.enqueue().await);
     bench.time_passes(90).await;
@@ -182,14 +182,14 @@ async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) 
     bench.settle(&done, Ending::Succeeded).await;
     bench.settle(&dead, Ending::Exhausted).await;
     bench.settle(&discarded, Ending::Discarded).await;
-    let counted = depths::by_queue(&mut bench.db.read().await.unwrap()).await.unwrap();
+    let counted = depths::by_queue(&mut bench.db.conn().await.unwrap()).await.unwrap();
     let images = counted["images"];
     assert_eq!((images.due, images.scheduled, images.running, images.waiting), (2, 1, 1, 1), "{images:?}");
     assert_eq!(images.dead, 1, "a job that was discarded is over");
     assert!((90..120).contains(&images.oldest_seconds.unwrap()), "{images:?}");
     assert_eq!(counted["mail"], Depth::default());
     bench.sql("UPDATE queues SET paused_at = (SELECT MIN(created_at) FROM jobs) WHERE name = 'mail'").await;
-    let counted = depths::by_queue(&mut bench.db.read().await.unwrap()).await.unwrap();
+    let counted = depths::by_queue(&mut bench.db.conn().await.unwrap()).await.unwrap();
     assert_eq!(counted["mail"].paused_at, Some(bench.job(queued.id).await.created_at));
 }
 

@@ -189,7 +189,7 @@ async fn a_run_that_is_being_finished_does_not_lapse(bench: &mut Bench) {
 
 async fn a_finish_that_comes_after_the_lapse_is_refused(bench: &mut Bench) {
     let job = bench.running().await;
-    bench.set(job.id, "kills = 4").await;
+    bench.set(job.id, "lapses = 4").await;
     let waiter = bench.waiting_for(&[job.id]).await;
     bench.time_passes(31).await;
     let held = bench.hold(&[waiter.id]).await;

@@ -28,7 +28,7 @@ promises!(both:
 );
 
 async fn a_customer_is_known_by_the_hash_of_their_token(bench: &mut Bench) {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let ada = customers::create(&mut conn, "hash of ada").await.unwrap();
     assert_eq!(customers::by_token_hash(&mut conn, "hash of ada").await.unwrap(), Some(ada));
     assert_eq!(customers::by_token_hash(&mut conn, "hash of bob").await.unwrap(), None);
@@ -47,7 +47,7 @@ async fn pages_are_the_customers_own_the_newest_first_and_meet_without_a_gap(ben
         orders_newest_first.insert(0, place(&mut tx, customer, photo, &[CANVAS]).await);
         tx.commit().await.unwrap();
     }
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let (mut photos_seen, mut orders_seen): (Vec<PhotoId>, Vec<OrderId>) = Default::default();
     for _ in 0..3 {
         let page = photos::page(&mut conn, customer, photos_seen.last().copied(), 2).await.unwrap();
@@ -71,7 +71,7 @@ async fn an_order_goes_only_where_its_table_allows_and_its_timeline_says_so_once
         orders::set_status(&mut tx, order, status, reason).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let row = orders::find(&mut conn, order).await.unwrap().unwrap();
     assert_eq!((row.status, row.reason), (OrderStatus::Rejected, Some(RejectReason::Declined)));
     let timeline = orders::timeline(&mut conn, &[order]).await.unwrap();
@@ -82,7 +82,7 @@ async fn an_order_goes_only_where_its_table_allows_and_its_timeline_says_so_once
 
 async fn lines_come_in_the_customers_order_with_the_price_of_then(bench: &mut Bench) {
     let (.., order) = order_of(bench, &[CANVAS, "print-10x15"]).await;
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let lines = orders::lines(&mut conn, &[order]).await.unwrap();
     let seen: Vec<(&str, i64)> =
         lines.iter().map(|(_, line)| (line.product_id.as_str(), line.price_cents)).collect();
@@ -107,7 +107,7 @@ async fn a_photo_made_ready_twice_has_its_sizes_once(bench: &mut Bench) {
         photos::set_ready(&mut tx, photo, (4000, 3000), &sizes).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let row = photos::find(&mut conn, photo).await.unwrap().unwrap();
     assert_eq!((row.status, row.width, row.height), (PhotoStatus::Ready, Some(4000), Some(3000)));
     let made = photos::variants(&mut conn, &[photo]).await.unwrap();
@@ -123,14 +123,14 @@ async fn only_a_photo_in_work_can_be_rejected(bench: &mut Bench) {
         photos::set_rejected(&mut tx, photo, "no picture").await.unwrap();
     }
     tx.commit().await.unwrap();
-    let found = photos::find_many(&mut bench.db.read().await.unwrap(), &[ready, in_work]).await.unwrap();
+    let found = photos::find_many(&mut bench.db.conn().await.unwrap(), &[ready, in_work]).await.unwrap();
     let status = |id| found.iter().find(|photo| photo.id == id).map(|photo| photo.status);
     assert_eq!(status(ready), Some(PhotoStatus::Ready));
     assert_eq!(status(in_work), Some(PhotoStatus::Rejected));
 }
 
 async fn a_message_that_is_no_job_is_kept(bench: &mut Bench) {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     dead_messages::keep(&mut conn, "images", b"\xff\x00not json", "expected a value").await.unwrap();
     assert_eq!(dead_messages::count(&mut conn).await.unwrap(), 1);
 }
@@ -140,7 +140,7 @@ async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
     bench.enqueue().await;
     let over = bench.running().await;
     bench.settle(&over, Ending::Succeeded).await;
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let counts = unfinished_by_queue(&mut conn).await.unwrap();
     assert_eq!(counts, [("images".to_owned(), JobState::Queued, 2)]);
     let found = find_many(&mut conn, &[queued.id, over.id, crate::domain::JobId::new()]).await.unwrap();
@@ -150,7 +150,7 @@ async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
 async fn neither_plans_nor_callbacks_count_as_work_that_is_piled_up(bench: &mut Bench) {
     let (customer, ..) = order_of(bench, &[CANVAS]).await;
     let counts = async |bench: &Bench| {
-        let mut conn = bench.db.read().await.unwrap();
+        let mut conn = bench.db.conn().await.unwrap();
         let own = unfinished_of(&mut conn, customer, 100).await.unwrap();
         (own, unfinished_and_ended(&mut conn, Duration::from_secs(60)).await.unwrap().0)
     };

@@ -17,7 +17,7 @@ promises!(both:
 const SOON: Duration = Duration::from_secs(10);
 
 async fn left(bench: &Bench, queue: Queue) -> (i64, i64) {
-    let mut conn = bench.db.read().await.unwrap();
+    let mut conn = bench.db.conn().await.unwrap();
     let Remaining { now, later } = remaining(&mut conn, &[queue], SOON).await.unwrap();
     (now, later)
 }

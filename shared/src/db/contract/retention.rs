@@ -63,12 +63,12 @@ async fn is_there(bench: &Bench, job: JobId) -> bool {
 }
 
 async fn expired(bench: &Bench, job: JobId) -> Option<ExpiredJob> {
-    expired_jobs::find(&mut bench.db.read().await.unwrap(), job).await.unwrap()
+    expired_jobs::find(&mut bench.db.conn().await.unwrap(), job).await.unwrap()
 }
 
 async fn customer(bench: &Bench) -> CustomerId {
     let hash = uuid::Uuid::now_v7().to_string();
-    customers::create(&mut bench.db.read().await.unwrap(), &hash).await.unwrap()
+    customers::create(&mut bench.db.conn().await.unwrap(), &hash).await.unwrap()
 }
 
 async fn a_job_that_was_over_for_long_leaves_a_tombstone_and_takes_what_refers_to_it(bench: &mut Bench) {
@@ -141,12 +141,12 @@ async fn what_a_person_must_decide_on_is_kept_with_what_it_needs(bench: &mut Ben
     let open_child = finished(bench, part, Ending::Discarded).await;
     let over = finished(bench, Options::default(), Ending::Succeeded).await;
     let open_part = bench.enqueue_with(Options { parent: Some(over), ..Options::default() }).await;
-    let killed = finished(bench, Options::default(), Ending::Exhausted).await;
-    bench.set(killed, "failure = 'killed'").await;
+    let crashed = finished(bench, Options::default(), Ending::Exhausted).await;
+    bench.set(crashed, "failure = 'crashed'").await;
 
     bench.time_passes(400 * DAY).await;
     assert_eq!(remove(bench, Class::Jobs).await, 0);
-    for job in [awaited.id, child, waiter.id, awaited_now.id, open_child, over, killed] {
+    for job in [awaited.id, child, waiter.id, awaited_now.id, open_child, over, crashed] {
         assert!(is_there(bench, job).await);
     }
     // Somebody decided.
@@ -216,7 +216,7 @@ async fn a_customer_who_has_something_is_kept(bench: &mut Bench) {
             "UPDATE customers SET created_at = (SELECT min(created_at) FROM customers) WHERE id = '{in_use}'"
         ))
         .await;
-    customers::keep(&mut bench.db.read().await.unwrap(), in_use).await.unwrap();
+    customers::keep(&mut bench.db.conn().await.unwrap(), in_use).await.unwrap();
     assert_eq!(remove(bench, Class::Customers).await, 3);
     for kept in [with_photo, with_order, with_job, with_key, with_tombstone, young, in_use] {
         assert_eq!(bench.number(&format!("SELECT count(*) FROM customers WHERE id = '{kept}'")).await, 1);
@@ -261,7 +261,7 @@ async fn the_place_of_a_mail_is_kept_as_long_as_its_job_may_come_back(bench: &mu
 
 async fn messages_that_were_no_job_are_kept_for_a_while(bench: &mut Bench) {
     for days in [2, 29, 0] {
-        let mut conn = bench.db.read().await.unwrap();
+        let mut conn = bench.db.conn().await.unwrap();
         dead_messages::keep(&mut conn, "images", b"x", "no envelope").await.unwrap();
         drop(conn);
         bench.time_passes(days * DAY).await;
@@ -296,7 +296,7 @@ async fn blobs_without_rows_are_found(bench: &mut Bench) {
     let gone = [BlobPath::all_of(no_photo).as_slice(), &[BlobPath::Print(no_order, 0)]].concat();
     let find = async || {
         let all = [there.clone(), gone.clone()].concat();
-        retention::orphans(&mut bench.db.read().await.unwrap(), &all).await.unwrap()
+        retention::orphans(&mut bench.db.conn().await.unwrap(), &all).await.unwrap()
     };
     assert_eq!(find().await, gone);
     bench.sql("UPDATE orders SET status = 'confirmed'").await;

@@ -46,7 +46,7 @@ async fn each_ending_leaves_the_row_as_its_verdict_says(bench: &mut Bench) {
         assert_eq!(bench.settle(&job, ending).await, state, "{ending:?}");
         let row = bench.job(job.id).await;
         assert_eq!((row.state, row.failure, row.attempt), (state, failure, attempt), "{ending:?}");
-        assert_eq!((row.fence, row.kills), (1, 0), "{ending:?}");
+        assert_eq!((row.fence, row.lapses), (1, 0), "{ending:?}");
         assert!(due_in.contains(&bench.due_in(job.id).await), "{ending:?}");
         assert_eq!(bench.republished_in(job.id).await, None, "{ending:?}");
     }
@@ -84,7 +84,7 @@ async fn an_undo_is_never_given_up(bench: &mut Bench) {
         assert!(bench.due_in(job.id).await >= 299, "{ending:?}");
     }
     let job = bench.running().await;
-    bench.set(job.id, "undoing = true, attempt = 99, kills = 99").await;
+    bench.set(job.id, "undoing = true, attempt = 99, lapses = 99").await;
     bench.time_passes(60).await;
     let ended = end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(
@@ -145,7 +145,7 @@ async fn nothing_that_a_run_writes_after_losing_its_lease_remains(bench: &mut Be
     assert_eq!(end_lapsed(&bench.db, 10).await.unwrap().len(), 1);
     refused(bench, &old, awaited.id).await;
     let new = bench.run_again(old.id).await;
-    assert_eq!((new.fence, new.kills), (2, 1));
+    assert_eq!((new.fence, new.lapses), (2, 1));
     refused(bench, &old, awaited.id).await;
     let row = bench.job(old.id).await;
     assert_eq!((row.state, row.version, row.checkpoint), (JobState::Running, new.version, None));
@@ -181,7 +181,7 @@ async fn child(tx: &mut crate::db::Tx) -> JobId {
 }
 
 async fn exists(bench: &Bench, id: JobId) -> bool {
-    status::find(&mut bench.db.read().await.unwrap(), id).await.unwrap().is_some()
+    status::find(&mut bench.db.conn().await.unwrap(), id).await.unwrap().is_some()
 }
 
 async fn every_public_change_raises_the_version_by_one_and_is_told(bench: &mut Bench) {

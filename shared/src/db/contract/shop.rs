@@ -36,14 +36,14 @@ pub(super) fn pieces(wanted: &[(&str, i32)]) -> BTreeMap<String, i32> {
 }
 
 pub(super) async fn in_stock(bench: &Bench, product: &str) -> i32 {
-    let all = products::all(&mut bench.db.read().await.unwrap()).await.unwrap();
+    let all = products::all(&mut bench.db.conn().await.unwrap()).await.unwrap();
     all.iter().find(|row| row.id == product).unwrap().stock
 }
 
 /// An order of one photo, as these products.
 pub(super) async fn order_of(bench: &Bench, wanted: &[&str]) -> (CustomerId, PhotoId, OrderId) {
     let hash = uuid::Uuid::now_v7().to_string();
-    let customer = customers::create(&mut bench.db.read().await.unwrap(), &hash).await.unwrap();
+    let customer = customers::create(&mut bench.db.conn().await.unwrap(), &hash).await.unwrap();
     let photo = photo_of(bench, customer).await;
     let mut tx = bench.db.begin().await.unwrap();
     let order = place(&mut tx, customer, photo, wanted).await;
@@ -205,7 +205,7 @@ async fn mails_of_the_last_hour_are_counted_once_each(bench: &mut Bench) {
     assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Taken);
     assert_eq!(mail_place(bench, JobId::new(), &lower).await, Place::Full);
     assert_eq!(mail_place(bench, JobId::new(), &bob).await, Place::Taken);
-    mails::mark_sent(&mut bench.db.read().await.unwrap(), job).await.unwrap();
+    mails::mark_sent(&mut bench.db.conn().await.unwrap(), job).await.unwrap();
     assert_eq!(mail_place(bench, job, &ada).await, Place::Sent);
     bench.time_passes(3601).await;
     assert_eq!(mail_place(bench, JobId::new(), &ada).await, Place::Taken);
@@ -219,7 +219,7 @@ async fn a_mail_whose_try_left_no_word_may_have_been_sent(bench: &mut Bench) {
     give_mail_place_back(bench, job).await;
     assert_eq!(mail_place(bench, job, &ada).await, Place::Taken, "certainly not sent: as if never tried");
     assert_eq!(mail_place(bench, job, &ada).await, Place::PerhapsSent);
-    mails::mark_sent(&mut bench.db.read().await.unwrap(), job).await.unwrap();
+    mails::mark_sent(&mut bench.db.conn().await.unwrap(), job).await.unwrap();
     give_mail_place_back(bench, job).await;
     assert_eq!(mail_place(bench, job, &ada).await, Place::Sent, "what is sent stays sent");
 }

@@ -81,7 +81,7 @@ async fn end(bench: &Bench, job: &Job, way: &str) -> JobState {
             bench.settle(job, Ending::Retry(None)).await
         }
         "kill" => {
-            bench.set(job.id, "kills = 4").await;
+            bench.set(job.id, "lapses = 4").await;
             bench.time_passes(31).await;
             end_lapsed(&bench.db, 10).await.unwrap();
             bench.state(job.id).await
@@ -148,7 +148,7 @@ async fn a_waiter_reads_how_those_ended_that_it_waited_for(bench: &mut Bench) {
     bench.waiting_for(&[good.id, bad.id]).await;
     bench.settle(&good, Ending::Succeeded).await;
     bench.settle(&bad, Ending::Discarded).await;
-    let mut read = outcomes(&mut bench.db.read().await.unwrap(), &[good.id, bad.id]).await.unwrap();
+    let mut read = outcomes(&mut bench.db.conn().await.unwrap(), &[good.id, bad.id]).await.unwrap();
     read.sort_by_key(|(id, ..)| *id);
     let expected =
         [(good.id, JobState::Succeeded, None), (bad.id, JobState::Failed, Some(Failure::Discarded))];

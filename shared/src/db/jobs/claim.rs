@@ -45,7 +45,7 @@ pub async fn claim(
         let queued = jobs::table
             .filter(jobs::id.eq(job))
             .filter(jobs::state.eq(JobState::Queued))
-            .filter(jobs::kills.eq(0).or(alone.into_sql::<Bool>()));
+            .filter(jobs::lapses.eq(0).or(alone.into_sql::<Bool>()));
         let turns = jobs::cancel_requested_at.is_not_null().and(jobs::undoing.eq(false));
         diesel::update(queued)
             .set((
@@ -81,7 +81,7 @@ pub async fn claim(
         jobs::table
             .filter(jobs::id.eq(job))
             .filter(jobs::state.eq(JobState::Queued))
-            .filter(jobs::kills.gt(0))
+            .filter(jobs::lapses.gt(0))
             .count()
             .get_result(c)
             .await
@@ -103,7 +103,7 @@ fn unique_until_finished(kinds: &'static [KindInfo]) -> Vec<&'static str> {
 /// # Errors
 /// Those of the database.
 pub async fn put_back_unknown(db: &Db, job: JobId, delay: Duration) -> Result<(), DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     with!(&mut conn, |c| {
         let queued = jobs::table.filter(jobs::id.eq(job)).filter(jobs::state.eq(JobState::Queued));
         diesel::update(queued)

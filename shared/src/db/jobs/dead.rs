@@ -14,7 +14,7 @@ use super::{Job, UNFINISHED, callbacks, listing, order, status, waits};
 use crate::db::expressions::{first, for_update, last, now, now_plus};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::job::{Failure, JobState, MAX_KILLS};
+use crate::domain::job::{Failure, JobState, MAX_LAPSES};
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::{KindInfo, Queue};
 use crate::operations::filter::JobFilter;
@@ -144,7 +144,7 @@ async fn dead_needs(tx: &mut Tx, of: &[JobId]) -> Result<Option<Vec<JobId>>, DbE
 }
 
 /// Dead letters, as the partial index spells it.
-pub(crate) const DEAD: &str = "failure IN ('exhausted', 'killed')";
+pub(crate) const DEAD: &str = "failure IN ('exhausted', 'crashed')";
 
 /// Those of these jobs that are dead, locked, newest first.
 async fn lock(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Job>, DbError> {
@@ -188,7 +188,7 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
         Some(key) => Some(order::take_place(tx, key).await?),
         None => None,
     };
-    let quarantined = (job.failure == Some(Failure::Killed))
+    let quarantined = (job.failure == Some(Failure::Crashed))
         .then(|| (jobs::queue.eq(Queue::QUARANTINE.name()), jobs::express.eq(false)));
     let job: Job = with!(tx.conn(), |c| {
         diesel::update(jobs::table.find(job.id))
@@ -197,7 +197,7 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
                 jobs::failure.eq(None::<Failure>),
                 jobs::dead_reason.eq(None::<String>),
                 jobs::attempt.eq(0),
-                jobs::kills.eq(job.kills.min(MAX_KILLS - 1)),
+                jobs::lapses.eq(job.lapses.min(MAX_LAPSES - 1)),
                 jobs::run_at.eq(now_plus(delay)),
                 place.map(|place| jobs::ordering_seq.eq(place)),
                 quarantined,
@@ -220,7 +220,7 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
 pub struct Group {
     /// See [`crate::jobs::Kind::NAME`].
     pub kind: String,
-    /// Exhausted or killed.
+    /// Exhausted or crashed.
     pub failure: Failure,
     /// See [`crate::domain::job::dead_reason`]; `None` when a former version wrote the end.
     pub reason: Option<String>,

@@ -38,7 +38,7 @@ pub async fn renew(
     running: &[Claim],
     lease: Duration,
 ) -> Result<Vec<Renewed>, DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let mut renewed = Vec::with_capacity(running.len());
     // One statement a lease: one for all would hold the first rows while it waits for the others, and
     // a run that begins to wait for another run of this worker would do the same the other way round.
@@ -72,7 +72,7 @@ pub async fn renew(
 /// # Errors
 /// Those of the database.
 pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let lapsed: Vec<JobId> = with!(&mut conn, |c| {
         jobs::table
             .filter(sql::<Bool>("state = 'running'"))
@@ -99,7 +99,7 @@ pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbE
 /// # Errors
 /// Those of the database.
 pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut conn = db.read().await?;
+    let mut conn = db.conn().await?;
     let orphans: Vec<JobId> = with!(&mut conn, |c| {
         jobs::table.filter(jobs::state.eq(JobState::Running)).select(jobs::id).load(c).await
     })?;

@@ -41,12 +41,12 @@ pub struct Listed {
     pub state: JobState,
     /// Why it is `failed`.
     pub failure: Option<Failure>,
-    /// Failed or killed tries since the last checkpoint, the running one included.
+    /// Failed or lapsed attempts since the last checkpoint, the running one included.
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
     /// How often its lease lapsed.
-    pub kills: i32,
+    pub lapses: i32,
     /// Not before.
     pub run_at: Timestamp,
     /// The customer who may see it.
@@ -85,7 +85,7 @@ pub async fn page(
                 jobs::failure,
                 jobs::attempt,
                 jobs::max_attempts,
-                jobs::kills,
+                jobs::lapses,
                 jobs::run_at,
                 jobs::owner,
                 jobs::parent,
@@ -177,7 +177,7 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
 const OVER: &str = "jobs.state IN ('succeeded', 'failed', 'cancelled')";
 const UNFINISHED: &str = "jobs.state IN ('pending', 'queued', 'running', 'waiting')";
 const FAILED: &str = "jobs.state = 'failed'";
-const DEAD: &str = "jobs.failure IN ('exhausted', 'killed')";
+const DEAD: &str = "jobs.failure IN ('exhausted', 'crashed')";
 
 fn is_in(state: JobState) -> &'static str {
     match state {

@@ -54,12 +54,12 @@ pub struct Job {
     pub failure: Option<Failure>,
     /// Rises at each claim.
     pub fence: i64,
-    /// Failed or killed tries since the last checkpoint, the running one included.
+    /// Failed or lapsed attempts since the last checkpoint, the running one included.
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
     /// How often its lease lapsed.
-    pub kills: i32,
+    pub lapses: i32,
     /// How often it was published since it became `queued`.
     pub published: i32,
     /// Not before.
@@ -108,7 +108,7 @@ impl Job {
         Facts {
             attempt: self.attempt,
             max_attempts: self.max_attempts,
-            kills: self.kills,
+            lapses: self.lapses,
             undoing: self.undoing,
             cancel_requested: self.cancel_requested_at.is_some(),
         }

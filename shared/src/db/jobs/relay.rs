@@ -310,7 +310,7 @@ pub async fn confirmed(db: &Db, messages: &[Publication]) -> Result<(), DbError>
 pub async fn lane_was_recreated(db: &Db, lane: Lane) -> Result<usize, DbError> {
     // Too many rows to lock them in order: if PostgreSQL sacrifices this, it is done again.
     db.run(move |db| async move {
-        let mut conn = db.read().await?;
+        let mut conn = db.conn().await?;
         Ok(with!(&mut conn, |c| {
             diesel::update(
                 jobs::table

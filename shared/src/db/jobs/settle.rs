@@ -10,7 +10,7 @@ use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
-use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_KILLS, dead_reason, decide};
+use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_LAPSES, dead_reason, decide};
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
 use crate::operations::redact::redact_text;
@@ -77,8 +77,8 @@ pub async fn settle_given_up(
 /// Writes a job's next state and wakes whoever waits for it. `job` is its row, locked by `tx`.
 pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) -> Result<JobState, DbError> {
     let verdict = decide(job.facts(), ending, rand::random());
-    let kills = job.kills + i32::from(ending == Ending::Lapsed);
-    let quarantined = (kills > job.kills && kills >= QUARANTINED_KILLS)
+    let lapses = job.lapses + i32::from(ending == Ending::Lapsed);
+    let quarantined = (lapses > job.lapses && lapses >= QUARANTINED_LAPSES)
         .then(|| (jobs::queue.eq(Queue::QUARANTINE.name()), jobs::express.eq(false)));
     let mut log = job.error_log();
     let (result, errors) = match note {
@@ -102,7 +102,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
                     jobs::state.eq(verdict.state),
                     jobs::failure.eq(verdict.failure),
                     jobs::attempt.eq(verdict.attempt),
-                    jobs::kills.eq(kills),
+                    jobs::lapses.eq(lapses),
                     jobs::run_at.eq(now_plus(verdict.delay)),
                     result.as_ref().map(|result| jobs::result.eq(result)),
                     errors.as_ref().map(|errors| jobs::errors.eq(errors)),

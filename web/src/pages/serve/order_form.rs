@@ -122,7 +122,7 @@ async fn blank(app: &App, customer: Option<Customer>) -> Result<OrderNewPage, Ap
     let catalogue: Vec<ProductView> = app
         .db
         .run(|db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             Ok::<_, ApiError>(ProductView::all(&mut conn).await?)
         })
         .await?;

@@ -76,7 +76,7 @@ pub async fn list(
 async fn own_page(app: &App, customer: Customer, before: Option<OrderId>) -> Result<Shown, ApiError> {
     app.db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let list = rows::page(&mut conn, customer.id, before, PAGE as i64 + 1).await?;
             show(&mut conn, list).await
         })
@@ -161,7 +161,7 @@ struct Read {
 async fn read(app: &App, id: OrderId) -> Result<Read, ApiError> {
     app.db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let order = rows::find(&mut conn, id).await?.ok_or(ApiError::NotFound("order"))?;
             let job = status::find(&mut conn, order.job_id).await?;
             let deliveries = deliveries::read(&mut conn, order.job_id).await?;

@@ -74,7 +74,7 @@ pub(super) async fn page(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     app.db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let list = rows::page(&mut conn, customer.id, before, limit).await?;
             photos::views(&mut conn, &list).await
         })
@@ -173,7 +173,7 @@ async fn photo_page(
     let view: PhotoView = app
         .db
         .run(move |db| async move {
-            let mut conn = db.read().await?;
+            let mut conn = db.conn().await?;
             let photo = photos::find_own(&mut conn, customer.id, id).await?;
             let mut views = photos::views(&mut conn, &[photo]).await?;
             views.pop().ok_or(ApiError::NotFound("photo"))

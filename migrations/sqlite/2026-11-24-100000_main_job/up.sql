@@ -14,14 +14,16 @@ CREATE TABLE jobs (
     queue               TEXT NOT NULL,
     args                BLOB NOT NULL,
     state               TEXT NOT NULL CHECK (state IN ('pending', 'queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
-    failure             TEXT CHECK (failure IN ('discarded', 'exhausted', 'killed')),
+    failure             TEXT CHECK (failure IN ('discarded', 'exhausted', 'crashed')),
     fence               INTEGER NOT NULL DEFAULT 0,
     attempt             INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
     max_attempts        INTEGER NOT NULL,
-    kills               INTEGER NOT NULL DEFAULT 0,
+    lapses              INTEGER NOT NULL DEFAULT 0,
+    woken               INTEGER NOT NULL DEFAULT 0,
     published           INTEGER NOT NULL DEFAULT 0,
     run_at              INTEGER NOT NULL,
     republish_at        INTEGER,
+    unavailable_since   INTEGER,
     started_at          INTEGER,
     lease_until         INTEGER,
     worker              TEXT,
@@ -39,7 +41,7 @@ CREATE TABLE jobs (
     CHECK ((state = 'failed') = (failure IS NOT NULL)),
     CHECK ((state = 'running') = (lease_until IS NOT NULL))
 ) STRICT;
--- One index a question: what is due, what must be published again, whose lease has lapsed.
+-- One index a question: what is due, what must be published again, what runs in which process.
 CREATE INDEX jobs_pending ON jobs (run_at) WHERE state = 'pending';
 CREATE INDEX jobs_queued ON jobs (republish_at) WHERE state = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';

@@ -13,14 +13,16 @@ CREATE TABLE jobs (
     queue               text NOT NULL,
     args                jsonb NOT NULL,
     state               text NOT NULL CHECK (state IN ('pending', 'queued', 'running', 'waiting', 'succeeded', 'failed', 'cancelled')),
-    failure             text CHECK (failure IN ('discarded', 'exhausted', 'killed')),
+    failure             text CHECK (failure IN ('discarded', 'exhausted', 'crashed')),
     fence               bigint NOT NULL DEFAULT 0,
     attempt             integer NOT NULL DEFAULT 0 CHECK (attempt >= 0),
     max_attempts        integer NOT NULL,
-    kills               integer NOT NULL DEFAULT 0,
+    lapses              integer NOT NULL DEFAULT 0,
+    woken               boolean NOT NULL DEFAULT false,
     published           integer NOT NULL DEFAULT 0,
     run_at              timestamptz NOT NULL,
     republish_at        timestamptz,
+    unavailable_since   timestamptz,
     started_at          timestamptz,
     lease_until         timestamptz,
     worker              uuid,
@@ -38,7 +40,7 @@ CREATE TABLE jobs (
     CHECK ((state = 'failed') = (failure IS NOT NULL)),
     CHECK ((state = 'running') = (lease_until IS NOT NULL))
 );
--- One index a question: what is due, what must be published again, whose lease has lapsed.
+-- One index a question: what is due, what must be published again, what runs in which process.
 CREATE INDEX jobs_pending ON jobs (run_at) WHERE state = 'pending';
 CREATE INDEX jobs_queued ON jobs (republish_at) WHERE state = 'queued';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
