@@ -187,7 +187,6 @@ fn text(story: &JobStory) -> Result<String, Error> {
         ("changed", Some(time(story.updated_at))),
         ("next run", story.next_run_at.map(time)),
         ("published again", story.republish_at.map(time)),
-        ("lease until", story.lease_until.map(time)),
         ("cancel asked", story.cancel_requested_at.map(time)),
         ("process", story.process.as_ref().map(process)),
         ("customer", story.customer.map(|id| id.to_string())),

@@ -2,8 +2,9 @@
 //! them in one place.
 //!
 //! Only for people. A process whose row is old may be killed, frozen or cut off; whose jobs are given to others,
-//! the leases decide. So a loop that can't write does no more than say so in the log, and its silence, which is
-//! what an operator should see then, must not end a program that works.
+//! its lease decides (which is in the same row, and renewed by another hand). So a loop that can't write does no
+//! more than say so in the log, and its silence, which is what an operator should see then, must not end a
+//! program that works.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// A database that takes longer is away: nobody waits for it to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// How a process is; asked for each sign of life.
-pub type Tell = Box<dyn Fn() -> Facts + Send + Sync>;
+/// Which process it is, and how; asked for each sign of life. (One that was declared lost goes on under a new id.)
+pub type Tell = Box<dyn Fn() -> (ProcessId, Facts) + Send + Sync>;
 
 /// This process.
 ///
@@ -54,9 +55,9 @@ pub fn common_facts(db: &Db, broker: &Broker, stopping: &CancellationToken) -> F
     }
 }
 
-/// Gives signs of life until `end`, then takes the row away. Run it beside everything else, until after everything
-/// else stopped.
-pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken) {
+/// Gives signs of life until `end`, then says that the process stopped. Run it beside everything else, until after
+/// everything else stopped.
+pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
     let mut tick = tokio::time::interval(SIGN_OF_LIFE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut silent = false;
@@ -65,7 +66,8 @@ pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken)
             _ = tick.tick() => {}
             () = end.cancelled() => break,
         }
-        let beaten = beat(&db, &identity, &tell()).await;
+        let (id, facts) = tell();
+        let beaten = beat(&db, &identity(program, id), &facts).await;
         if beaten.is_err() {
             metrics::counter!("signs_of_life_failed_total").increment(1);
         }
@@ -79,11 +81,12 @@ pub async fn run(db: Db, identity: Identity, tell: Tell, end: CancellationToken)
             }
         }
     }
-    let goodbye = async { processes::remove(&mut db.conn().await?, identity.id).await };
+    let (id, _) = tell();
+    let goodbye = async { processes::stop(&mut db.conn().await?, id).await };
     match tokio::time::timeout(GOODBYE, goodbye).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "the process's row was left"),
-        Err(_) => tracing::debug!("the process's row was left: the database did not answer"),
+        Ok(Err(error)) => tracing::debug!(%error, "the process's row does not say that it stopped"),
+        Err(_) => tracing::debug!("the process's row does not say that it stopped: the database did not answer"),
     }
 }
 

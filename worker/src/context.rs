@@ -1,5 +1,8 @@
 //! What a handler is given: its job, the outside world, and fenced ways to write.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 use shared::db::Tx;
 use shared::db::jobs::enqueue::{self, Options};
@@ -7,10 +10,12 @@ use shared::db::jobs::lease::lock_own;
 use shared::db::jobs::settle::{self, Progress};
 use shared::db::jobs::{Claim, Job};
 use shared::jobs::Kind;
-use tokio_util::sync::CancellationToken;
 
 use crate::Services;
-use crate::outcome::JobError;
+use crate::leases::Lease;
+use crate::outcome::{Dependency, JobError};
+use crate::running::HandOver;
+use crate::stop::{StopReason, StopSignal};
 
 /// One run of one job.
 pub struct JobContext {
@@ -20,11 +25,47 @@ pub struct JobContext {
     pub job: Job,
     /// Proves that the run still owns the row.
     pub claim: Claim,
-    /// Set when somebody asks to cancel the job, for handlers that can stop half-way.
-    pub cancel_requested: CancellationToken,
+    /// Tells the handler why it must stop, if it must. Handlers that take long listen to it.
+    pub stop: StopSignal,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) hand_over: HandOver,
+    pub(crate) got_on: Arc<AtomicBool>,
 }
 
 impl JobContext {
+    /// For handlers that work in pieces: asks between two of them whether to go on.
+    ///
+    /// # Errors
+    /// [`JobError::Stopped`]: return it, and the job is put back as far as it is.
+    pub fn go_on(&self) -> Result<(), JobError> {
+        self.stop.reason().map_or(Ok(()), |reason| Err(JobError::Stopped(reason)))
+    }
+
+    /// Asked before each effect outside that others would repeat: a process that can't renew its lease must take
+    /// its jobs for somebody else's.
+    ///
+    /// # Errors
+    /// The database counts as unavailable; the job comes back later, nothing burnt.
+    pub fn before_effect(&self) -> Result<(), JobError> {
+        if self.lease.is_held() {
+            return Ok(());
+        }
+        Err(JobError::unavailable(Dependency::Database, "the process's lease could not be renewed"))
+    }
+
+    /// As [`JobContext::before_effect`], for an effect that can't be taken back and is not keyed, such as a mail: from
+    /// now on the run is waited for when the process stops.
+    ///
+    /// # Errors
+    /// [`JobError::Stopped`], when the run was released just now; else as there.
+    pub fn begin_hand_over(&self) -> Result<(), JobError> {
+        self.before_effect()?;
+        match self.hand_over.begin() {
+            true => Ok(()),
+            false => Err(JobError::Stopped(StopReason::ShuttingDown)),
+        }
+    }
+
     /// Opens a business transaction and locks the job's own row first: a run that lost its lease can
     /// change nothing.
     ///
@@ -39,6 +80,9 @@ impl JobContext {
     /// Commits a step: its business rows and where to go on after a crash, in one transaction.
     /// Returns whether somebody asked to cancel the job.
     ///
+    /// Whatever the error, return it: a commit whose answer did not come may have happened, and must not be repeated
+    /// in place. The next run goes on from the checkpoint that the row has.
+    ///
     /// # Errors
     /// [`JobError::LostLease`]; then nothing was committed.
     pub async fn commit_step(
@@ -50,6 +94,7 @@ impl JobContext {
     ) -> Result<bool, JobError> {
         let cancel = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
         tx.commit().await?;
+        self.got_on.store(true, Ordering::Release);
         Ok(cancel)
     }
 

@@ -90,13 +90,15 @@ pub fn beside_web(config: &mut ServiceConfig, worker: &Arc<Worker>) {
 
 /// Which parts of the worker are dead, if any: the program should be started again then.
 pub fn dead_parts(worker: &Worker) -> Vec<&'static str> {
-    worker.pulse.dead(worker.lease, Instant::now())
+    worker.pulse.dead(worker.lease.length(), Instant::now())
 }
 
 async fn livez(worker: Data<Worker>) -> HttpResponse {
     let dead = dead_parts(&worker);
     if dead.is_empty() {
-        return HttpResponse::Ok().json(json!({"status": "ok"}));
+        // Nothing that a restart would cure: the database does not answer.
+        let status = if worker.lease.is_held() { "ok" } else { "degraded" };
+        return HttpResponse::Ok().json(json!({"status": status, "database": worker.lease.is_held()}));
     }
     HttpResponse::ServiceUnavailable().json(json!({"status": "dead", "parts": dead}))
 }
@@ -105,7 +107,7 @@ async fn readyz(worker: Data<Worker>) -> HttpResponse {
     let services = &worker.services;
     let database = tokio::time::timeout(Duration::from_secs(2), services.db.ping()).await;
     let (database, broker) = (matches!(database, Ok(Ok(()))), services.broker.connected());
-    let status = json!({"database": database, "broker": broker, "worker": worker.id});
+    let status = json!({"database": database, "broker": broker, "worker": worker.lease.id()});
     if database && broker {
         return HttpResponse::Ok().json(status);
     }
@@ -117,7 +119,7 @@ async fn metrics(worker: Data<Worker>) -> HttpResponse {
 }
 
 async fn tasks(worker: Data<Worker>) -> HttpResponse {
-    HttpResponse::Ok().json(json!({"worker": worker.id, "tasks": worker.running.tasks()}))
+    HttpResponse::Ok().json(json!({"worker": worker.lease.id(), "tasks": worker.running.tasks()}))
 }
 
 #[cfg(test)]

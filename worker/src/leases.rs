@@ -1,160 +1,269 @@
-//! What runs in this process, and the renewal of its leases.
+//! This process's lease: renewed every third of its length over connections that no handler shares, so that a
+//! database that is slow for handlers, or a row that is locked, costs no lease.
+//!
+//! With each renewal comes a look at the own rows: which runs lost their row, which are to be cancelled, and
+//! which rows nobody here knows (the answer to a claim was lost, or a runner died). Nobody else would put those
+//! back, because this process lives.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use shared::db::jobs::lease::renew;
-use shared::db::jobs::{Claim, Job};
-use shared::domain::Timestamp;
-use shared::domain::process::RunFact;
+use shared::db::jobs::Claim;
+use shared::db::jobs::lease::{own_runs, put_back};
+use shared::db::{Db, DbError, processes};
+use shared::domain::WorkerId;
+use shared::domain::job::Ending;
+use shared::presence::identity;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
+use crate::stop::StopReason;
 
 /// The name of this part of the worker, for its sign of life.
 pub const PART: &str = "lease renewal";
 
-/// The jobs that run here now.
-#[derive(Debug, Default)]
-pub struct Running {
-    runs: Mutex<HashMap<Claim, Run>>,
+/// How long the database may take for a renewal or a look.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The lease of this process, as it knows it.
+pub struct Lease {
+    length: Duration,
+    state: Mutex<State>,
+    /// Whether it may claim, told on each change.
+    held: watch::Sender<bool>,
+    /// It should be renewed now.
+    doubted: Notify,
 }
 
-/// One run.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The job's kind.
-    pub kind: String,
-    /// From which queue.
-    pub queue: String,
-    /// Which attempt.
-    pub attempt: i32,
-    /// Since when.
-    pub since: Instant,
-    /// The same by the database's clock.
-    pub claimed_at: Timestamp,
-    /// Set when the lease is lost: the run must stop.
-    pub lost: CancellationToken,
-    /// Set when somebody asks to cancel the job.
-    pub cancel_requested: CancellationToken,
+struct State {
+    id: WorkerId,
+    /// Whether the table has a row of this id.
+    taken: bool,
+    /// A lease from the sending of the last renewal that was answered.
+    until: Option<Instant>,
 }
 
-/// A line of `GET /tasks`.
-#[derive(Debug, Clone, Serialize)]
-pub struct TaskView {
-    /// The job's id.
-    pub job: String,
-    /// The job's kind.
-    pub kind: String,
-    /// Which attempt.
-    pub attempt: i32,
-    /// For how long.
-    pub running_seconds: f64,
-}
-
-impl Running {
-    /// Adds a run.
-    pub fn add(&self, claim: Claim, job: &Job) -> Run {
-        let run = Run {
-            kind: job.kind_name().to_owned(),
-            queue: job.queue.clone(),
-            attempt: job.attempt,
-            since: Instant::now(),
-            // The claim wrote it.
-            claimed_at: job.updated_at,
-            lost: CancellationToken::new(),
-            cancel_requested: CancellationToken::new(),
-        };
-        self.lock().insert(claim, run.clone());
-        run
+impl Lease {
+    pub(crate) fn new(length: Duration) -> Self {
+        let state = State { id: WorkerId::new(), taken: false, until: None };
+        Self {
+            length,
+            state: Mutex::new(state),
+            held: watch::Sender::new(false),
+            doubted: Notify::new(),
+        }
     }
 
-    /// Takes a run away.
-    pub fn remove(&self, claim: Claim) {
-        self.lock().remove(&claim);
+    /// How long the process may be silent.
+    pub fn length(&self) -> Duration {
+        self.length
     }
 
-    /// What runs now, the longest first.
-    pub fn tasks(&self) -> Vec<TaskView> {
-        self.longest_first()
-            .into_iter()
-            .map(|(claim, run)| TaskView {
-                job: claim.job.to_string(),
-                kind: run.kind,
-                attempt: run.attempt,
-                running_seconds: run.since.elapsed().as_secs_f64(),
-            })
-            .collect()
+    /// This process's id. New at each start, and after it was declared lost.
+    pub fn id(&self) -> WorkerId {
+        self.lock().id
     }
 
-    /// The same, for the process's sign of life.
-    pub fn facts(&self) -> Vec<RunFact> {
-        let runs = self.longest_first().into_iter();
-        runs.map(|(claim, run)| RunFact {
-            job: claim.job,
-            kind: run.kind,
-            queue: run.queue,
-            since: run.claimed_at,
-        })
-        .collect()
+    /// Whether the process may believe that nobody else has its jobs: a renewal was answered within a lease,
+    /// counted from before it was sent. Without that it claims nothing and begins no effect outside.
+    pub fn is_held(&self) -> bool {
+        self.lock().until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn longest_first(&self) -> Vec<(Claim, Run)> {
-        let mut runs: Vec<(Claim, Run)> =
-            self.lock().iter().map(|(claim, run)| (*claim, run.clone())).collect();
-        runs.sort_by_key(|(_, run)| run.since);
-        runs
+    /// Waits until the lease is held.
+    pub async fn until_held(&self) {
+        let mut held = self.held.subscribe();
+        loop {
+            held.borrow_and_update();
+            if self.is_held() {
+                return;
+            }
+            // The sender lives as long as we do: there is no error.
+            let _ = held.changed().await;
+        }
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        self.lock().keys().copied().collect()
+    /// A claim was refused because the process is not living: nothing is claimed until it is renewed.
+    pub fn doubt(&self) {
+        self.lock().until = None;
+        self.doubted.notify_one();
     }
 
-    fn get(&self, claim: Claim) -> Option<Run> {
-        self.lock().get(&claim).cloned()
+    fn renewed(&self, sent: Instant) {
+        let mut state = self.lock();
+        state.taken = true;
+        state.until = Some(sent + self.length);
+        drop(state);
+        self.held.send_replace(true);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Claim, Run>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Goes on under a new id, which the table does not know yet.
+    fn begin_anew(&self) -> WorkerId {
+        let mut state = self.lock();
+        let lost = std::mem::replace(&mut *state, State { id: WorkerId::new(), taken: false, until: None });
+        lost.id
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Renews the leases of what runs here every third of a lease, until `stop`.
+/// Renews the lease and looks at the own rows, every third of a lease, until `stop`.
 pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(worker.lease / 3);
+    let mut tick = tokio::time::interval(worker.lease.length / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
+            () = worker.lease.doubted.notified() => {}
             () = stop.cancelled() => return,
         }
         worker.pulse.beat(PART);
-        renew_all(&worker).await;
+        let looked = match renew(&worker).await {
+            Ok(()) => look(&worker).await,
+            Err(error) => Err(error),
+        };
+        match looked {
+            Ok(()) if failing => {
+                tracing::info!("the lease is renewed again");
+                failing = false;
+            }
+            Ok(()) => {}
+            Err(error) if failing => tracing::debug!(%error, "the lease is still not renewed"),
+            Err(error) => {
+                // The runs go on: whether they still own their rows, each of their writes finds out.
+                tracing::warn!(%error, "the lease could not be renewed");
+                failing = true;
+            }
+        }
     }
 }
 
-async fn renew_all(worker: &Worker) {
-    let claims = worker.running.claims();
-    if claims.is_empty() {
-        return;
+/// Takes or renews the lease. A process that finds itself lost ends its runs and goes on under a new id.
+async fn renew(worker: &Worker) -> Result<(), DbError> {
+    let lease = &worker.lease;
+    if lease.lock().taken {
+        let (id, sent) = (lease.id(), Instant::now());
+        let renewed = within(&worker.upkeep, async |db| processes::renew(&mut db.conn().await?, id.into()).await);
+        if renewed.await? {
+            lease.renewed(sent);
+            return Ok(());
+        }
+        let lost = lease.begin_anew();
+        let runs = worker.running.claims();
+        tracing::error!(
+            worker = %lost,
+            jobs = runs.len(),
+            "this process was declared lost: its runs are told to end, and it goes on under a new id"
+        );
+        metrics::counter!("leases_lost_total").increment(1);
+        worker.running.stop(runs, StopReason::LeaseLost);
+        // For people: this row is nobody's any more.
+        let stopped = async |db: &Db| processes::stop(&mut db.conn().await?, lost.into()).await;
+        if let Err(error) = within(&worker.upkeep, stopped).await {
+            tracing::debug!(%error, "the row of the former id was left");
+        }
     }
-    let renewed = match renew(&worker.services.db, worker.id, &claims, worker.lease).await {
-        Ok(renewed) => renewed,
-        Err(error) => {
-            // The runs go on: whether they still own their rows, each of their writes finds out.
-            tracing::warn!(%error, jobs = claims.len(), "leases could not be renewed");
-            return;
-        }
-    };
+    let (id, sent) = (lease.id(), Instant::now());
+    let itself = identity(worker.program, id.into());
+    let taking =
+        async |db: &Db| processes::take_lease(&mut db.conn().await?, &itself, lease.length).await;
+    within(&worker.upkeep, taking).await?;
+    lease.renewed(sent);
+    tracing::info!(worker = %id, "the process took its lease");
+    Ok(())
+}
+
+/// Compares the own rows with what runs here.
+async fn look(worker: &Worker) -> Result<(), DbError> {
+    let id = worker.lease.id();
+    let before = worker.running.claims();
+    let rows = within(&worker.upkeep, async |db| own_runs(&mut db.conn().await?, id).await).await?;
+    let lost: Vec<Claim> =
+        before.into_iter().filter(|claim| rows.iter().all(|row| row.claim != *claim)).collect();
+    worker.running.stop(lost, StopReason::LeaseLost);
+    let cancelled = rows.iter().filter(|row| row.cancel_requested).map(|row| row.claim);
+    worker.running.stop(cancelled, StopReason::Cancelled);
+    put_back_all(worker, worker.running.unknown(&rows), Ending::Forgotten).await;
+    Ok(())
+}
+
+/// The process is about to stop, and nothing runs here any more: what the table still says that it runs is
+/// released.
+pub async fn release_rest(worker: &Worker) -> Result<(), DbError> {
+    let id = worker.lease.id();
+    let rows = within(&worker.upkeep, async |db| own_runs(&mut db.conn().await?, id).await).await?;
+    put_back_all(worker, worker.running.unknown(&rows), Ending::Release).await;
+    Ok(())
+}
+
+/// The last word of the process's row.
+pub async fn say_stopped(worker: &Worker) -> Result<(), DbError> {
+    let id = worker.lease.id();
+    within(&worker.upkeep, async |db| processes::stop(&mut db.conn().await?, id.into()).await).await
+}
+
+/// A row that can't be written is left for the next look; it does not keep the others from being.
+async fn put_back_all(worker: &Worker, claims: Vec<Claim>, ending: Ending) {
     for claim in claims {
-        // A run that ended meanwhile is not in the list any more.
-        let Some(run) = worker.running.get(claim) else { continue };
-        match renewed.iter().find(|renewed| renewed.claim == claim) {
-            None => run.lost.cancel(),
-            Some(renewed) if renewed.cancel_requested => run.cancel_requested.cancel(),
-            Some(_) => {}
+        match within(&worker.upkeep, async |db| put_back(db, claim, ending).await).await {
+            Ok(true) => {
+                tracing::warn!(job = %claim.job, "a job that this process did not know of was put back");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(job = %claim.job, %error, "a job could not be put back yet"),
         }
+    }
+}
+
+/// So that a database that says nothing holds nobody up for ever.
+async fn within<T>(db: &Db, work: impl AsyncFnOnce(&Db) -> Result<T, DbError>) -> Result<T, DbError> {
+    tokio::time::timeout(PATIENCE, work(db))
+        .await
+        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 5 s".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_lease_is_believed_in_from_the_sending_of_its_renewal_for_its_length() {
+        let lease = Lease::new(LEASE);
+        assert!(!lease.is_held(), "nothing is claimed before the row is there");
+        lease.renewed(Instant::now());
+        assert!(lease.is_held());
+        lease.renewed(Instant::now() - LEASE);
+        assert!(!lease.is_held(), "the answer came a lease after the question");
+    }
+
+    #[test]
+    fn a_process_that_was_declared_lost_goes_on_under_a_new_id() {
+        let lease = Lease::new(LEASE);
+        lease.renewed(Instant::now());
+        let former = lease.id();
+        assert_eq!(lease.begin_anew(), former);
+        assert_ne!(lease.id(), former);
+        assert!(!lease.is_held());
+    }
+
+    #[tokio::test]
+    async fn a_doubted_lease_is_waited_for_until_it_is_renewed() {
+        let lease = Arc::new(Lease::new(LEASE));
+        lease.renewed(Instant::now());
+        lease.doubt();
+        let waiting = tokio::spawn({
+            let lease = lease.clone();
+            async move { lease.until_held().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        lease.renewed(Instant::now());
+        waiting.await.unwrap();
     }
 }

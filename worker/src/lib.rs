@@ -1,8 +1,8 @@
 //! The worker: does the heavy work of the shop, as many copies as needed.
 //!
 //! [`start`] makes one from settings. Follow a message: [`consumer`] takes it from its queue → [`runner`] claims the job and settles it →
-//! `jobs/` has one handler a file. Beside them: [`leases`] renews the leases of what runs,
-//! [`supervisor`] ends those of the dead, [`scheduler`] starts what is to happen at set times, [`queues`] hears of
+//! `jobs/` has one handler a file. Beside them: [`running`] is what runs here, [`leases`] renews the process's lease,
+//! [`supervisor`] gives away what the dead ran, [`scheduler`] starts what is to happen at set times, [`queues`] hears of
 //! pauses, [`sampler`] writes down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`]
 //! is pure.
 
@@ -22,11 +22,13 @@ pub mod outcome;
 pub mod presence;
 pub mod queues;
 pub mod runner;
+pub mod running;
 pub mod saga;
 pub mod sampler;
 pub mod scheduler;
 pub mod services;
 pub mod start;
+pub mod stop;
 pub mod supervisor;
 pub mod tally;
 
@@ -34,10 +36,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shared::config::{Incoming, WorkedQueues};
-use shared::domain::WorkerId;
+use shared::config::{Incoming, Program, WorkedQueues};
+use shared::db::{Db, DbError};
 use shared::jobs::Queue;
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -45,21 +47,31 @@ pub use services::Services;
 
 use health::Pulse;
 use jobs::Handler;
-use leases::Running;
+use leases::Lease;
+use running::Running;
 use tally::Tally;
+
+/// The connections of the lease and of the supervisor, which no handler shares.
+const UPKEEP_CONNECTIONS: usize = 2;
+
+/// A worker in which so many handlers work on although their time is over drains and ends itself: each of them
+/// costs memory, and perhaps a connection.
+pub const MOST_ABANDONED: usize = 8;
 
 /// A worker process: what it works on, with what, and what it does at the moment.
 pub struct Worker {
-    /// New at each start, so that a restarted process owns none of its old leases.
-    pub id: WorkerId,
+    /// Which program it is a part of.
+    pub program: Program,
+    /// Says which process this is, and whether its jobs are its own.
+    pub lease: Arc<Lease>,
+    /// The database over connections that no handler shares.
+    pub upkeep: Db,
     /// Everything that handlers use.
     pub services: Services,
     /// Who does which kind of job.
     pub handlers: &'static [Handler],
     /// What it works on.
     pub queues: WorkedQueues,
-    /// How long a silent worker keeps its jobs.
-    pub lease: Duration,
     /// Whether it looks at the schedule.
     pub schedule: bool,
     /// Whose the files of the watched folder become, if it watches that.
@@ -69,9 +81,7 @@ pub struct Worker {
     /// How long stopping may take.
     pub shutdown: Duration,
     /// What runs now.
-    pub running: Running,
-    /// Ordinary jobs share it; one that once killed its worker holds it alone.
-    pub alone: Arc<RwLock<()>>,
+    pub running: Arc<Running>,
     /// The queues that it must not take from at the moment.
     pub paused: queues::Paused,
     /// Signs of life of the loops.
@@ -88,9 +98,11 @@ pub struct Worker {
 
 /// What a worker is to do, as its settings say.
 pub struct Duties {
+    /// See [`Worker::program`].
+    pub program: Program,
     /// See [`Worker::queues`].
     pub queues: WorkedQueues,
-    /// See [`Worker::lease`].
+    /// How long the process may be silent before its jobs are given to others.
     pub lease: Duration,
     /// See [`Worker::schedule`].
     pub schedule: bool,
@@ -102,40 +114,59 @@ pub struct Duties {
     pub shutdown: Duration,
 }
 
-/// The worker can't go on.
+/// The worker can't go on: the process should end, and be started again.
 #[derive(Debug, thiserror::Error)]
-#[error("the worker's {0} ended by itself")]
-pub struct LoopEnded(&'static str);
+pub enum WorkerError {
+    /// A part of it died.
+    #[error("the worker's {0} ended by itself")]
+    LoopEnded(&'static str),
+    /// Too many handlers work on whose time is over.
+    #[error("{MOST_ABANDONED} handlers work on although their time is over")]
+    WornOut,
+}
 
 impl Worker {
     /// A worker that is ready to [`run`].
+    ///
+    /// # Errors
+    /// When the database's settings can't make a pool.
     pub fn new(
         services: Services,
         handlers: &'static [Handler],
         duties: Duties,
         stop: CancellationToken,
-    ) -> Arc<Self> {
-        let Duties { queues, lease, schedule, incoming, ingress, shutdown } = duties;
+    ) -> Result<Arc<Self>, DbError> {
+        let Duties { program, queues, lease, schedule, incoming, ingress, shutdown } = duties;
         let consumed = queues.slots.iter().copied().collect();
-        Arc::new(Self {
-            id: WorkerId::new(),
+        Ok(Arc::new(Self {
+            program,
+            lease: Arc::new(Lease::new(lease)),
+            upkeep: services.db.apart(UPKEEP_CONNECTIONS)?,
             services,
             handlers,
             queues,
-            lease,
             schedule,
             incoming,
             ingress,
             shutdown,
-            running: Running::default(),
-            alone: Arc::default(),
+            running: Arc::default(),
             paused: queues::Paused::default(),
             pulse: Pulse::default(),
             tally: Tally::default(),
             consumed: Mutex::new(consumed),
             stop,
             release: CancellationToken::new(),
-        })
+        }))
+    }
+
+    /// A handler was left alone. With too many of them the worker stops.
+    fn count_abandoned(&self) {
+        let abandoned = self.running.abandoned();
+        tracing::warn!(abandoned, "a handler works on although its time is over");
+        if abandoned >= MOST_ABANDONED && !self.stop.is_cancelled() {
+            tracing::error!(abandoned, "too many handlers work on: this process drains and ends");
+            self.stop.cancel();
+        }
     }
 
     /// Who does a job of that kind, whose arguments are of that version; `None`: a newer program.
@@ -152,15 +183,15 @@ impl Worker {
 /// Works until the stop token is set, then finishes or releases what runs, within the time to stop.
 ///
 /// # Errors
-/// [`LoopEnded`] when a part of the worker died: the process should end, and be started again.
-pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
+/// [`WorkerError`]: the process should end, and be started again.
+pub async fn run(worker: Arc<Worker>) -> Result<(), WorkerError> {
     let mut loops = JoinSet::new();
     let housekeeping = CancellationToken::new();
-    loops.spawn(named("lease renewal", leases::run(worker.clone(), housekeeping.clone())));
-    loops.spawn(named("supervisor", supervisor::run(worker.clone(), housekeeping.clone())));
+    loops.spawn(named(leases::PART, leases::run(worker.clone(), housekeeping.clone())));
+    loops.spawn(named(supervisor::PART, supervisor::run(worker.clone(), housekeeping.clone())));
     if worker.schedule {
         worker.pulse.beat(scheduler::PART);
-        loops.spawn(named("scheduler", scheduler::run(worker.clone(), housekeeping.clone())));
+        loops.spawn(named(scheduler::PART, scheduler::run(worker.clone(), housekeeping.clone())));
     }
     if let Some(incoming) = worker.incoming.clone() {
         let watch = incoming::run(worker.clone(), incoming, housekeeping.clone());
@@ -178,17 +209,17 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
         worker.pulse.beat(ingress::PART);
         consumers.spawn(ingress::run(worker.clone(), submissions));
     }
-    tracing::info!(worker = %worker.id, queues = ?worker.queues, "the worker is at work");
+    tracing::info!(worker = %worker.lease.id(), queues = ?worker.queues, "the worker is at work");
     let (found, mut new_queues) = mpsc::channel(1);
     worker.pulse.beat(queues::PART);
     loops.spawn(named(queues::PART, queues::run(worker.clone(), found, housekeeping.clone())));
     loop {
         tokio::select! {
             () = worker.stop.cancelled() => break,
-            ended = loops.join_next() => return Err(LoopEnded(name_of(ended))),
+            ended = loops.join_next() => return Err(WorkerError::LoopEnded(name_of(ended))),
             _ = consumers.join_next() => {
                 if !worker.stop.is_cancelled() {
-                    return Err(LoopEnded("consumer"));
+                    return Err(WorkerError::LoopEnded("consumer"));
                 }
             }
             Some(queue) = new_queues.recv() => {
@@ -197,19 +228,46 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), LoopEnded> {
             }
         }
     }
-    let patience = tokio::time::sleep(worker.shutdown.saturating_sub(Duration::from_secs(4)));
+    let worn_out = worker.running.abandoned() >= MOST_ABANDONED;
+    drop(new_queues);
+    stop(&worker, consumers, housekeeping, loops).await;
+    let _ = sampling.await;
+    if worn_out { Err(WorkerError::WornOut) } else { Ok(()) }
+}
+
+/// Stops, in this order: no claim is sent any more; consumers give back what they hold; claims under way are
+/// answered, and released; runs finish, or are released when their time is over; rows that nobody here knows are
+/// released; last, the process's row says that it stopped. The lease is renewed until then.
+///
+/// It has no deadline of its own: the program ends at its deadline whatever hangs here.
+async fn stop(
+    worker: &Worker,
+    mut consumers: JoinSet<()>,
+    housekeeping: CancellationToken,
+    mut loops: JoinSet<&'static str>,
+) {
+    worker.running.close();
+    let patience = worker.shutdown.saturating_sub(RELEASE_RESERVE);
     tokio::select! {
         () = join_all(&mut consumers) => {}
-        () = patience => {
+        () = tokio::time::sleep(patience) => {
             worker.release.cancel();
             join_all(&mut consumers).await;
         }
     }
+    worker.running.until_answered().await;
+    if let Err(error) = leases::release_rest(worker).await {
+        tracing::warn!(%error, "jobs may be left to the lapse of the lease");
+    }
     housekeeping.cancel();
     join_all(&mut loops).await;
-    let _ = sampling.await;
-    Ok(())
+    if let Err(error) = leases::say_stopped(worker).await {
+        tracing::warn!(%error, "the process's row does not say that it stopped");
+    }
 }
+
+/// Kept back from the time to stop, for what follows the release of what still runs.
+const RELEASE_RESERVE: Duration = Duration::from_secs(4);
 
 fn consume(worker: &Arc<Worker>, consumers: &mut JoinSet<()>, queue: Queue, slots: usize) {
     // A consumer that never comes to register must be missed as well.

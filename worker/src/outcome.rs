@@ -9,6 +9,8 @@ use shared::db::DbError;
 use shared::db::jobs::{FencedError, LostLease};
 use shared::domain::JobId;
 
+use crate::stop::StopReason;
+
 /// How a handler ended.
 #[derive(Debug)]
 pub enum Outcome {
@@ -91,6 +93,12 @@ pub enum JobError {
         /// After this time.
         retry_after: Duration,
     },
+    /// The handler heard that it must stop, and did: the job is put back, nothing burnt.
+    #[error("stopped: {0}")]
+    Stopped(StopReason),
+    /// The handler panicked: an attempt like any other.
+    #[error("the handler panicked")]
+    Panicked,
     /// Anything else: the job is tried again with backoff.
     #[error("{0}")]
     Failed(String),

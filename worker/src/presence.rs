@@ -1,12 +1,17 @@
 //! What a worker tells of itself with each sign of life.
 
 use shared::domain::process::{Facts, MOST_RUNS, Slots};
+use shared::domain::ProcessId;
 use shared::presence::common_facts;
 
 use crate::{Worker, health};
 
-/// How the worker is, what it runs, and what it thinks of its dependencies.
-pub fn facts(worker: &Worker) -> Facts {
+/// Which process the worker is, how it is, what it runs, and what it thinks of its dependencies.
+pub fn tell(worker: &Worker) -> (ProcessId, Facts) {
+    (worker.lease.id().into(), facts(worker))
+}
+
+fn facts(worker: &Worker) -> Facts {
     let mut runs = worker.running.facts();
     let running = runs.len();
     runs.truncate(MOST_RUNS);

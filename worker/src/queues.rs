@@ -43,8 +43,11 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
         };
         if worker.queues.follow {
             for (queue, _) in all.iter().filter(|(queue, _)| known.insert(*queue)) {
-                // An error only says that the worker stops.
-                let _ = found.send(*queue).await;
+                tokio::select! {
+                    // An error only says that the worker stops.
+                    _ = found.send(*queue) => {}
+                    () = worker.stop.cancelled() => break,
+                }
             }
         }
         let paused: BTreeSet<Queue> =

@@ -3,36 +3,46 @@
 //! The only place where a job is settled and where the delivery of one is acked. An ack carries no truth, the
 //! row does; it comes last so that the broker counts the job as in flight and sends no more than fits.
 
+mod settling;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use shared::db::jobs::Job;
 use shared::db::jobs::claim::{self, Claimed};
-use shared::db::jobs::settle::{self, Note};
-use shared::db::jobs::{Claim, FencedError, Job};
+use shared::db::jobs::settle::{Ended, Note};
 use shared::db::{DbError, dead_messages};
 use shared::domain::JobId;
-use shared::domain::job::{Ending, JobState, backoff};
+use shared::domain::job::{Ending, backoff};
 use shared::jobs::{Envelope, EnvelopeError, Queue};
 use shared::messaging::Delivery;
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use crate::Worker;
 use crate::context::JobContext;
-use crate::jobs::undo_at_once;
-use crate::leases::Run;
+use crate::jobs::{Handler, undo_at_once};
 use crate::outcome::{JobError, Outcome};
+use crate::running::RunGuard;
+use crate::stop::StopReason;
 
 /// When a newer program is to look at a job that this one can't read.
 const UNKNOWN_DELAY: Duration = Duration::from_secs(30);
 
-/// A dependency that stays away longer than this costs attempts.
-const MAX_UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
+/// How long the database may take for a claim, or for an outcome; after that the answer is unknown, and asked for
+/// again.
+const ANSWER: Duration = Duration::from_secs(10);
 
-/// Does everything that a message asks for.
-pub async fn handle(worker: &Worker, queue: Queue, delivery: Delivery) {
+/// A claim that the database refuses so often in a row is given up: the row is published again later.
+const MOST_REFUSALS: u32 = 5;
+
+/// The longest pause before the database is asked again.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// Does everything that a message asks for. Returns when its slot is free.
+pub async fn handle(worker: &Arc<Worker>, queue: Queue, delivery: Delivery) {
     let envelope = match Envelope::parse(&delivery.body) {
         Ok(envelope) => envelope,
         Err(EnvelopeError::Newer { job, schema }) => return leave(worker, job, schema, delivery).await,
@@ -46,13 +56,13 @@ pub async fn handle(worker: &Worker, queue: Queue, delivery: Delivery) {
         attempt = tracing::field::Empty,
     );
     async {
-        // A worker that is told to stop while it waits for the database keeps the message unacked.
-        if let Some(job) = take(worker, &envelope).await {
-            run(worker, job).await;
-        } else if worker.stop.is_cancelled() && !is_settled(worker, &envelope).await {
-            return;
+        match take(worker, &envelope).await {
+            Taken::Job(job, guard) => run(worker, queue, *job, guard, delivery).await,
+            Taken::Nothing => {
+                delivery.ack().await;
+            }
+            Taken::NotNow => delivery.give_back().await,
         }
-        delivery.ack().await;
     }
     .instrument(span)
     .await;
@@ -66,16 +76,22 @@ async fn keep_aside(worker: &Worker, queue: Queue, delivery: Delivery, error: &s
         let mut conn = worker.services.db.conn().await?;
         dead_messages::keep(&mut conn, queue.name(), &delivery.body, error).await
     });
-    if kept.await.is_some() {
-        delivery.ack().await;
-    }
+    acked_if(kept.await.is_some(), delivery).await;
 }
 
 /// A message that only a newer program can read; the job's id is all that this one knows.
 async fn leave(worker: &Worker, job: JobId, schema: u32, delivery: Delivery) {
     tracing::info!(%job, schema, "an envelope of a newer program: left to one");
-    if put_back(worker, job).await {
-        delivery.ack().await;
+    acked_if(put_back(worker, job).await, delivery).await;
+}
+
+/// A message is acked only when what follows from it is decided.
+async fn acked_if(decided: bool, delivery: Delivery) {
+    match decided {
+        true => {
+            delivery.ack().await;
+        }
+        false => delivery.give_back().await,
     }
 }
 
@@ -85,261 +101,251 @@ async fn put_back(worker: &Worker, job: JobId) -> bool {
     patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_some()
 }
 
+/// What became of a message.
+enum Taken {
+    /// The job is ours.
+    Job(Box<Job>, RunGuard),
+    /// There is nothing to do for it.
+    Nothing,
+    /// It is not decided, and this process claims nothing any more, or not yet.
+    NotNow,
+}
+
 /// Claims the job, or finds that there is nothing to do for this message.
-async fn take(worker: &Worker, envelope: &Envelope) -> Option<Taken> {
+///
+/// While the database does not answer, the message is held, and with its slot no more are taken. The claim that is
+/// sent again accepts `queued` only: if an earlier one was granted without our hearing of it, the look at the own
+/// rows puts the job back. (To take such a row for ours would make two runs under one fence of a doubled message.)
+async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
     if worker.handler(&envelope.kind, envelope.version).is_none() {
         tracing::info!(version = envelope.version, "not known to this program: left to a newer one");
-        put_back(worker, envelope.job).await;
-        return None;
+        metrics::counter!("jobs_left_to_newer_total").increment(1);
+        return if put_back(worker, envelope.job).await { Taken::Nothing } else { Taken::NotNow };
     }
-    let shared_turn = worker.alone.clone().read_owned().await;
-    match claim_patiently(worker, envelope, false).await? {
-        Claimed::Yes(job) => Some(Taken { job: *job, _turn: Turn::Shared(shared_turn) }),
-        Claimed::No => None,
-        Claimed::OnlyAlone => {
-            drop(shared_turn);
-            tracing::warn!("the job once took its worker down: it runs alone");
-            let own_turn = worker.alone.clone().write_owned().await;
-            match claim_patiently(worker, envelope, true).await? {
-                Claimed::Yes(job) => Some(Taken { job: *job, _turn: Turn::Alone(own_turn) }),
-                _ => None,
-            }
+    let (mut asked, mut refusals) = (0, 0);
+    loop {
+        tokio::select! {
+            () = worker.lease.until_held() => {}
+            () = worker.stop.cancelled() => return Taken::NotNow,
         }
+        let Some(under_way) = worker.running.claim(envelope.job) else { return Taken::NotNow };
+        let id = worker.lease.id();
+        match within(claim::claim(&worker.services.db, envelope.job, id)).await {
+            Ok(Claimed::Yes(job)) => {
+                let guard = under_way.granted(&job);
+                if id != worker.lease.id() {
+                    guard.run().stop.raise(StopReason::LeaseLost);
+                }
+                return Taken::Job(job, guard);
+            }
+            Ok(Claimed::No) => return Taken::Nothing,
+            Ok(Claimed::NotLiving) => {
+                worker.lease.doubt();
+                return Taken::NotNow;
+            }
+            Err(error) if error.may_pass() => {
+                tracing::debug!(%error, "the claim is undecided; the message is held");
+            }
+            Err(error) if refusals + 1 < MOST_REFUSALS => {
+                tracing::error!(%error, "the job could not be claimed");
+                refusals += 1;
+            }
+            // Refused, so the row is as it was: it is published again at its time.
+            Err(_) => return Taken::Nothing,
+        }
+        drop(under_way);
+        if !pause(worker, asked).await {
+            return Taken::NotNow;
+        }
+        asked += 1;
     }
 }
 
-/// A claimed job and its right to run beside others, or alone.
-struct Taken {
-    job: Job,
-    _turn: Turn,
-}
-
-#[expect(dead_code, reason = "held for their drop")]
-enum Turn {
-    Shared(tokio::sync::OwnedRwLockReadGuard<()>),
-    Alone(tokio::sync::OwnedRwLockWriteGuard<()>),
-}
-
-async fn claim_patiently(worker: &Worker, envelope: &Envelope, alone: bool) -> Option<Claimed> {
-    let db = &worker.services.db;
-    patiently(worker, || claim::claim(db, envelope.job, worker.id, worker.lease, alone)).await
-}
-
-/// Tries until the database answers; the delivery is held meanwhile, and with its slot no more are
-/// taken. `None` when the worker stops first, or when the database says that we are wrong.
+/// Tries until the database answers. `None` when the worker stops first, or when the database refuses.
 pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
     worker: &Worker,
     mut work: impl FnMut() -> W,
 ) -> Option<T> {
-    let mut tries = 0;
+    let mut asked = 0;
     loop {
-        match work().await {
+        match within(work()).await {
             Ok(done) => return Some(done),
-            Err(DbError::Unavailable(error)) => {
-                tracing::warn!(error, "the database is away; the message is held");
+            Err(error) if error.may_pass() => {
+                tracing::debug!(%error, "the database does not answer; the message is held");
             }
-            Err(DbError::Collision(_)) => {}
             Err(error) => {
-                tracing::error!(%error, "the job's row could not be read or written");
+                tracing::error!(%error, "a message could not be dealt with");
                 return None;
             }
         }
-        let pause = backoff(tries, rand_unit()).min(Duration::from_secs(10));
-        tries = (tries + 1).min(4);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = worker.stop.cancelled() => return None,
+        if !pause(worker, asked).await {
+            return None;
         }
+        asked += 1;
     }
 }
 
-/// Whether a message that was not taken may be acked all the same: its row does not wait for it.
-async fn is_settled(worker: &Worker, envelope: &Envelope) -> bool {
-    let Ok(mut conn) = worker.services.db.conn().await else { return false };
-    match shared::db::jobs::status::find(&mut conn, envelope.job).await {
-        Ok(Some(job)) => job.state != JobState::Queued,
-        Ok(None) => true,
-        Err(_) => false,
+async fn within<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+    tokio::time::timeout(ANSWER, work)
+        .await
+        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 10 s".into())))
+}
+
+/// Waits before the database is asked again; `false` when the worker stops.
+async fn pause(worker: &Worker, asked: i32) -> bool {
+    let pause = backoff(asked.min(4), rand::random()).min(MAX_PAUSE);
+    tokio::select! {
+        () = tokio::time::sleep(pause) => true,
+        () = worker.stop.cancelled() => false,
     }
 }
 
-async fn run(worker: &Worker, taken: Taken) {
-    let Taken { job, _turn } = taken;
-    let claim = Claim { job: job.id, fence: job.fence };
+/// Runs a job that was claimed, settles it and acks its message. The slot is free when this returns.
+async fn run(worker: &Arc<Worker>, queue: Queue, job: Job, guard: RunGuard, delivery: Delivery) {
     tracing::Span::current().record("attempt", job.attempt);
     // The claim wrote `updated_at`: both times are the database's.
     let since_due = job.updated_at.since(job.run_at);
     metrics::histogram!("job_wait_seconds", "kind" => job.kind_name().to_owned())
         .record(since_due.as_secs_f64());
     worker.tally.taken(&job.queue, since_due);
-    let run = worker.running.add(claim, &job);
-    let ended = execute(worker, &job, claim, &run).await;
-    let took = run.since.elapsed();
+    let came = execute(worker, &job, &guard).await;
+    let took = guard.run().since.elapsed();
     metrics::histogram!("job_run_seconds", "kind" => job.kind_name().to_owned()).record(took.as_secs_f64());
-    match ended {
-        Some(result) => settle(worker, &job, claim, result, took).await,
-        None => tracing::warn!("the lease was lost; somebody else decides"),
+    match came {
+        Came::Answer(answer) => {
+            settling::settle(worker, &job, &guard, answer).await;
+            delivery.ack().await;
+        }
+        Came::Released(_) => {
+            settling::write(worker, &job, &guard, Ended::by(Ending::Release, Note::None)).await;
+            delivery.ack().await;
+        }
+        Came::Lost(task) => {
+            tracing::warn!("the lease was lost; somebody else decides");
+            delivery.ack().await;
+            outlast(worker, &job, guard, task).await;
+        }
+        Came::TooLate(task) => {
+            guard.abandon();
+            worker.count_abandoned();
+            // The row says what is to happen, and while this process lives nobody else touches it.
+            delivery.ack().await;
+            let rest = end_late(worker.clone(), job, guard, task).in_current_span();
+            match queue {
+                // One at a time in there, also of those that are left alone.
+                Queue::QUARANTINE => rest.await,
+                _ => drop(tokio::spawn(rest)),
+            }
+        }
     }
-    worker.running.remove(claim);
 }
 
-/// Runs the handler to its end, to its timeout, or until the worker must stop. `None`: lease lost.
+/// How a run came to its end.
+enum Came {
+    /// The handler answered.
+    Answer(Result<Outcome, JobError>),
+    /// The process stops, and the run is not waited for.
+    Released(JoinHandle<Result<Outcome, JobError>>),
+    /// The row is somebody else's.
+    Lost(JoinHandle<Result<Outcome, JobError>>),
+    /// The handler did not answer within its kind's time.
+    TooLate(JoinHandle<Result<Outcome, JobError>>),
+}
+
+/// Runs the handler to its end, to its timeout, or until the worker must stop.
 ///
-/// The handler is a task of its own: a panic ends only it. It is never aborted, only left alone,
+/// The handler is a task of its own: a panic ends only it. It is never aborted, only told to stop and left alone,
 /// because a database future must not be dropped half-way; its fence keeps it from writing.
-async fn execute(worker: &Worker, job: &Job, claim: Claim, run: &Run) -> Option<Result<Outcome, JobError>> {
+async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
+    let run = guard.run();
     // The row says it for certain; its message may have been older than it.
     let Some(handler) = worker.handler(&job.kind, job.args_version) else {
         tracing::info!(version = job.args_version, "not known to this program: left to a newer one");
-        return Some(Ok(Outcome::Snooze(UNKNOWN_DELAY)));
+        return Came::Answer(Ok(Outcome::Snooze(UNKNOWN_DELAY)));
     };
     let context = JobContext {
         services: worker.services.clone(),
+        lease: worker.lease.clone(),
         job: job.clone(),
-        claim,
-        cancel_requested: run.cancel_requested.clone(),
+        claim: guard.claim(),
+        stop: run.stop.clone(),
+        hand_over: run.hand_over.clone(),
+        got_on: run.got_on.clone(),
     };
+    if worker.running.is_closed() {
+        // Claimed while the process began to stop.
+        return Came::Answer(Err(JobError::Stopped(StopReason::ShuttingDown)));
+    }
     if job.undoing && !handler.undoes {
-        return Some(undo_at_once(&context).await);
+        return Came::Answer(undo_at_once(&context).await);
     }
     let mut task = tokio::spawn((handler.run)(context).in_current_span());
+    let too_late = tokio::time::sleep(handler.timeout);
+    let lost = async {
+        while run.stop.raised().await != StopReason::LeaseLost {
+            std::future::pending::<()>().await;
+        }
+    };
+    let released = async {
+        worker.release.cancelled().await;
+        if !run.hand_over.release() {
+            tracing::info!("something is being handed over: it is waited for");
+            std::future::pending::<()>().await;
+        }
+    };
+    let stopping = async {
+        worker.stop.cancelled().await;
+        run.stop.raise(StopReason::ShuttingDown);
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        ended = &mut task => Some(match ended {
-            Ok(outcome) => outcome,
-            Err(_) => Err(JobError::failed("the handler panicked")),
-        }),
-        () = run.lost.cancelled() => None,
-        () = tokio::time::sleep(handler.timeout) => {
-            Some(Err(JobError::failed(format!("took longer than {} s", handler.timeout.as_secs_f32()))))
+        ended = &mut task => Came::Answer(answer(ended)),
+        () = lost => Came::Lost(task),
+        () = too_late => {
+            run.stop.raise(StopReason::TimedOut);
+            Came::TooLate(task)
         }
-        () = worker.release.cancelled() => Some(Ok(Outcome::Snooze(Duration::ZERO))),
+        () = released => Came::Released(task),
+        () = stopping => Came::Released(task),
     }
 }
 
-async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome, JobError>, took: Duration) {
-    let mut needed = Vec::new();
-    let (ending, note) = match result {
-        Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, job, claim, &on, took).await,
-        Ok(Outcome::GiveUp { reason, needed: those }) => {
-            needed = those;
-            (Ending::Exhausted, Note::Failure(reason))
-        }
-        Ok(outcome) => translate(outcome),
-        Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
-        Err(error) => judge(job, &error),
-    };
-    let failure = match &note {
-        Note::Failure(message) => Some(message.clone()),
-        _ => None,
-    };
-    let db = &worker.services.db;
-    let settled = settle_patiently(worker, || async {
-        match needed.as_slice() {
-            [] => settle::settle(db, claim, ending, note.clone()).await,
-            needed => settle::settle_given_up(db, claim, needed, note.clone()).await,
-        }
-    });
-    let Some(state) = settled.await else { return };
-    worker.tally.ended(&job.queue, state, failure.is_some(), took);
-    let (kind, state) = (job.kind_name().to_owned(), state.name());
-    metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
-    let duration_ms = took.as_millis();
-    match failure {
-        None => tracing::info!(state, duration_ms, "the run ended"),
-        Some(error) => tracing::warn!(state, duration_ms, error, "the run failed"),
+fn answer(
+    ended: Result<Result<Outcome, JobError>, tokio::task::JoinError>,
+) -> Result<Outcome, JobError> {
+    ended.unwrap_or_else(|_| Err(JobError::Panicked))
+}
+
+/// A run whose row is somebody else's keeps its slot until it really ends, or its kind's time is over: two of a
+/// process would be too many for the machine.
+async fn outlast(worker: &Arc<Worker>, job: &Job, guard: RunGuard, task: JoinHandle<Result<Outcome, JobError>>) {
+    let mut task = task;
+    let left = time_left(worker.handler(&job.kind, job.args_version), &guard);
+    if tokio::time::timeout(left, &mut task).await.is_err() {
+        guard.abandon();
+        worker.count_abandoned();
+        tokio::spawn(async move {
+            let _ = task.await;
+            drop(guard);
+        });
     }
 }
 
-async fn settle_waiting(worker: &Worker, job: &Job, claim: Claim, on: &[JobId], took: Duration) {
-    let db = &worker.services.db;
-    if let Some(state) = settle_patiently(worker, || settle::settle_waiting(db, claim, on)).await {
-        worker.tally.ended(&job.queue, state, false, took);
-        tracing::info!(state = state.name(), jobs = on.len(), "the job waits for others");
-    }
+fn time_left(handler: Option<&Handler>, guard: &RunGuard) -> Duration {
+    handler.map_or(Duration::ZERO, |handler| handler.timeout).saturating_sub(guard.run().since.elapsed())
 }
 
-/// Tries while the database is away. If the lease lapses meanwhile, the outcome is lost and the job
-/// is done again: at least once.
-async fn settle_patiently<W: Future<Output = Result<JobState, FencedError>>>(
-    worker: &Worker,
-    mut work: impl FnMut() -> W,
-) -> Option<JobState> {
-    let deadline = tokio::time::Instant::now() + worker.lease * 4;
-    let mut tries = 0;
-    loop {
-        match work().await {
-            Ok(state) => return Some(state),
-            Err(FencedError::LostLease(_)) => {
-                tracing::warn!("the lease was lost before the outcome was written");
-                return None;
-            }
-            Err(FencedError::Db(error)) => {
-                tracing::warn!(%error, "the outcome could not be written");
-            }
-        }
-        // A worker that must stop leaves the rest to the lapse of its leases.
-        if tokio::time::Instant::now() > deadline || worker.release.is_cancelled() {
-            return None;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(backoff(tries, rand_unit()).min(Duration::from_secs(5))) => {}
-            () = worker.release.cancelled() => {}
-        }
-        tries = (tries + 1).min(4);
-    }
-}
-
-fn translate(outcome: Outcome) -> (Ending, Note) {
-    match outcome {
-        Outcome::Done(result) => (Ending::Succeeded, Note::Result(result)),
-        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason)),
-        Outcome::Snooze(Duration::ZERO) => (Ending::Release, Note::None),
-        Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
-        Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
-        // Settled with those that it waits for or needs.
-        Outcome::WaitFor(_) => (Ending::Release, Note::None),
-        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason)),
-    }
-}
-
-/// A dependency that is away is no fault of the job, unless it stays away.
-fn judge(job: &Job, error: &JobError) -> (Ending, Note) {
-    let message = error.to_string();
-    match error {
-        JobError::CircuitOpen { retry_after, .. } => (snooze(*retry_after), Note::None),
-        JobError::Unavailable { dependency, retry_after, .. } => {
-            if away_for(job, &format!("{} is unavailable", dependency.name())) > MAX_UNAVAILABLE {
-                return (Ending::Retry(None), Note::Failure(message));
-            }
-            (snooze(retry_after.unwrap_or(FIRST_SNOOZE)), Note::Failure(message))
-        }
-        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), Note::Failure(message)),
-        _ => (Ending::Retry(None), Note::Failure(message)),
-    }
-}
-
-/// Since when the newest entries of the job's error log have said so.
-fn away_for(job: &Job, complaint: &str) -> Duration {
-    let log = job.error_log();
-    let first = log.iter().rev().take_while(|entry| entry.message.starts_with(complaint)).last();
-    first.map_or(Duration::ZERO, |entry| (chrono::Utc::now() - entry.since).to_std().unwrap_or_default())
-}
-
-/// With jitter: jobs that were sent away together don't come back together.
-fn snooze(asked: Duration) -> Ending {
-    Ending::Snooze(asked.clamp(MIN_SNOOZE, MAX_SNOOZE).mul_f64(1.0 + rand_unit()))
-}
-
-/// For a dependency that does not say when to come back.
-const FIRST_SNOOZE: Duration = Duration::from_secs(2);
-
-/// A snoozed job comes back no sooner …
-const MIN_SNOOZE: Duration = Duration::from_millis(500);
-
-/// … and no later than this, before jitter.
-const MAX_SNOOZE: Duration = Duration::from_secs(60);
-
-/// For jitter.
-fn rand_unit() -> f64 {
-    rand::random()
+/// Settles a job whose handler took too long, and sees that handler to its end. It may hold the job's row: so the
+/// outcome is written beside it, as soon as that is possible.
+async fn end_late(
+    worker: Arc<Worker>,
+    job: Job,
+    guard: RunGuard,
+    task: JoinHandle<Result<Outcome, JobError>>,
+) {
+    let timeout = worker.handler(&job.kind, job.args_version).map_or(Duration::ZERO, |handler| handler.timeout);
+    let note = Note::Failure(format!("took longer than {} s", timeout.as_secs_f32()));
+    settling::write(&worker, &job, &guard, Ended::by(Ending::Retry(None), note)).await;
+    let _ = task.await;
+    tracing::info!(after_seconds = guard.run().since.elapsed().as_secs(), "a run that took too long ended");
 }

@@ -121,8 +121,9 @@ pub fn worker(
     };
     let handlers = crate::jobs::HANDLERS;
     let Checked { queues, lease, schedule, incoming, ingress, .. } = checked;
-    let duties = Duties { queues, lease, schedule, incoming, ingress, shutdown: common.shutdown };
-    Ok(Worker::new(services, handlers, duties, stop))
+    let (program, shutdown) = (common.program, common.shutdown);
+    let duties = Duties { program, queues, lease, schedule, incoming, ingress, shutdown };
+    Worker::new(services, handlers, duties, stop).map_err(|error| ConfigError::new("DATABASE_URL", error))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

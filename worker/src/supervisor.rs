@@ -1,11 +1,19 @@
-//! The supervisor: gives the jobs of dead or frozen workers to others. Every worker runs one; they
-//! don't need to agree, because each lapse is one row lock.
+//! The supervisor: declares processes lost that do not renew their leases any more, and gives what ran there to
+//! others. Every worker runs one; they don't need to agree, because each step compares what it saw with the row.
+//!
+//! A process is lost when this supervisor itself has seen its row unchanged for a lease and a third, by its own
+//! monotonic clock and looking without a gap. So neither an outage of the database, during which nobody could
+//! renew, nor a jump of a clock makes a living process lost.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use shared::db::DbError;
 use shared::db::jobs::lease::end_lapsed;
-use shared::domain::job::JobState;
+use shared::db::processes::{self, Watched};
+use shared::domain::ProcessId;
+use shared::domain::job::{Failure, JobState, MAX_LAPSES};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -14,43 +22,165 @@ use crate::Worker;
 pub const PART: &str = "supervisor";
 
 /// The most jobs of one look.
-const BATCH: i64 = 100;
+const BATCH: i64 = 500;
 
-/// Looks for lapsed leases every third of a lease, until `stop`.
+/// How long a look may take; one that takes longer is no look.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks every third of a lease, until `stop`.
 pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
-    let pause = worker.lease / 3;
-    let mut tick = tokio::time::interval(pause);
+    let mut watch = Watch::new(worker.lease.length());
+    let mut tick = tokio::time::interval(worker.lease.length() / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut looked_at: Option<Instant> = None;
+    let mut failing = false;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
         worker.pulse.beat(PART);
-        // After an outage of the database, or a freeze of this process, leases lie lapsed that their
-        // owners had no way to renew: they get the time for it first.
-        let was_away = looked_at.is_none_or(|then| then.elapsed() > pause * 2);
-        let outcome = if was_away { worker.services.db.ping().await } else { look(&worker).await };
-        match outcome {
-            Ok(()) => looked_at = Some(Instant::now()),
+        match look(&worker, &mut watch).await {
+            Ok(()) => failing = false,
             Err(error) => {
-                looked_at = None;
-                tracing::warn!(%error, "the supervisor could not look for lapsed leases");
+                watch.begin_anew();
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "the supervisor could not look for lost processes");
+                }
             }
         }
     }
 }
 
-async fn look(worker: &Worker) -> Result<(), shared::db::DbError> {
-    for (job, state) in end_lapsed(&worker.services.db, BATCH).await? {
+async fn look(worker: &Worker, watch: &mut Watch) -> Result<(), DbError> {
+    let db = &worker.upkeep;
+    let sent = Instant::now();
+    let asking = async { processes::watched(&mut db.conn().await?).await };
+    let seen = tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 5 s".into())))?;
+    for process in watch.look(sent, Instant::now(), seen) {
+        if processes::declare_lost(&mut db.conn().await?, process).await? {
+            tracing::warn!(process = %process.id, "a process does not renew its lease: it is declared lost");
+            metrics::counter!("processes_lost_total").increment(1);
+        }
+    }
+    for (job, state) in end_lapsed(db, BATCH).await? {
         metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
         worker.tally.lapsed(&job.queue, state);
+        let (lapses, kind) = (job.lapses + 1, job.kind_name());
         if state == JobState::Failed {
-            tracing::error!(job = %job.id, kind = job.kind, "the job took its workers down and is given up");
+            let failure = Failure::Crashed.name();
+            tracing::error!(job = %job.id, kind, lapses, failure, "the lease lapsed too often: the job failed");
+        } else if lapses >= MAX_LAPSES {
+            tracing::error!(job = %job.id, kind, lapses, "the lease of a job that undoes keeps lapsing");
         } else {
-            tracing::warn!(job = %job.id, kind = job.kind, "a worker went away; its job is put back");
+            tracing::warn!(job = %job.id, kind, lapses, "the lease lapsed: the job is put back");
         }
     }
     Ok(())
+}
+
+/// What a supervisor saw of each process, and since when it has not changed.
+struct Watch {
+    lease: Duration,
+    /// When the last look was answered.
+    looked: Option<Instant>,
+    unchanged: HashMap<ProcessId, (i64, Instant)>,
+}
+
+impl Watch {
+    fn new(lease: Duration) -> Self {
+        Self { lease, looked: None, unchanged: HashMap::new() }
+    }
+
+    /// A look failed: what happened meanwhile, nobody saw.
+    fn begin_anew(&mut self) {
+        self.looked = None;
+        self.unchanged.clear();
+    }
+
+    /// The processes that are lost, by a look that was sent and answered then. A process may be silent for its own
+    /// lease; where this supervisor looks more rarely than that one renews, its own counts.
+    fn look(&mut self, sent: Instant, answered: Instant, seen: Vec<Watched>) -> Vec<Watched> {
+        let gapless = self.looked.is_some_and(|last| answered.duration_since(last) <= self.lease * 2 / 3);
+        if !gapless {
+            self.begin_anew();
+        }
+        self.looked = Some(answered);
+        let known = std::mem::take(&mut self.unchanged);
+        let mut lost = Vec::new();
+        for process in seen {
+            let since = match known.get(&process.id) {
+                Some((renewals, since)) if *renewals == process.renewals => *since,
+                _ => answered,
+            };
+            let patience = process.lease().max(self.lease) * 4 / 3;
+            if sent.saturating_duration_since(since) >= patience {
+                lost.push(process);
+            }
+            self.unchanged.insert(process.id, (process.renewals, since));
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn process(id: ProcessId, renewals: i64, lease: Duration) -> Watched {
+        Watched::new(id, renewals, lease)
+    }
+
+    /// Looks each `pause` seconds with what `renewals` says of the process then; how many looks until it is lost.
+    fn looks_until_lost(lease: Duration, pause: u64, renewals: impl Fn(usize) -> i64) -> Option<usize> {
+        let (id, start) = (ProcessId::new(), Instant::now());
+        let mut watch = Watch::new(LEASE);
+        (0..50).find(|look| {
+            let at = start + Duration::from_secs(*look as u64 * pause);
+            !watch.look(at, at, vec![process(id, renewals(*look), lease)]).is_empty()
+        })
+    }
+
+    #[test]
+    fn a_process_is_lost_after_a_lease_and_a_third_without_a_renewal() {
+        assert_eq!(looks_until_lost(LEASE, 10, |_| 7), Some(4), "seen at 0, lost at 40 s");
+        assert_eq!(looks_until_lost(LEASE, 10, |look| look as i64), None);
+        assert_eq!(looks_until_lost(LEASE, 10, |look| (look / 3) as i64), None, "a renewal late by two looks");
+    }
+
+    #[test]
+    fn each_is_given_its_own_lease_and_none_less_than_the_watchers() {
+        assert_eq!(looks_until_lost(LEASE * 2, 10, |_| 7), Some(8));
+        assert_eq!(looks_until_lost(LEASE / 10, 10, |_| 7), Some(4));
+    }
+
+    #[test]
+    fn a_gap_between_two_looks_begins_the_watch_anew() {
+        assert_eq!(looks_until_lost(LEASE, 21, |_| 7), None);
+        let (id, start) = (ProcessId::new(), Instant::now());
+        let mut watch = Watch::new(LEASE);
+        let mut lost_at = |seconds: u64| {
+            let at = start + Duration::from_secs(seconds);
+            !watch.look(at, at, vec![process(id, 7, LEASE)]).is_empty()
+        };
+        let looks = [0, 10, 20, 30, 100, 110, 120, 130, 140];
+        let lost: Vec<u64> = looks.into_iter().filter(|seconds| lost_at(*seconds)).collect();
+        assert_eq!(lost, [140], "what was seen before the outage does not count");
+    }
+
+    #[test]
+    fn a_look_that_failed_begins_the_watch_anew() {
+        let (id, start) = (ProcessId::new(), Instant::now());
+        let mut watch = Watch::new(LEASE);
+        for seconds in [0, 10, 20, 30] {
+            let at = start + Duration::from_secs(seconds);
+            assert!(watch.look(at, at, vec![process(id, 7, LEASE)]).is_empty());
+        }
+        watch.begin_anew();
+        let at = start + Duration::from_secs(40);
+        assert!(watch.look(at, at, vec![process(id, 7, LEASE)]).is_empty());
+    }
 }

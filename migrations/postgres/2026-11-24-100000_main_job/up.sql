@@ -24,7 +24,6 @@ CREATE TABLE jobs (
     republish_at        timestamptz,
     unavailable_since   timestamptz,
     started_at          timestamptz,
-    lease_until         timestamptz,
     worker              uuid,
     undoing             boolean NOT NULL DEFAULT false,
     checkpoint          jsonb,
@@ -37,13 +36,12 @@ CREATE TABLE jobs (
     version             bigint NOT NULL DEFAULT 1,
     created_at          timestamptz NOT NULL,
     updated_at          timestamptz NOT NULL,
-    CHECK ((state = 'failed') = (failure IS NOT NULL)),
-    CHECK ((state = 'running') = (lease_until IS NOT NULL))
+    CHECK ((state = 'failed') = (failure IS NOT NULL))
 );
 -- One index a question: what is due, what must be published again, what runs in which process.
 CREATE INDEX jobs_pending ON jobs (run_at) WHERE state = 'pending';
 CREATE INDEX jobs_queued ON jobs (republish_at) WHERE state = 'queued';
-CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_running ON jobs (worker) WHERE state = 'running';
 
 -- Who waits for whom: fan-in and "photos ready" alike.
 CREATE TABLE job_waits (

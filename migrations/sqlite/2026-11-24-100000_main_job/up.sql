@@ -25,7 +25,6 @@ CREATE TABLE jobs (
     republish_at        INTEGER,
     unavailable_since   INTEGER,
     started_at          INTEGER,
-    lease_until         INTEGER,
     worker              TEXT,
     undoing             INTEGER NOT NULL DEFAULT 0,
     checkpoint          BLOB,
@@ -38,13 +37,12 @@ CREATE TABLE jobs (
     version             INTEGER NOT NULL DEFAULT 1,
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL,
-    CHECK ((state = 'failed') = (failure IS NOT NULL)),
-    CHECK ((state = 'running') = (lease_until IS NOT NULL))
+    CHECK ((state = 'failed') = (failure IS NOT NULL))
 ) STRICT;
 -- One index a question: what is due, what must be published again, what runs in which process.
 CREATE INDEX jobs_pending ON jobs (run_at) WHERE state = 'pending';
 CREATE INDEX jobs_queued ON jobs (republish_at) WHERE state = 'queued';
-CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_running ON jobs (worker) WHERE state = 'running';
 
 -- Who waits for whom: fan-in and "photos ready" alike.
 CREATE TABLE job_waits (

@@ -23,6 +23,11 @@ pub enum DbError {
 }
 
 impl DbError {
+    /// Whether the same may well succeed later: nothing is wrong with what was asked.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Collision(_))
+    }
+
     /// Whether nothing is wrong with the request: the database could not be asked.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))

@@ -69,6 +69,7 @@ pub struct Db {
 
 struct Inner {
     pool: Pool,
+    settings: DatabaseSettings,
     runtime: Handle,
     signals: Signals,
 }
@@ -81,8 +82,23 @@ impl Db {
     pub fn open(settings: &DatabaseSettings) -> Result<(Self, SignalReceivers), DbError> {
         let (signals, receivers) = Signals::new();
         let pool = Pool::new(settings)?;
-        let inner = Inner { pool, runtime: Handle::current(), signals };
+        let inner = Inner { pool, settings: settings.clone(), runtime: Handle::current(), signals };
         Ok((Self { inner: Arc::new(inner) }, receivers))
+    }
+
+    /// The same database over connections that nobody else uses: for work that must not wait behind a busy pool.
+    /// (SQLite has one connection, and everybody shares it.)
+    ///
+    /// # Errors
+    /// When the settings can't make a pool.
+    pub fn apart(&self, connections: usize) -> Result<Self, DbError> {
+        if matches!(self.inner.settings.url, DatabaseUrl::Sqlite(_)) {
+            return Ok(self.clone());
+        }
+        let settings = DatabaseSettings { max_connections: connections, ..self.inner.settings.clone() };
+        let pool = Pool::new(&settings)?;
+        let (runtime, signals) = (self.inner.runtime.clone(), self.inner.signals.clone());
+        Ok(Self { inner: Arc::new(Inner { pool, settings, runtime, signals }) })
     }
 
     /// A connection for a single look, or for a few that need not agree with each other.

@@ -32,7 +32,6 @@ diesel::table! {
         republish_at -> Nullable<Instant>,
         unavailable_since -> Nullable<Instant>,
         started_at -> Nullable<Instant>,
-        lease_until -> Nullable<Instant>,
         worker -> Nullable<Id>,
         undoing -> Bool,
         checkpoint -> Nullable<Jsonb>,
@@ -432,6 +431,7 @@ diesel::allow_tables_to_appear_in_same_query!(operators, operator_sessions, oper
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
     jobs,
+    processes,
     job_waits,
     photos,
     photo_variants,

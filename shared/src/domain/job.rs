@@ -132,7 +132,7 @@ pub enum JobEvent {
     Claim,
     /// The handler is done.
     Succeed,
-    /// The handler gave up on it, its attempts are used up, or it killed too many workers.
+    /// The handler gave up on it, its attempts are used up, or its lease lapsed too often.
     Fail,
     /// Back for later: a retry, a snooze, a release at shutdown, a lapsed lease.
     PutBack,
@@ -179,12 +179,29 @@ pub enum Ending {
     Retry(Option<Duration>),
     /// It could not be tried: come back later, nothing burnt.
     Snooze(Duration),
-    /// The process stops: put back at once, nothing burnt.
+    /// Something that it needs is away: come back later, nothing burnt, unless that has been so for too long.
+    Unavailable {
+        /// How long to wait.
+        delay: Duration,
+        /// It has been away for longer than it may: that costs an attempt.
+        too_long: bool,
+    },
+    /// The process stops, or stopped: put back at once, nothing burnt.
     Release,
     /// It waits for other jobs; `true` while one of them is unfinished.
     Wait(bool),
-    /// Its lease lapsed: the worker is gone, or frozen.
+    /// Its process is gone, or frozen for so long that it counts as gone.
     Lapsed,
+    /// Its process lives and knows nothing of it: the answer to its claim never came. The attempts stay as they
+    /// are.
+    Forgotten,
+}
+
+impl Ending {
+    /// Whether the handler itself said so. What befell its run from outside says nothing of the job.
+    pub fn is_an_answer(self) -> bool {
+        !matches!(self, Self::Release | Self::Lapsed | Self::Forgotten)
+    }
 }
 
 /// What the rules need to know of a job's row, as it is when the run ends.
@@ -215,12 +232,23 @@ pub struct Verdict {
     pub delay: Duration,
 }
 
-/// A job that took its worker down this often is not tried again.
+/// A job whose lease lapsed this often is not tried again.
 pub const MAX_LAPSES: i32 = 5;
 
 /// From this lapse on a job has its runs in the quarantine queue, one of all at a time. The first may have been
-/// another's fault; from then on it runs alone in its process, so the second is its own.
+/// another's fault: after it the job runs like any other.
 pub const QUARANTINED_LAPSES: i32 = 2;
+
+/// The longest delay before an undo is tried again whose lease keeps lapsing.
+const MAX_LAPSE_DELAY: Duration = Duration::from_secs(3600);
+
+/// The delay after a lapse: the ordinary backoff, and for what must go on although it lapsed [`MAX_LAPSES`] times
+/// a longer one each time, up to an hour.
+fn lapse_delay(attempt: i32, lapses: i32, random: f64) -> Duration {
+    let beyond = (lapses + 2 - MAX_LAPSES).clamp(0, 10);
+    let floor = if beyond == 0 { Duration::ZERO } else { MAX_BACKOFF * 2u32.pow(beyond.unsigned_abs() - 1) };
+    backoff(attempt, random).max(floor.min(MAX_LAPSE_DELAY).mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0))
+}
 
 /// The longest [`dead_reason`], in characters.
 pub const MAX_REASON: usize = 160;
@@ -244,8 +272,9 @@ pub fn dead_reason(message: &str) -> String {
 /// Decides what the end of a run makes of a job. `random` in `0.0..1.0` is for the backoff's jitter.
 ///
 /// - A cancel that was asked for and not yet turned into undo makes the job due now, whatever else
-///   happened short of a final end; neither exhaustion nor killing ends it.
+///   happened short of a final end; neither exhaustion nor lapses end it.
 /// - Undo is never given up: it retries with backoff, without limit.
+/// - What waits for jobs that are final already has had its try.
 pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
     let cancel_due = facts.cancel_requested && !facts.undoing;
     let over = |state, failure| Verdict { state, failure, attempt: facts.attempt, delay: Duration::ZERO };
@@ -265,7 +294,7 @@ pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
         Ending::Discarded => over(JobState::Failed, Some(Failure::Discarded)),
         Ending::Exhausted if may_fail => over(JobState::Failed, Some(Failure::Exhausted)),
         Ending::Exhausted => put_back(facts.attempt, later),
-        Ending::Retry(_) if may_fail && facts.attempt >= facts.max_attempts => {
+        Ending::Retry(_) | Ending::Wait(false) if may_fail && facts.attempt >= facts.max_attempts => {
             over(JobState::Failed, Some(Failure::Exhausted))
         }
         Ending::Retry(asked) => put_back(facts.attempt, asked.unwrap_or(later)),
@@ -274,13 +303,16 @@ pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
         {
             over(JobState::Failed, Some(Failure::Crashed))
         }
-        Ending::Lapsed => put_back(facts.attempt, later),
-        Ending::Snooze(delay) => put_back(given_back, delay),
+        Ending::Lapsed => put_back(facts.attempt, lapse_delay(facts.attempt, facts.lapses, random)),
+        Ending::Unavailable { delay, too_long: false } | Ending::Snooze(delay) => put_back(given_back, delay),
+        Ending::Unavailable { too_long: true, .. } => decide(facts, Ending::Retry(None), random),
+        Ending::Forgotten => put_back(facts.attempt, Duration::ZERO),
         Ending::Release => put_back(given_back, Duration::ZERO),
         Ending::Wait(true) if !cancel_due => {
             Verdict { state: JobState::Waiting, failure: None, attempt: given_back, delay: Duration::ZERO }
         }
-        Ending::Wait(_) => put_back(given_back, Duration::ZERO),
+        Ending::Wait(true) => put_back(given_back, Duration::ZERO),
+        Ending::Wait(false) => put_back(facts.attempt, Duration::ZERO),
     }
 }
 
@@ -379,8 +411,11 @@ mod tests {
             (Ending::Snooze(hour), (S::Pending, None, 2, 3600)),
             (Ending::Release, (S::Pending, None, 2, 0)),
             (Ending::Wait(true), (S::Waiting, None, 2, 0)),
-            (Ending::Wait(false), (S::Pending, None, 2, 0)),
+            (Ending::Wait(false), (S::Pending, None, 3, 0)),
+            (Ending::Unavailable { delay: hour, too_long: false }, (S::Pending, None, 2, 3600)),
+            (Ending::Unavailable { delay: hour, too_long: true }, (S::Pending, None, 3, 8)),
             (Ending::Lapsed, (S::Pending, None, 3, 8)),
+            (Ending::Forgotten, (S::Pending, None, 3, 0)),
         ];
         for (ending, expected) in table {
             assert_eq!(outcome(FACTS, ending), expected, "{ending:?}");
@@ -388,9 +423,18 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_and_the_last_kill_fail_the_job() {
+    fn the_last_attempt_and_the_last_lapse_fail_the_job() {
         let last = Facts { attempt: 20, ..FACTS };
+        let hour = Duration::from_secs(3600);
         assert_eq!(outcome(last, Ending::Retry(None)).1, Some(Failure::Exhausted));
+        assert_eq!(outcome(last, Ending::Wait(false)).1, Some(Failure::Exhausted), "or it would ask for ever");
+        assert_eq!(
+            outcome(last, Ending::Unavailable { delay: hour, too_long: true }).1,
+            Some(Failure::Exhausted)
+        );
+        for harmless in [Ending::Unavailable { delay: hour, too_long: false }, Ending::Forgotten] {
+            assert_eq!(outcome(last, harmless).0, JobState::Pending, "{harmless:?}");
+        }
         assert_eq!(outcome(last, Ending::Lapsed).1, Some(Failure::Crashed));
         let killer = Facts { lapses: MAX_LAPSES - 1, ..FACTS };
         assert_eq!(outcome(killer, Ending::Lapsed).1, Some(Failure::Crashed));
@@ -412,8 +456,20 @@ mod tests {
         let undoing = Facts { attempt: 25, lapses: 9, undoing: true, cancel_requested: true, ..FACTS };
         for ending in [Ending::Retry(None), Ending::Lapsed, Ending::Discarded, Ending::Exhausted] {
             let (state, failure, _, delay) = outcome(undoing, ending);
-            assert_eq!((state, failure, delay), (JobState::Pending, None, 600), "{ending:?}");
+            let expected = if ending == Ending::Lapsed { 2700 } else { 600 };
+            assert_eq!((state, failure, delay), (JobState::Pending, None, expected), "{ending:?}");
         }
+    }
+
+    #[test]
+    fn an_undo_that_keeps_lapsing_comes_back_ever_more_rarely_up_to_an_hour() {
+        let delays: Vec<u64> = (3..9)
+            .map(|lapses| {
+                let undoing = Facts { attempt: 1, lapses, undoing: true, ..FACTS };
+                decide(undoing, Ending::Lapsed, 1.0).delay.as_secs()
+            })
+            .collect();
+        assert_eq!(delays, [3, 600, 1200, 2400, 3600, 3600]);
     }
 
     #[test]

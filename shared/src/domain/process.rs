@@ -64,6 +64,9 @@ pub struct RunFact {
     /// When it was claimed, by the database's clock.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub since: Timestamp,
+    /// Whether its job is settled or somebody else's, while its handler still works.
+    #[serde(default)]
+    pub abandoned: bool,
 }
 
 /// A circuit breaker.

@@ -83,6 +83,14 @@ impl Subscription {
 }
 
 impl Delivery {
+    /// Gives the message back: it is delivered again, to whoever takes it first.
+    pub async fn give_back(self) {
+        match self.unacked {
+            Unacked::RabbitMq(unacked) => unacked.give_back().await,
+            Unacked::InProcess(unacked) => unacked.give_back(),
+        }
+    }
+
     /// Tells the broker to forget the message: its job is done, put back, or not ours to do.
     pub async fn ack(self) -> Settled {
         match self.unacked {

@@ -195,6 +195,14 @@ impl Unacked {
         self.channel.prefetch.add_permits(1);
         Settled::Acked
     }
+
+    pub(super) fn give_back(self) {
+        if let Some(body) = lock(&self.channel.unacked).remove(&self.tag) {
+            lock(&self.channel.line.ready).push_front(Message { body, redelivered: true });
+            self.channel.line.added.notify_one();
+        }
+        self.channel.prefetch.add_permits(1);
+    }
 }
 
 impl Drop for Channel {

@@ -117,8 +117,6 @@ pub struct JobStory {
     pub next_run_at: Option<DateTime<Utc>>,
     /// When its message is published again.
     pub republish_at: Option<DateTime<Utc>>,
-    /// Until when the process that runs it has it.
-    pub lease_until: Option<DateTime<Utc>>,
     /// When somebody asked to cancel it.
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// The process that runs it, or ran it last.
@@ -366,7 +364,6 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
         updated_at: job.updated_at.0,
         next_run_at: (job.state == JobState::Pending).then_some(job.run_at.0),
         republish_at: rest.republish_at.map(utc),
-        lease_until: rest.lease_until.map(utc),
         cancel_requested_at: job.cancel_requested_at.map(utc),
         args: redact(&job.args),
         checkpoint: job.checkpoint.as_ref().map(redact),

@@ -182,7 +182,6 @@ impl JobPageOfOne {
             text("Last change", Some(shown(&story.updated_at))),
             text("Next run", story.next_run_at.as_ref().map(shown)),
             text("Published again", story.republish_at.as_ref().map(shown)),
-            text("Lease until", story.lease_until.as_ref().map(shown)),
             text("Asked to cancel", story.cancel_requested_at.as_ref().map(shown)),
             text("Process", story.process.as_ref().map(process)),
             fact(

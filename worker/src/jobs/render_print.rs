@@ -10,6 +10,7 @@ use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::imaging::Task;
 use crate::outcome::{JobError, Outcome};
+use crate::stop::StopReason;
 
 /// What is to be printed.
 struct Print {
@@ -33,7 +34,10 @@ impl Handle for RenderPrint {
         let rendered = tokio::select! {
             rendered = rendering => rendered,
             // Leaving the future ends the process that renders.
-            () = context.cancel_requested.cancelled() => return Ok(Outcome::Cancelled),
+            why = context.stop.raised() => return match why {
+                StopReason::Cancelled => Ok(Outcome::Cancelled),
+                other => Err(JobError::Stopped(other)),
+            },
         };
         let rendered = match picture::judge(&context, rendered)? {
             Ok(pictures) => pictures,

@@ -2,50 +2,52 @@
 
 use std::time::Duration;
 
-use diesel::dsl::case_when;
+use diesel::dsl::{case_when, exists};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Integer};
+use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 
 use super::{Job, callbacks};
 use crate::db::expressions::{coalesce, now, now_plus};
-use crate::db::schema::jobs;
-use crate::db::{Db, DbError, with};
+use crate::db::schema::{jobs, processes as process_rows};
+use crate::db::{Db, DbError, processes, with};
 use crate::domain::job::JobState;
-use crate::domain::{JobId, WorkerId};
+use crate::domain::{JobId, ProcessId, WorkerId};
 use crate::jobs::{KINDS, KindInfo, Unique};
 
 /// What became of an attempt to claim.
 #[derive(Debug)]
 pub enum Claimed {
-    /// The job is this worker's, as long as it renews the lease.
+    /// The job is this worker's, as long as the process keeps its lease.
     Yes(Box<Job>),
     /// There is nothing to do for this message: a duplicate, too early, cancelled or done.
     No,
-    /// The job once took its worker down: it must be claimed while nothing else runs here.
-    OnlyAlone,
+    /// The process was declared lost, or has not begun: the message is for another, or for later.
+    NotLiving,
 }
 
 /// Takes a queued job for `worker`, and nothing but a queued one: a pending one is in backoff.
+///
+/// The statement itself reads that the process lives, without a lock: a share lock would hold up the renewal of
+/// its lease. A claim that is committed just when the process is declared lost is found by the next look of any
+/// supervisor.
 ///
 /// A job that somebody asked to cancel turns to undo in the same statement, with its attempts anew.
 ///
 /// # Errors
 /// Those of the database; the message is kept and the claim tried again.
-pub async fn claim(
-    db: &Db,
-    job: JobId,
-    worker: WorkerId,
-    lease: Duration,
-    alone: bool,
-) -> Result<Claimed, DbError> {
+pub async fn claim(db: &Db, job: JobId, worker: WorkerId) -> Result<Claimed, DbError> {
     let mut tx = db.begin().await?;
     let kept_unique = unique_until_finished(KINDS);
     let claimed: Option<Job> = with!(tx.conn(), |c| {
+        let living = process_rows::table
+            .find(ProcessId::from(worker))
+            .filter(process_rows::lost_at.is_null())
+            .filter(process_rows::stopped_at.is_null());
         let queued = jobs::table
             .filter(jobs::id.eq(job))
             .filter(jobs::state.eq(JobState::Queued))
-            .filter(jobs::lapses.eq(0).or(alone.into_sql::<Bool>()));
+            .filter(exists(living));
         let turns = jobs::cancel_requested_at.is_not_null().and(jobs::undoing.eq(false));
         diesel::update(queued)
             .set((
@@ -54,7 +56,7 @@ pub async fn claim(
                 jobs::attempt.eq(case_when(turns, 1.into_sql::<Integer>()).otherwise(jobs::attempt + 1)),
                 jobs::undoing.eq(jobs::undoing.or(jobs::cancel_requested_at.is_not_null())),
                 jobs::worker.eq(worker),
-                jobs::lease_until.eq(now_plus(lease).nullable()),
+                jobs::woken.eq(false),
                 jobs::started_at.eq(coalesce(jobs::started_at, now()).nullable()),
                 jobs::republish_at.eq(None::<crate::domain::Timestamp>),
                 jobs::published.eq(0),
@@ -77,17 +79,9 @@ pub async fn claim(
         tx.commit().await?;
         return Ok(Claimed::Yes(Box::new(job)));
     }
-    let left_out: i64 = with!(tx.conn(), |c| {
-        jobs::table
-            .filter(jobs::id.eq(job))
-            .filter(jobs::state.eq(JobState::Queued))
-            .filter(jobs::lapses.gt(0))
-            .count()
-            .get_result(c)
-            .await
-    })?;
+    let living = processes::is_living(tx.conn(), worker.into()).await?;
     tx.commit().await?;
-    Ok(if left_out > 0 { Claimed::OnlyAlone } else { Claimed::No })
+    Ok(if living { Claimed::No } else { Claimed::NotLiving })
 }
 
 /// The names of the kinds that keep their unique key when they are claimed: what is unique until it starts

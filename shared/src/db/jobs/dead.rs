@@ -16,7 +16,7 @@ use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
 use crate::domain::job::{Failure, JobState, MAX_LAPSES};
 use crate::domain::{JobId, Timestamp};
-use crate::jobs::{KindInfo, Queue};
+use crate::jobs::KindInfo;
 use crate::operations::filter::JobFilter;
 
 /// Why a job is left as it is.
@@ -57,7 +57,7 @@ pub enum Discarded {
 /// Has a dead job tried again, `delay` from now: from its checkpoint, in the direction that it had, with all its
 /// attempts, at the end of its line. What it needs and is dead as well comes first.
 ///
-/// A job that killed its workers gets one more chance, in the quarantine queue.
+/// A job that is `crashed` gets one more chance, in the quarantine queue: its lapses are kept, but for the last.
 ///
 /// # Errors
 /// Those of the database. [`DbError::Duplicate`]: somebody enqueued another of its unique key just now; asked again,
@@ -188,8 +188,6 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
         Some(key) => Some(order::take_place(tx, key).await?),
         None => None,
     };
-    let quarantined = (job.failure == Some(Failure::Crashed))
-        .then(|| (jobs::queue.eq(Queue::QUARANTINE.name()), jobs::express.eq(false)));
     let job: Job = with!(tx.conn(), |c| {
         diesel::update(jobs::table.find(job.id))
             .set((
@@ -200,7 +198,7 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
                 jobs::lapses.eq(job.lapses.min(MAX_LAPSES - 1)),
                 jobs::run_at.eq(now_plus(delay)),
                 place.map(|place| jobs::ordering_seq.eq(place)),
-                quarantined,
+                jobs::unavailable_since.eq(None::<Timestamp>),
                 to_undo.then(|| jobs::cancel_requested_at.eq(now().nullable())),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),

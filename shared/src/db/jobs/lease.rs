@@ -1,135 +1,153 @@
-//! Leases: renewed by the worker that runs the job, ended by any worker when they lapse.
+//! A lease belongs to a process: what it runs is its own for as long as its row in `processes` lives, see
+//! [`crate::db::processes`]. Here is what follows for the rows of its jobs.
+//!
+//! The process itself compares its rows with what it really runs ([`own_runs`], [`put_back`]). Every supervisor,
+//! at each of its looks, puts back what runs under no living process ([`end_lapsed`]). It never ends with "none
+//! is left": a claim may be committed later, a row may be locked, a supervisor may die.
 
-use std::time::Duration;
-
-use diesel::dsl::sql;
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::settle::{self, Note};
 use super::{Claim, FencedError, Job, LostLease};
-use crate::db::expressions::{for_update, for_update_skip_locked, now, now_plus};
-use crate::db::schema::jobs;
-use crate::db::{Db, DbError, Tx, with};
+use crate::db::expressions::{for_update, for_update_skip_locked};
+use crate::db::schema::{jobs, processes};
+use crate::db::{Conn, Db, DbError, Tx, with};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, Timestamp, WorkerId};
 
-/// No lease lasts longer.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
-/// A lease that was renewed.
-#[derive(Debug, Clone, Copy)]
-pub struct Renewed {
-    /// Whose.
+/// A row that says that a process runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnRun {
+    /// Which run.
     pub claim: Claim,
     /// Whether somebody asked to cancel the job.
     pub cancel_requested: bool,
 }
 
-/// Renews the leases of the jobs that `worker` really runs. A claim that is not among those returned
-/// is lost: its run must stop.
+/// What a process runs by the word of the table: one plain look, which waits for no lock.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn renew(
-    db: &Db,
-    worker: WorkerId,
-    running: &[Claim],
-    lease: Duration,
-) -> Result<Vec<Renewed>, DbError> {
-    let mut conn = db.conn().await?;
-    let mut renewed = Vec::with_capacity(running.len());
-    // One statement a lease: one for all would hold the first rows while it waits for the others, and
-    // a run that begins to wait for another run of this worker would do the same the other way round.
-    for claim in running {
-        let cancel_requested_at: Option<Option<Timestamp>> = with!(&mut conn, |c| {
-            let own = jobs::table
-                .filter(jobs::id.eq(claim.job))
-                .filter(jobs::state.eq(JobState::Running))
-                .filter(jobs::fence.eq(claim.fence))
-                .filter(jobs::worker.eq(worker));
-            diesel::update(own)
-                .set(jobs::lease_until.eq(now_plus(lease).nullable()))
-                .returning(jobs::cancel_requested_at)
-                .get_result(c)
-                .await
-                .optional()
-        })?;
-        if let Some(cancel_requested_at) = cancel_requested_at {
-            renewed.push(Renewed { claim: *claim, cancel_requested: cancel_requested_at.is_some() });
-        }
-    }
-    Ok(renewed)
-}
-
-/// Ends the leases that lapsed: each job is put back after a backoff, or fails as a killer.
-/// Returns what became of each.
-///
-/// Rows that somebody has locked are left for the next look, so that one frozen transaction can't hold
-/// up the others.
-///
-/// # Errors
-/// Those of the database.
-pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
-    let mut conn = db.conn().await?;
-    let lapsed: Vec<JobId> = with!(&mut conn, |c| {
+pub async fn own_runs(conn: &mut Conn, worker: WorkerId) -> Result<Vec<OwnRun>, DbError> {
+    let rows: Vec<(JobId, i64, Option<Timestamp>)> = with!(conn, |c| {
         jobs::table
-            .filter(sql::<Bool>("state = 'running'"))
-            .filter(jobs::lease_until.lt(now().nullable()))
-            .order(jobs::lease_until)
-            .limit(limit)
-            .select(jobs::id)
+            .filter(jobs::state.eq(JobState::Running))
+            .filter(jobs::worker.eq(worker))
+            .select((jobs::id, jobs::fence, jobs::cancel_requested_at))
             .load(c)
             .await
     })?;
-    drop(conn);
-    let mut ended = Vec::with_capacity(lapsed.len());
-    for id in lapsed {
-        ended.extend(end_run(db, id, true).await?);
-    }
-    Ok(ended)
+    let run = |(job, fence, cancel): (JobId, i64, Option<Timestamp>)| OwnRun {
+        claim: Claim { job, fence },
+        cancel_requested: cancel.is_some(),
+    };
+    Ok(rows.into_iter().map(run).collect())
 }
 
-/// Releases every running job at once: the process that ran them is gone for certain. The crash
-/// counts against the jobs as a lapse would.
+/// Puts back a run that its living process knows nothing of: [`Ending::Forgotten`], or [`Ending::Release`] when
+/// the process stops. `false`: the row is another's by now, or locked; the next look sees.
+///
+/// # Errors
+/// Those of the database.
+pub async fn put_back(db: &Db, claim: Claim, ending: Ending) -> Result<bool, DbError> {
+    Ok(end_run(db, claim, ending, Note::None).await?.is_some())
+}
+
+/// A run whose process is gone.
+struct Orphan {
+    claim: Claim,
+    ending: Ending,
+}
+
+/// Puts back what runs under no living process, at most `limit` jobs: a lapse each, but where the process said
+/// that it stops a release. Returns what became of each.
+///
+/// Rows that somebody has locked are left for the next look, so that one frozen transaction can't hold up the
+/// others; and one that can't be written does not keep the others from being.
+///
+/// # Errors
+/// Those of the look itself.
+pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
+    let orphans = orphans(&mut db.conn().await?, limit).await?;
+    Ok(end(db, orphans).await)
+}
+
+async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError> {
+    let rows: Vec<(JobId, i64, bool)> = with!(conn, |c| {
+        let its_process = || processes::table.filter(processes::id.nullable().eq(jobs::worker));
+        let living = its_process()
+            .filter(processes::lost_at.is_null())
+            .filter(processes::stopped_at.is_null());
+        // Lost and stopped: it found itself lost, and went on under another id.
+        let stopped =
+            its_process().filter(processes::lost_at.is_null()).filter(processes::stopped_at.is_not_null());
+        jobs::table
+            .filter(jobs::state.eq(JobState::Running))
+            .filter(not(exists(living)))
+            .order(jobs::id)
+            .limit(limit)
+            .select((jobs::id, jobs::fence, exists(stopped)))
+            .load(c)
+            .await
+    })?;
+    let orphan = |(job, fence, stopped)| Orphan {
+        claim: Claim { job, fence },
+        ending: if stopped { Ending::Release } else { Ending::Lapsed },
+    };
+    Ok(rows.into_iter().map(orphan).collect())
+}
+
+/// Puts back every running job at once: the process that ran them is gone for certain. The crash counts against
+/// the jobs as a lapse would.
 ///
 /// Only the all-in-one may call it, at its start and under its file lock.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the look itself.
 pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
     let mut conn = db.conn().await?;
-    let orphans: Vec<JobId> = with!(&mut conn, |c| {
-        jobs::table.filter(jobs::state.eq(JobState::Running)).select(jobs::id).load(c).await
+    let running: Vec<(JobId, i64)> = with!(&mut conn, |c| {
+        jobs::table.filter(jobs::state.eq(JobState::Running)).select((jobs::id, jobs::fence)).load(c).await
     })?;
     drop(conn);
-    let mut ended = Vec::with_capacity(orphans.len());
-    for id in orphans {
-        ended.extend(end_run(db, id, false).await?);
-    }
-    Ok(ended)
+    let orphan = |(job, fence)| Orphan { claim: Claim { job, fence }, ending: Ending::Lapsed };
+    Ok(end(db, running.into_iter().map(orphan).collect()).await)
 }
 
-/// Ends a run whose worker is gone, unless it is over by now.
+async fn end(db: &Db, orphans: Vec<Orphan>) -> Vec<(Job, JobState)> {
+    let mut ended = Vec::with_capacity(orphans.len());
+    for Orphan { claim, ending } in orphans {
+        let note = match ending {
+            Ending::Lapsed => Note::Failure("the lease lapsed: the process that ran it is gone".into()),
+            _ => Note::None,
+        };
+        match end_run(db, claim, ending, note).await {
+            Ok(run) => ended.extend(run),
+            Err(error) => tracing::warn!(job = %claim.job, %error, "a job could not be put back yet"),
+        }
+    }
+    ended
+}
+
+/// Ends a run from outside, unless it is over by now.
 ///
 /// A transaction for each, because each may wake waiters: two that woke the waiters of several jobs
-/// could lock each other out.
-async fn end_run(db: &Db, id: JobId, only_lapsed: bool) -> Result<Option<(Job, JobState)>, DbError> {
+/// could lock each other out. It compares the fence that was listed: the job may be running elsewhere by now.
+async fn end_run(
+    db: &Db,
+    claim: Claim,
+    ending: Ending,
+    note: Note,
+) -> Result<Option<(Job, JobState)>, DbError> {
     let mut tx = db.begin().await?;
-    let latest = if only_lapsed { now() } else { now_plus(FOR_EVER) };
     let rows: Vec<Job> = with!(tx.conn(), |c| {
-        let run = jobs::table
-            .filter(jobs::id.eq(id))
-            .filter(jobs::state.eq(JobState::Running))
-            .filter(jobs::lease_until.lt(latest.nullable()))
-            .select(Job::as_select());
-        for_update_skip_locked(run).load(c).await
+        for_update_skip_locked(settle::own(claim).select(Job::as_select())).load(c).await
     })?;
     let mut ended = None;
     if let Some(job) = rows.into_iter().next() {
-        let note = Note::Failure("the worker that ran it went away".into());
-        let state = settle::write(&mut tx, &job, Ending::Lapsed, note).await?;
+        let state = settle::write(&mut tx, &job, settle::Ended::by(ending, note)).await?;
         ended = Some((job, state));
     }
     tx.commit().await?;
@@ -141,14 +159,8 @@ async fn end_run(db: &Db, id: JobId, only_lapsed: bool) -> Result<Option<(Job, J
 /// # Errors
 /// [`LostLease`]: the transaction must be dropped.
 pub async fn lock_own(tx: &mut Tx, claim: Claim) -> Result<Job, FencedError> {
-    let own: Option<Job> = with!(tx.conn(), |c| {
-        let row = jobs::table
-            .filter(jobs::id.eq(claim.job))
-            .filter(jobs::state.eq(JobState::Running))
-            .filter(jobs::fence.eq(claim.fence))
-            .select(Job::as_select());
-        for_update(row).load(c).await.map(|rows: Vec<Job>| rows.into_iter().next())
-    })
-    .map_err(DbError::from)?;
-    own.ok_or(FencedError::LostLease(LostLease))
+    let rows: Vec<Job> =
+        with!(tx.conn(), |c| for_update(settle::own(claim).select(Job::as_select())).load(c).await)
+            .map_err(DbError::from)?;
+    rows.into_iter().next().ok_or(FencedError::LostLease(LostLease))
 }

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::jobs;
-use crate::domain::job::{Facts, Failure, JobState};
+use crate::domain::job::{Facts, Failure, JobState, QUARANTINED_LAPSES};
 use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
 use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
@@ -44,7 +44,7 @@ pub struct Job {
     pub id: JobId,
     /// See [`crate::jobs::Kind::NAME`]; or an alias, see [`Job::kind_name`].
     pub kind: String,
-    /// The queue's name.
+    /// The name of its own queue; see [`Job::lane`] for where it goes now.
     pub queue: String,
     /// The kind's arguments, see [`Job::read_args`].
     pub args: Value,
@@ -64,6 +64,8 @@ pub struct Job {
     pub published: i32,
     /// Not before.
     pub run_at: Timestamp,
+    /// Since when it comes back because something that it needs is away.
+    pub unavailable_since: Option<Timestamp>,
     /// The process that runs it, or ran it last.
     pub worker: Option<WorkerId>,
     /// When it was first claimed.
@@ -114,8 +116,12 @@ impl Job {
         }
     }
 
-    /// The lane that its message goes through; `None` when its queue has a name that can't be one.
+    /// The lane that its message goes through; `None` when its queue has a name that can't be one. From the second
+    /// lapse on that is the quarantine's.
     pub fn lane(&self) -> Option<Lane> {
+        if self.lapses >= QUARANTINED_LAPSES {
+            return Some(Lane::ordinary(Queue::QUARANTINE));
+        }
         Some(Lane { queue: Queue::named(&self.queue)?, express: self.express })
     }
 

@@ -7,12 +7,11 @@ use serde_json::Value;
 
 use super::lease::lock_own;
 use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits};
-use crate::db::expressions::{now, now_plus};
+use crate::db::expressions::{coalesce, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
-use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_LAPSES, dead_reason, decide};
+use crate::domain::job::{Ending, Failure, JobState, dead_reason, decide};
 use crate::domain::{JobId, Timestamp};
-use crate::jobs::Queue;
 use crate::operations::redact::redact_text;
 
 /// What is written down beside the new state.
@@ -26,14 +25,39 @@ pub enum Note {
     Failure(String),
 }
 
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// In which way.
+    pub ending: Ending,
+    /// What is written down of it.
+    pub note: Note,
+    /// Whether the run committed a checkpoint: a job that gets on and ends by its own answer is not suspected any
+    /// more of having made its process crash.
+    pub got_on: bool,
+}
+
+impl Ended {
+    /// The end of a run that committed no checkpoint.
+    pub fn by(ending: Ending, note: Note) -> Self {
+        Self { ending, note, got_on: false }
+    }
+
+    /// Whether the lapses so far are forgotten. A checkpoint alone does not do it (a job that checkpoints and then
+    /// kills its process would kill for ever), nor does a snooze or a retry alone.
+    fn withdraws_suspicion(&self) -> bool {
+        self.ending == Ending::Succeeded || (self.got_on && self.ending.is_an_answer())
+    }
+}
+
 /// Ends a run as its handler asked.
 ///
 /// # Errors
 /// [`FencedError::LostLease`]: somebody else decides by now.
-pub async fn settle(db: &Db, claim: Claim, ending: Ending, note: Note) -> Result<JobState, FencedError> {
+pub async fn settle(db: &Db, claim: Claim, ended: Ended) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
     let job = lock_own(&mut tx, claim).await?;
-    let state = write(&mut tx, &job, ending, note).await?;
+    let state = write(&mut tx, &job, ended).await?;
     tx.commit().await?;
     Ok(state)
 }
@@ -45,12 +69,18 @@ pub async fn settle(db: &Db, claim: Claim, ending: Ending, note: Note) -> Result
 ///
 /// # Errors
 /// [`FencedError::LostLease`].
-pub async fn settle_waiting(db: &Db, claim: Claim, on: &[JobId]) -> Result<JobState, FencedError> {
+pub async fn settle_waiting(
+    db: &Db,
+    claim: Claim,
+    on: &[JobId],
+    got_on: bool,
+) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
     let unfinished = waits::lock_awaited(&mut tx, on).await?;
     let job = lock_own(&mut tx, claim).await?;
     waits::record(&mut tx, claim.job, on).await?;
-    let state = write(&mut tx, &job, Ending::Wait(unfinished > 0), Note::None).await?;
+    let ended = Ended { ending: Ending::Wait(unfinished > 0), note: Note::None, got_on };
+    let state = write(&mut tx, &job, ended).await?;
     tx.commit().await?;
     Ok(state)
 }
@@ -63,23 +93,33 @@ pub async fn settle_given_up(
     db: &Db,
     claim: Claim,
     needed: &[JobId],
-    note: Note,
+    ended: Ended,
 ) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
     waits::lock_awaited(&mut tx, needed).await?;
     let job = lock_own(&mut tx, claim).await?;
     waits::record(&mut tx, claim.job, needed).await?;
-    let state = write(&mut tx, &job, Ending::Exhausted, note).await?;
+    let state = write(&mut tx, &job, Ended { ending: Ending::Exhausted, ..ended }).await?;
     tx.commit().await?;
     Ok(state)
 }
 
 /// Writes a job's next state and wakes whoever waits for it. `job` is its row, locked by `tx`.
-pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) -> Result<JobState, DbError> {
+pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobState, DbError> {
+    let lapses = match ended.ending {
+        Ending::Lapsed => job.lapses + 1,
+        _ if ended.withdraws_suspicion() => 0,
+        _ => job.lapses,
+    };
+    let Ended { ending, note, .. } = ended;
     let verdict = decide(job.facts(), ending, rand::random());
-    let lapses = job.lapses + i32::from(ending == Ending::Lapsed);
-    let quarantined = (lapses > job.lapses && lapses >= QUARANTINED_LAPSES)
-        .then(|| (jobs::queue.eq(Queue::QUARANTINE.name()), jobs::express.eq(false)));
+    // Since when something that it needs is away: from the first such answer on, until another answer.
+    let unavailable_since = match ending {
+        Ending::Unavailable { .. } => Some(coalesce(jobs::unavailable_since, now()).nullable()),
+        _ => None,
+    };
+    let available = (ending.is_an_answer() && unavailable_since.is_none())
+        .then(|| jobs::unavailable_since.eq(None::<Timestamp>));
     let mut log = job.error_log();
     let (result, errors) = match note {
         Note::None => (None, None),
@@ -109,11 +149,12 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
                 ),
                 (
                     // The worker stays: whoever looks into it wants to know where it ran.
-                    jobs::lease_until.eq(None::<Timestamp>),
+                    unavailable_since.map(|since| jobs::unavailable_since.eq(since)),
+                    available,
                     jobs::version.eq(jobs::version + 1),
                     jobs::updated_at.eq(now()),
                 ),
-                (quarantined, died),
+                died,
             ))
             .returning(jobs::version)
             .get_result(c)
@@ -198,7 +239,7 @@ pub async fn report(db: &Db, claim: Claim, progress: &Progress) -> Result<(), Fe
 
 /// The row, as long as the run owns it.
 #[diesel::dsl::auto_type]
-fn own(claim: Claim) -> _ {
+pub(super) fn own(claim: Claim) -> _ {
     let (job, running, fence): (JobId, JobState, i64) = (claim.job, JobState::Running, claim.fence);
     jobs::table.filter(jobs::id.eq(job)).filter(jobs::state.eq(running)).filter(jobs::fence.eq(fence))
 }
@@ -221,6 +262,7 @@ pub async fn checkpoint(
                 jobs::checkpoint.eq(checkpoint),
                 jobs::undoing.eq(undoing),
                 jobs::attempt.eq(1),
+                jobs::unavailable_since.eq(None::<Timestamp>),
                 jobs::progress.eq(progress.to_json()),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),

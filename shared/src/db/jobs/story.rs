@@ -16,8 +16,6 @@ use crate::domain::{JobId, Timestamp};
 pub struct Rest {
     /// When its message is published again.
     pub republish_at: Option<Timestamp>,
-    /// Until when the worker has it.
-    pub lease_until: Option<Timestamp>,
     /// Its place in its line.
     pub ordering_seq: Option<i64>,
     /// Of this key there is one unfinished job.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel, Connection, Consumer};
 use tokio::sync::mpsc;
@@ -90,6 +90,12 @@ impl Unacked {
             Ok(Ok(true)) => Settled::Acked,
             _ => Settled::Stale,
         }
+    }
+
+    pub(in crate::messaging) async fn give_back(self) {
+        // Whatever goes wrong, the channel is gone, and the broker delivers the message again.
+        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+        let _ = timeout(ANSWER_TIMEOUT, self.acker.nack(options)).await;
     }
 }
 

@@ -1,0 +1,192 @@
+//! What a handler's answer makes of its job, and how that gets into the row.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::Value;
+use shared::db::jobs::settle::{self, Ended, Note};
+use shared::db::jobs::{Claim, FencedError, Job};
+use shared::db::{Db, DbError};
+use shared::domain::JobId;
+use shared::domain::job::{Ending, JobState, backoff};
+
+use super::ANSWER;
+use crate::Worker;
+use crate::outcome::{JobError, Outcome};
+use crate::running::RunGuard;
+
+/// A dependency that stays away longer than this costs attempts.
+const MAX_UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
+
+/// The longest pause before an outcome is written again.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// For a dependency that does not say when to come back.
+const FIRST_SNOOZE: Duration = Duration::from_secs(2);
+
+/// A snoozed job comes back no sooner …
+const MIN_SNOOZE: Duration = Duration::from_millis(500);
+
+/// … and no later than this, before jitter.
+const MAX_SNOOZE: Duration = Duration::from_secs(600);
+
+/// What is to be written of a run.
+struct Settlement {
+    ended: Ended,
+    others: Others,
+}
+
+/// The other jobs that are a part of it.
+enum Others {
+    None,
+    /// It sleeps until these are over.
+    WaitedFor(Vec<JobId>),
+    /// It can't be without these, which failed.
+    Needed(Vec<JobId>),
+}
+
+/// Ends a run as its handler answered.
+pub(super) async fn settle(
+    worker: &Worker,
+    job: &Job,
+    guard: &RunGuard,
+    answer: Result<Outcome, JobError>,
+) {
+    let got_on = guard.run().got_on.load(Ordering::Acquire);
+    let settlement = match answer {
+        Ok(Outcome::WaitFor(on)) => Settlement {
+            ended: Ended { ending: Ending::Wait(true), note: Note::None, got_on },
+            others: Others::WaitedFor(on),
+        },
+        Ok(Outcome::GiveUp { reason, needed }) => Settlement {
+            ended: Ended { ending: Ending::Exhausted, note: Note::Failure(reason), got_on },
+            others: Others::Needed(needed),
+        },
+        Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
+        Ok(outcome) => {
+            let (ending, note) = translate(outcome);
+            Settlement { ended: Ended { ending, note, got_on }, others: Others::None }
+        }
+        Err(error) => {
+            let (ending, note) = judge(job, &error, guard.run().since.elapsed());
+            // A panic is no answer: what it got on with before tells nothing of it.
+            let got_on = got_on && !matches!(error, JobError::Panicked);
+            Settlement { ended: Ended { ending, note, got_on }, others: Others::None }
+        }
+    };
+    settle_as(worker, job, guard, settlement).await;
+}
+
+/// Writes the end of a run into its row.
+pub(super) async fn write(worker: &Worker, job: &Job, guard: &RunGuard, ended: Ended) {
+    settle_as(worker, job, guard, Settlement { ended, others: Others::None }).await;
+}
+
+async fn settle_as(worker: &Worker, job: &Job, guard: &RunGuard, settlement: Settlement) {
+    let note = settlement.ended.note.clone();
+    if let Some(state) = patiently(&worker.services.db, guard.claim(), settlement).await {
+        tell(worker, job, guard, &note, state);
+    }
+}
+
+impl Settlement {
+    async fn write(&self, db: &Db, claim: Claim) -> Result<JobState, FencedError> {
+        let ended = self.ended.clone();
+        match &self.others {
+            Others::None => settle::settle(db, claim, ended).await,
+            Others::WaitedFor(on) => settle::settle_waiting(db, claim, on, ended.got_on).await,
+            Others::Needed(needed) => settle::settle_given_up(db, claim, needed, ended).await,
+        }
+    }
+}
+
+fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobState) {
+    let took = guard.run().since.elapsed();
+    let failure = match note {
+        Note::Failure(message) => Some(message),
+        _ => None,
+    };
+    worker.tally.ended(&job.queue, state, failure.is_some(), took);
+    let (kind, state) = (job.kind_name().to_owned(), state.name());
+    metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
+    let duration_ms = took.as_millis();
+    match failure {
+        None => tracing::info!(state, duration_ms, "the run ended"),
+        Some(error) => tracing::warn!(state, duration_ms, error, "the run failed"),
+    }
+}
+
+/// Asks under the run's fence until the database answers: an outcome that is undecided is not forgotten. That no
+/// row fits means that it was written before, or that the row is somebody else's; either way it is decided.
+///
+/// What the database refuses for good is written once more with a plain note in its place.
+async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
+    let (mut asked, mut plain) = (0, false);
+    loop {
+        let written = tokio::time::timeout(ANSWER, settlement.write(db, claim)).await;
+        let error = match written {
+            Ok(Ok(state)) => return Some(state),
+            Ok(Err(FencedError::LostLease(_))) => {
+                tracing::warn!("the outcome was written before, or the row is somebody else's");
+                return None;
+            }
+            Ok(Err(FencedError::Db(error))) => error,
+            Err(_) => DbError::Unavailable("no answer within 10 s".into()),
+        };
+        match (error.may_pass(), plain) {
+            (true, _) if asked == 0 => tracing::warn!(%error, "the outcome is not written yet"),
+            (true, _) => tracing::debug!(%error, "the outcome is still not written"),
+            (false, false) => {
+                tracing::error!(%error, "the outcome can't be stored; a plain note takes its place");
+                settlement.ended.note =
+                    Note::Failure("the outcome could not be stored; the log says why".into());
+                plain = true;
+                continue;
+            }
+            (false, true) => {
+                tracing::error!(%error, "the outcome can't be stored: the job is put back");
+                return None;
+            }
+        }
+        tokio::time::sleep(backoff(asked, rand::random()).min(MAX_PAUSE)).await;
+        asked = (asked + 1).min(4);
+    }
+}
+
+fn translate(outcome: Outcome) -> (Ending, Note) {
+    match outcome {
+        Outcome::Done(result) => (Ending::Succeeded, Note::Result(result)),
+        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason)),
+        Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
+        Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
+        // Settled with those that it waits for or needs.
+        Outcome::WaitFor(_) => (Ending::Wait(true), Note::None),
+        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason)),
+    }
+}
+
+/// A dependency that is away is no fault of the job, unless it stays away. `ran` is for how long the run took: the
+/// claim's time is the database's.
+fn judge(job: &Job, error: &JobError, ran: Duration) -> (Ending, Note) {
+    let message = error.to_string();
+    let too_long = || {
+        job.unavailable_since.is_some_and(|since| job.updated_at.since(since) + ran > MAX_UNAVAILABLE)
+    };
+    match error {
+        JobError::CircuitOpen { retry_after, .. } => {
+            (Ending::Unavailable { delay: spread(*retry_after), too_long: false }, Note::None)
+        }
+        JobError::Unavailable { retry_after, .. } => {
+            let delay = spread(retry_after.unwrap_or(FIRST_SNOOZE));
+            (Ending::Unavailable { delay, too_long: too_long() }, Note::Failure(message))
+        }
+        JobError::Stopped(_) => (Ending::Release, Note::None),
+        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), Note::Failure(message)),
+        _ => (Ending::Retry(None), Note::Failure(message)),
+    }
+}
+
+/// With jitter: jobs that were sent away together don't come back together.
+fn spread(asked: Duration) -> Duration {
+    asked.clamp(MIN_SNOOZE, MAX_SNOOZE).mul_f64(1.0 + rand::random::<f64>())
+}
