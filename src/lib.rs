@@ -9,34 +9,28 @@ pub mod health;
 pub mod jobs;
 pub mod operate;
 pub mod operator;
+pub mod process;
 pub mod queues;
 pub mod run;
 
-use std::future::Future;
 use std::process::ExitCode;
 
-use shared::telemetry::{LogFormat, init_logs};
+use shared::foundation::Foundation;
+use tokio::task::JoinHandle;
+
+pub use process::{Process, Stop};
 
 /// Whatever keeps a program from starting or going on: one line for the person who started it.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a program to its end.
-pub fn main(logs: LogFormat, program: impl Future<Output = Result<(), Error>>) -> ExitCode {
-    main_with_code(logs, async { program.await.map(|()| ExitCode::SUCCESS) })
-}
-
-/// As [`main`], for a program that has more to say by its exit code.
-pub fn main_with_code(logs: LogFormat, program: impl Future<Output = Result<ExitCode, Error>>) -> ExitCode {
-    shared::tls::install_provider();
-    init_logs(logs);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return complain(&error.into()),
-    };
-    match runtime.block_on(program) {
-        Ok(code) => code,
-        Err(error) => complain(&error),
+/// The end of a program whose other parts stopped: what was handed over to the relay is still published.
+pub async fn end(relay: JoinHandle<()>, present: JoinHandle<()>, foundation: &Foundation) {
+    // One that ended before was told of already.
+    if !relay.is_finished() {
+        let _ = relay.await;
     }
+    let _ = present.await;
+    foundation.broker.close().await;
 }
 
 /// Says something to the person who started the program.

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use programs::{Process, Stop};
 use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::domain::operator::Actor;
-use shared::foundation::{Foundation, StartError, stop_on_signal};
+use shared::foundation::{Foundation, StartError};
 use shared::mail::Mailer;
 use shared::operations::operators;
 use shared::presence;
@@ -45,48 +46,54 @@ fn main() -> ExitCode {
     if let Some(code) = worker::imaging::child::dispatch() {
         return code;
     }
-    let cli = Cli::parse();
-    match &cli.command {
-        Some(Command::Run(task)) => {
-            let task = task.clone();
-            programs::main_with_code(cli.common.log_format, run_task(cli, task))
-        }
-        Some(Command::Check) => programs::main_with_code(cli.common.log_format, async move {
+    let process = match Process::begin() {
+        Ok(process) => process,
+        Err(code) => return code,
+    };
+    let mut cli = Cli::parse();
+    let logs = cli.common.log_format;
+    match cli.command.take() {
+        Some(Command::Run(task)) => process.serve(logs, |stop| run_task(cli, task, stop)),
+        Some(Command::Check) => process.command(logs, async move {
             Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
         }),
-        Some(Command::Operate(command)) => {
-            let command = command.clone();
-            programs::main_with_code(cli.common.log_format, async move {
-                command.run(&cli.common.check(Program::AllInOne)?).await
-            })
-        }
-        None if cli.worker.drain => programs::main(cli.common.log_format, drain(cli)),
-        None => programs::main(cli.common.log_format, run(cli)),
+        Some(Command::Operate(command)) => process.command(logs, async move {
+            command.run(&cli.common.check(Program::AllInOne)?).await
+        }),
+        None if cli.worker.drain => process.serve(logs, |stop| drain(cli, stop)),
+        None => process.serve(logs, |stop| run(cli, stop)),
     }
 }
 
 /// Starts a task while the print shop does not run. With `--wait` a worker does it here and now, else the
 /// next start of the print shop does.
-async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, programs::Error> {
+async fn run_task(
+    cli: Cli,
+    task: programs::run::RunArgs,
+    stop: Stop,
+) -> Result<ExitCode, programs::Error> {
     let task = task.check()?;
     let common = cli.common.check(Program::AllInOne)?;
     let checked = worker::start::check(&common, &cli.worker)?;
-    let mut foundation = Foundation::lay(&common).await.map_err(|error| match error {
-        StartError::Locked(folder) => programs::Error::from(format!(
-            "DATA_DIR {folder}: the print shop is running on this folder: start the task with \
-             POST /api/tasks/{{name}} instead"
-        )),
-        other => other.into(),
-    })?;
+    stop.allow(common.shutdown);
+    let laid = async {
+        Foundation::lay(&common).await.map_err(|error| match error {
+            StartError::Locked(folder) => programs::Error::from(format!(
+                "DATA_DIR {folder}: the print shop is running on this folder: start the task with \
+                 POST /api/tasks/{{name}} instead"
+            )),
+            other => other.into(),
+        })
+    };
+    let mut foundation = stop.or(laid).await?;
     if !task.wait {
         return task.run(foundation).await;
     }
-    let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    let (stop, relay_stop) = (stop.token, CancellationToken::new());
     let base_url = site(&common, cli.web.http_addr)?;
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let working = tokio::spawn(worker::run(worker));
-    tokio::spawn(stop_on_signal(stop.clone()));
     let ended = tokio::select! {
         ended = task.enqueue_and_wait(&foundation.db) => ended,
         () = stop.cancelled() => Err("stopped before the task was over".into()),
@@ -100,20 +107,20 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs) -> Result<ExitCode, pr
 }
 
 /// Does what is left to do while the print shop does not run, and serves nobody meanwhile.
-async fn drain(cli: Cli) -> Result<(), programs::Error> {
+async fn drain(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
     let checked = worker::start::check(&common, &cli.worker)?;
-    let mut foundation = Foundation::lay(&common).await?;
-    let (stop, relay_stop) = (CancellationToken::new(), CancellationToken::new());
+    stop.allow(common.shutdown);
+    let mut foundation = stop.or(Foundation::lay(&common)).await?;
+    let relay_stop = CancellationToken::new();
     let base_url = site(&common, cli.web.http_addr)?;
-    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
+    let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.token)?;
     let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
-    tokio::spawn(stop_on_signal(stop));
     let ended = programs::drain::work_until_empty(worker).await;
     relay_stop.cancel();
     let _ = relay.await;
     foundation.broker.close().await;
-    ended
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// The address for links in mail, as good as it is known while nobody listens.
@@ -124,16 +131,17 @@ fn site(common: &Common, http_addr: SocketAddr) -> Result<Url, programs::Error> 
     }
 }
 
-async fn run(cli: Cli) -> Result<(), programs::Error> {
+async fn run(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
     let common = cli.common.check(Program::AllInOne)?;
     cli.web.check()?;
     let checked = worker::start::check(&common, &cli.worker)?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
     let address = listener.local_addr()?;
-    let mut foundation = Foundation::lay(&common).await?;
+    stop.allow(common.shutdown);
+    let mut foundation = stop.or(Foundation::lay(&common)).await?;
     let base_url = site(&common, address)?;
-    let stop = CancellationToken::new();
+    let stop = stop.token;
     let worker = worker::start::worker(&foundation, &common, checked, base_url, stop.clone())?;
     let mut config = web::Config::new(&common, &cli.web, cli.worker.payment_url.is_none());
     if let Mailer::Files(files) = &*worker.services.mailer
@@ -146,12 +154,11 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     app.beside = Some(beside(&worker));
     let first = operators::add_first(&foundation.db, &Actor::of_command()).await?;
     let relay_stop = CancellationToken::new();
-    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
-    let itself = presence::identity(common.program, worker.id.into());
+    let mut relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let told = worker.clone();
-    let tell = Box::new(move || worker::presence::facts(&told));
-    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
-    tokio::spawn(stop_on_signal(stop.clone()));
+    let tell = Box::new(move || worker::presence::tell(&told));
+    let present =
+        tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     if has_mailbox {
         programs::say(&format!("its mailbox is at http://{address}/mailbox"));
@@ -166,12 +173,11 @@ async fn run(cli: Cli) -> Result<(), programs::Error> {
     };
     let ended = tokio::select! {
         ended = both => ended.map(|_| ()),
-        _ = relay => Err("the relay ended by itself".into()),
+        _ = &mut relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();
-    let _ = present.await;
-    foundation.broker.close().await;
-    ended
+    programs::end(relay, present, &foundation).await;
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// What web shows of the worker that runs beside it.

@@ -200,28 +200,3 @@ async fn check_schema(db: &Db) -> Result<(), StartError> {
     let pending = db.pending_migrations().await?;
     if pending.is_empty() { Ok(()) } else { Err(StartError::Behind(pending)) }
 }
-
-/// Sets the token at the first SIGTERM or Ctrl-C.
-pub async fn stop_on_signal(stop: CancellationToken) {
-    let terminated = async {
-        #[cfg(unix)]
-        {
-            use tokio::signal::unix::{SignalKind, signal};
-            match signal(SignalKind::terminate()) {
-                Ok(mut terminate) => {
-                    terminate.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
-        }
-        #[cfg(not(unix))]
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
-        () = stop.cancelled() => {}
-    }
-    tracing::info!("stopping");
-    stop.cancel();
-}

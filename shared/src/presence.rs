@@ -55,8 +55,7 @@ pub fn common_facts(db: &Db, broker: &Broker, stopping: &CancellationToken) -> F
     }
 }
 
-/// Gives signs of life until `end`, then says that the process stopped. Run it beside everything else, until after
-/// everything else stopped.
+/// Gives signs of life until `end`. Run it beside everything else, until after everything else stopped.
 pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
     let mut tick = tokio::time::interval(SIGN_OF_LIFE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -81,12 +80,17 @@ pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
             }
         }
     }
-    let (id, _) = tell();
+}
+
+/// Says that a process stopped that holds no lease. (One that does says so itself, when nothing runs in it.)
+pub async fn say_goodbye(db: &Db, id: ProcessId) {
     let goodbye = async { processes::stop(&mut db.conn().await?, id).await };
     match tokio::time::timeout(GOODBYE, goodbye).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "the process's row does not say that it stopped"),
-        Err(_) => tracing::debug!("the process's row does not say that it stopped: the database did not answer"),
+        Err(_) => {
+            tracing::debug!("the process's row does not say that it stopped: the database did not answer");
+        }
     }
 }
 

@@ -4,9 +4,10 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use programs::{Process, Stop};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
 use shared::domain::ProcessId;
-use shared::foundation::{Foundation, stop_on_signal};
+use shared::foundation::Foundation;
 use shared::presence;
 use tokio_util::sync::CancellationToken;
 
@@ -32,15 +33,20 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let process = match Process::begin() {
+        Ok(process) => process,
+        Err(code) => return code,
+    };
     let cli = Cli::parse();
     if let Some(Command::Health) = cli.command {
         return programs::health::check(cli.web.http_addr);
     }
-    programs::main(cli.common.log_format, serve(cli))
+    process.serve(cli.common.log_format, |stop| serve(cli, stop))
 }
 
-async fn serve(cli: Cli) -> Result<(), programs::Error> {
+async fn serve(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
     let common = cli.common.check(Program::Web)?;
+    stop.allow(common.shutdown);
     cli.web.check()?;
     let listener = TcpListener::bind(cli.web.http_addr)
         .map_err(|error| ConfigError::new("HTTP_ADDR", format!("{}: {error}", cli.web.http_addr)))?;
@@ -48,24 +54,23 @@ async fn serve(cli: Cli) -> Result<(), programs::Error> {
     if common.base_url.is_none() {
         tracing::warn!("BASE_URL is not set: session cookies are not marked Secure");
     }
-    let mut foundation = Foundation::lay(&common).await?;
+    let mut foundation = stop.or(Foundation::lay(&common)).await?;
     let config = web::Config::new(&common, &cli.web, cli.payment_url.is_none());
     let app = web::App::new(&foundation, config);
-    let stop = CancellationToken::new();
     let relay_stop = CancellationToken::new();
-    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
-    let itself = presence::identity(common.program, ProcessId::new());
-    let (db, broker, stopping) = (foundation.db.clone(), foundation.broker.clone(), stop.clone());
-    let tell = Box::new(move || presence::common_facts(&db, &broker, &stopping));
-    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
-    tokio::spawn(stop_on_signal(stop.clone()));
+    let mut relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let itself = ProcessId::new();
+    let (db, broker, stopping) = (foundation.db.clone(), foundation.broker.clone(), stop.token.clone());
+    let tell = Box::new(move || (itself, presence::common_facts(&db, &broker, &stopping)));
+    let present =
+        tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
-        served = web::run(listener, app, stop) => served.map_err(programs::Error::from),
-        _ = relay => Err("the relay ended by itself".into()),
+        served = web::run(listener, app, stop.token) => served.map_err(programs::Error::from),
+        _ = &mut relay => Err("the relay ended by itself".into()),
     };
     relay_stop.cancel();
-    let _ = present.await;
-    foundation.broker.close().await;
-    ended
+    presence::say_goodbye(&foundation.db, itself).await;
+    programs::end(relay, present, &foundation).await;
+    ended.map(|()| ExitCode::SUCCESS)
 }

@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use programs::{Process, Stop};
 use shared::config::{
     Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, Program, WorkerSettings,
 };
-use shared::foundation::{Foundation, stop_on_signal};
+use shared::foundation::Foundation;
 use shared::presence;
 use tokio_util::sync::CancellationToken;
 
@@ -42,29 +43,44 @@ fn main() -> ExitCode {
     if let Some(code) = worker::imaging::child::dispatch() {
         return code;
     }
+    let process = match Process::begin() {
+        Ok(process) => process,
+        Err(code) => return code,
+    };
     let cli = Cli::parse();
     if let Some(Command::Health) = cli.command {
         return programs::health::check(cli.worker.worker_http_addr.unwrap_or(DEFAULT_WORKER_HTTP_ADDR));
     }
-    programs::main_with_code(cli.common.log_format, async move {
-        if let Some(Command::Check) = cli.command {
-            return Ok(programs::check::run(Program::Worker, &cli.common, &cli.worker).await);
-        }
-        let task = match &cli.command {
-            Some(Command::Run(task)) => Some(task.check()?),
-            _ => None,
-        };
-        let common = cli.common.check(Program::Worker)?;
-        if let Some(task) = task {
-            return task.run(Foundation::lay(&common).await?).await;
-        }
-        match cli.command {
-            Some(Command::Migrate) => migrate(common).await?,
-            Some(Command::Operate(command)) => return command.run(&common).await,
-            _ => work(&common, &cli.worker).await?,
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let logs = cli.common.log_format;
+    match cli.command {
+        None => process.serve(logs, |stop| async move {
+            let common = cli.common.check(Program::Worker)?;
+            work(&common, &cli.worker, stop).await
+        }),
+        Some(command) => process.command(logs, run(command, cli.common, cli.worker)),
+    }
+}
+
+async fn run(
+    command: Command,
+    common: CommonSettings,
+    worker: WorkerSettings,
+) -> Result<ExitCode, programs::Error> {
+    if let Command::Check = command {
+        return Ok(programs::check::run(Program::Worker, &common, &worker).await);
+    }
+    let task = match &command {
+        Command::Run(task) => Some(task.check()?),
+        _ => None,
+    };
+    let common = common.check(Program::Worker)?;
+    if let Some(task) = task {
+        return task.run(Foundation::lay(&common).await?).await;
+    }
+    match command {
+        Command::Operate(command) => command.run(&common).await,
+        _ => migrate(common).await.map(|()| ExitCode::SUCCESS),
+    }
 }
 
 async fn migrate(mut common: Common) -> Result<(), programs::Error> {
@@ -74,11 +90,16 @@ async fn migrate(mut common: Common) -> Result<(), programs::Error> {
     Ok(())
 }
 
-async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs::Error> {
+async fn work(
+    common: &Common,
+    settings: &WorkerSettings,
+    stop: Stop,
+) -> Result<ExitCode, programs::Error> {
+    stop.allow(common.shutdown);
     let checked = worker::start::check(common, settings)?;
     let listener = worker::start::health_listener(settings)?;
     let address = listener.local_addr()?;
-    let mut foundation = Foundation::lay(common).await?;
+    let mut foundation = stop.or(Foundation::lay(common)).await?;
     let base_url = match &common.base_url {
         Some(url) => url.clone(),
         None => {
@@ -86,16 +107,14 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
             "http://127.0.0.1:8080".parse().map_err(|error| ConfigError::new("BASE_URL", error))?
         }
     };
-    let stop = CancellationToken::new();
-    let worker = worker::start::worker(&foundation, common, checked, base_url, stop.clone())?;
+    let worker = worker::start::worker(&foundation, common, checked, base_url, stop.token.clone())?;
     let relay_stop = CancellationToken::new();
-    let relay = tokio::spawn(foundation.relay(relay_stop.clone()));
+    let mut relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
-    let itself = presence::identity(common.program, worker.id.into());
     let told = worker.clone();
-    let tell = Box::new(move || worker::presence::facts(&told));
-    let present = tokio::spawn(presence::run(foundation.db.clone(), itself, tell, relay_stop.clone()));
-    tokio::spawn(stop_on_signal(stop.clone()));
+    let tell = Box::new(move || worker::presence::tell(&told));
+    let present =
+        tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let working = async {
         match settings.drain {
@@ -105,11 +124,10 @@ async fn work(common: &Common, settings: &WorkerSettings) -> Result<(), programs
     };
     let ended = tokio::select! {
         ended = working => ended,
-        _ = relay => Err("the relay ended by itself".into()),
+        _ = &mut relay => Err("the relay ended by itself".into()),
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };
     relay_stop.cancel();
-    let _ = present.await;
-    foundation.broker.close().await;
-    ended
+    programs::end(relay, present, &foundation).await;
+    ended.map(|()| ExitCode::SUCCESS)
 }

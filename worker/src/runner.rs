@@ -216,7 +216,7 @@ async fn run(worker: &Arc<Worker>, queue: Queue, job: Job, guard: RunGuard, deli
             settling::settle(worker, &job, &guard, answer).await;
             delivery.ack().await;
         }
-        Came::Released(_) => {
+        Came::Released => {
             settling::write(worker, &job, &guard, Ended::by(Ending::Release, Note::None)).await;
             delivery.ack().await;
         }
@@ -245,7 +245,7 @@ enum Came {
     /// The handler answered.
     Answer(Result<Outcome, JobError>),
     /// The process stops, and the run is not waited for.
-    Released(JoinHandle<Result<Outcome, JobError>>),
+    Released,
     /// The row is somebody else's.
     Lost(JoinHandle<Result<Outcome, JobError>>),
     /// The handler did not answer within its kind's time.
@@ -305,8 +305,8 @@ async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
             run.stop.raise(StopReason::TimedOut);
             Came::TooLate(task)
         }
-        () = released => Came::Released(task),
-        () = stopping => Came::Released(task),
+        () = released => Came::Released,
+        () = stopping => Came::Released,
     }
 }
 
