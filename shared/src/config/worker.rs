@@ -20,7 +20,8 @@ pub struct WorkerSettings {
     #[arg(long, env, value_name = "ADDRESS")]
     pub worker_http_addr: Option<SocketAddr>,
     /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them, those
-    /// too that are named while it runs. quarantine, for jobs that took workers down, is always among them
+    /// too that are named while it runs. quarantine, for jobs whose lease lapsed twice, needs a worker as well:
+    /// best one of its own
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
     /// Work until nothing is left to do in the queues, then exit: no schedule, no watched folder, no submissions.
@@ -113,10 +114,6 @@ fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
         }
         slots.push((queue, count));
     }
-    // Whatever a worker does: what took one down is some worker's to try again.
-    if slots.iter().all(|(known, _)| *known != Queue::QUARANTINE) {
-        slots.push((Queue::QUARANTINE, 1));
-    }
     Ok(WorkedQueues { slots, follow })
 }
 
@@ -127,8 +124,10 @@ mod tests {
     #[test]
     fn queues_are_read_with_their_slots() {
         let some = parse_queues("images=2, orders", 4).unwrap();
-        let expected = vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16), (Queue::QUARANTINE, 1)];
+        let expected = vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16)];
         assert_eq!((some.slots, some.follow), (expected, false));
+        let quarantine = parse_queues("quarantine", 4).unwrap().slots;
+        assert_eq!(quarantine, [(Queue::QUARANTINE, 1)], "by those alone that name it");
         let all = parse_queues("*", 4).unwrap();
         assert_eq!((all.slots.len(), all.follow), (Queue::ALL.len(), true));
         assert_eq!(parse_queues("images=9,*", 4).unwrap().slots[0], (Queue::IMAGES, 9));

@@ -1,13 +1,15 @@
 //! Handlers that behave badly, in a real worker on the embedded database and broker: it is given the
 //! tests' own handlers under the names of real kinds.
 
+mod stopping;
+
 use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
 use shared::callbacks::{CallbackClient, CallbackPolicy};
-use shared::config::{Keep, WorkedQueues};
+use shared::config::{Keep, Program, WorkedQueues};
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::settle::Progress;
 use shared::db::jobs::status;
@@ -15,6 +17,8 @@ use shared::db::{DatabaseSettings, DatabaseUrl, Db};
 use shared::domain::photo::PictureLimits;
 use shared::domain::{JobId, OrderId, PhotoId};
 use shared::intake::IntakeLimits;
+use serde_json::Value;
+use shared::domain::job::JobState;
 use shared::jobs::{FulfilOrder, Kind, Lane, MakeThumbnails};
 use shared::mail::{FileMailer, Mailer};
 use shared::messaging::{Broker, relay};
@@ -28,17 +32,21 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::imaging::{ImagingPool, ImagingSettings};
 use crate::jobs::{Handle, Handler, HandlerFuture};
-use crate::{Duties, LoopEnded, Services};
+use crate::{Duties, Services, WorkerError};
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Short, so that its renewal is soon.
+const LEASE: Duration = Duration::from_secs(3);
 
 /// A running worker, with one slot a queue.
 struct Shop {
     db: Db,
     broker: Broker,
     stop: CancellationToken,
-    worker: JoinHandle<Result<(), LoopEnded>>,
+    worker: Arc<Worker>,
+    running: JoinHandle<Result<(), WorkerError>>,
     relay: JoinHandle<()>,
     _folder: TempDir,
 }
@@ -59,11 +67,18 @@ impl Shop {
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
         let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
         let queues = WorkedQueues { slots, follow: false };
-        let (lease, shutdown) = (Duration::from_secs(30), Duration::from_secs(5));
-        let duties = Duties { queues, lease, schedule: false, incoming: None, ingress: false, shutdown };
-        let worker = Worker::new(services, handlers, duties, stop.clone());
-        let worker = tokio::spawn(crate::run(worker));
-        Self { db, broker, stop, worker, relay, _folder: folder }
+        let duties = Duties {
+            program: Program::Worker,
+            queues,
+            lease: LEASE,
+            schedule: false,
+            incoming: None,
+            ingress: false,
+            shutdown: Duration::from_secs(5),
+        };
+        let worker = Worker::new(services, handlers, duties, stop.clone()).unwrap();
+        let running = tokio::spawn(crate::run(worker.clone()));
+        Self { db, broker, stop, worker, running, relay, _folder: folder }
     }
 
     async fn enqueue<K: Kind>(&self, args: &K) -> JobId {
@@ -71,6 +86,15 @@ impl Shop {
         let job = enqueue(&mut tx, args, Options::default()).await.unwrap();
         tx.commit().await.unwrap();
         job.id
+    }
+
+    /// A job for later.
+    async fn scheduled(&self) -> JobId {
+        let mut tx = self.db.begin().await.unwrap();
+        let later = Options { delay: Duration::from_secs(3600), ..Options::default() };
+        let id = enqueue(&mut tx, &photo(), later).await.unwrap().id;
+        tx.commit().await.unwrap();
+        id
     }
 
     async fn job(&self, id: JobId) -> Job {
@@ -91,9 +115,16 @@ impl Shop {
         tokio::time::timeout(PATIENCE, look).await.unwrap()
     }
 
+    /// Changes the database behind everybody's back.
+    async fn sql(&self, sql: &str) {
+        use diesel_async::SimpleAsyncConnection;
+        let shared::db::Conn::Sqlite(mut conn) = self.db.conn().await.unwrap() else { unreachable!() };
+        conn.batch_execute(sql).await.unwrap();
+    }
+
     async fn close(self) {
         self.stop.cancel();
-        self.worker.await.unwrap().unwrap();
+        self.running.await.unwrap().unwrap();
         self.relay.await.unwrap();
     }
 }

@@ -6,7 +6,7 @@ use super::bench::{Bench, own};
 use super::promises;
 use crate::db::audit;
 use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::settle::{Note, settle};
+use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Job, queues};
 use crate::domain::JobId;
 use crate::domain::job::{Ending, JobState};
@@ -28,7 +28,7 @@ fn ada() -> Actor {
 
 async fn ended(bench: &Bench, ending: Ending) -> Job {
     let run = bench.running().await;
-    settle(&bench.db, own(&run), ending, Note::Failure("no route to host".into())).await.unwrap();
+    settle(&bench.db, own(&run), Ended::by(ending, Note::Failure("no route to host".into()))).await.unwrap();
     run
 }
 

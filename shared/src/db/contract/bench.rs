@@ -10,16 +10,18 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::config::Program;
 use crate::db::expressions::for_update;
 use crate::db::jobs::claim::{Claimed, claim};
 use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::settle::{Note, settle, settle_waiting};
+use crate::db::jobs::settle::{Ended, Note, settle, settle_waiting};
 use crate::db::jobs::{Claim, FencedError, Job, status};
 use crate::db::schema::jobs;
-use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, SignalReceivers, Tx, with};
+use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, SignalReceivers, Tx, processes, with};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, PhotoId, Timestamp, WorkerId};
 use crate::jobs::MakeThumbnails;
+use crate::presence::identity;
 
 /// Far longer than anything here takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,7 +63,14 @@ impl Bench {
     async fn open(url: DatabaseUrl, place: Place) -> Self {
         let (db, signals) = Db::open(&settings(url.clone())).unwrap();
         db.migrate().await.unwrap();
-        Self { db, signals, worker: WorkerId::new(), url, place }
+        let worker = begin_process(&db).await;
+        Self { db, signals, worker, url, place }
+    }
+
+    /// The worker's process is gone; another one begins. What it ran is nobody's.
+    pub(super) async fn process_dies(&mut self) {
+        let died = std::mem::replace(&mut self.worker, begin_process(&self.db).await);
+        self.sql(&format!("UPDATE processes SET lost_at = started_at WHERE id = '{died}'")).await;
     }
 
     pub(super) async fn drop_database(self) {
@@ -108,7 +117,7 @@ impl Bench {
     /// Moves every time in the database so far into the past.
     pub(super) async fn time_passes(&self, seconds: i64) {
         const TIMES: [(&str, &[&str]); 6] = [
-            ("jobs", &["run_at", "republish_at", "lease_until", "created_at", "updated_at"]),
+            ("jobs", &["run_at", "republish_at", "unavailable_since", "created_at", "updated_at"]),
             ("idempotency_keys", &["created_at"]),
             ("mails", &["at"]),
             ("customers", &["created_at"]),
@@ -154,12 +163,12 @@ impl Bench {
         job
     }
 
-    pub(super) async fn try_claim(&self, id: JobId, alone: bool) -> Claimed {
-        claim(&self.db, id, self.worker, LEASE, alone).await.unwrap()
+    pub(super) async fn try_claim(&self, id: JobId) -> Claimed {
+        claim(&self.db, id, self.worker).await.unwrap()
     }
 
     pub(super) async fn claim(&self, id: JobId) -> Job {
-        match self.try_claim(id, true).await {
+        match self.try_claim(id).await {
             Claimed::Yes(job) => *job,
             other => panic!("{other:?}"),
         }
@@ -173,16 +182,16 @@ impl Bench {
 
     /// Time passes until the job is due, the relay moves it and the worker takes it.
     pub(super) async fn run_again(&self, id: JobId) -> Job {
-        self.set(id, "state = 'queued', lease_until = NULL").await;
+        self.set(id, "state = 'queued'").await;
         self.claim(id).await
     }
 
     pub(super) async fn settle(&self, job: &Job, ending: Ending) -> JobState {
-        settle(&self.db, own(job), ending, Note::None).await.unwrap()
+        settle(&self.db, own(job), Ended::by(ending, Note::None)).await.unwrap()
     }
 
     pub(super) async fn wait_for(&self, job: &Job, on: &[JobId]) -> JobState {
-        settle_waiting(&self.db, own(job), on).await.unwrap()
+        settle_waiting(&self.db, own(job), on, false).await.unwrap()
     }
 
     /// A job that waits for these.
@@ -218,12 +227,12 @@ impl Bench {
 
     pub(super) fn settle_later(&self, job: &Job, ending: Ending) -> JoinHandle<Settled> {
         let (db, claim) = (self.db.clone(), own(job));
-        tokio::spawn(async move { settle(&db, claim, ending, Note::None).await })
+        tokio::spawn(async move { settle(&db, claim, Ended::by(ending, Note::None)).await })
     }
 
     pub(super) fn wait_later(&self, job: &Job, on: &[JobId]) -> JoinHandle<Settled> {
         let (db, claim, on) = (self.db.clone(), own(job), on.to_vec());
-        tokio::spawn(async move { settle_waiting(&db, claim, &on).await })
+        tokio::spawn(async move { settle_waiting(&db, claim, &on, false).await })
     }
 
     /// Until so many connections wait for a lock.
@@ -245,6 +254,14 @@ pub(super) async fn done<T>(task: JoinHandle<T>) -> T {
 
 pub(super) fn own(job: &Job) -> Claim {
     Claim { job: job.id, fence: job.fence }
+}
+
+/// A worker's process that holds its lease.
+pub(super) async fn begin_process(db: &Db) -> WorkerId {
+    let worker = WorkerId::new();
+    let itself = identity(Program::Worker, worker.into());
+    processes::take_lease(&mut db.conn().await.unwrap(), &itself, LEASE).await.unwrap();
+    worker
 }
 
 fn settings(url: DatabaseUrl) -> DatabaseSettings {

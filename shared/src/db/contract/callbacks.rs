@@ -69,7 +69,7 @@ async fn a_job_that_waits_is_told_as_waiting_and_as_scheduled_again(bench: &mut 
 async fn a_lapse_is_told(bench: &mut Bench) {
     let job = asked(bench, CallbackOn::EveryChange).await;
     bench.claim(job.id).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     lease::end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(told(bench, job.id).await, ["running", "scheduled"]);
 }

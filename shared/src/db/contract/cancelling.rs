@@ -30,7 +30,7 @@ async fn a_job_that_never_ran_is_cancelled_at_once(bench: &mut Bench) {
         assert!(matches!(ask(bench, job.id).await, CancelOutcome::Cancelled(_)));
         let row = bench.job(job.id).await;
         assert_eq!((row.state, row.version), (JobState::Cancelled, 2));
-        assert!(matches!(bench.try_claim(job.id, true).await, Claimed::No));
+        assert!(matches!(bench.try_claim(job.id).await, Claimed::No));
     }
     bench.time_passes(3600).await;
     assert_eq!(take_due(&bench.db, 10).await.unwrap().len(), 0);

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, own};
+use super::bench::{Bench, begin_process, own};
 use super::promises;
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::claim::{Claimed, put_back_unknown};
 use crate::db::jobs::relay::{confirmed, take_due};
 use crate::db::jobs::settle::{Progress, checkpoint};
+use crate::domain::WorkerId;
 use crate::domain::job::{Ending, JobState};
 
 promises!(both:
     only_a_queued_job_can_be_claimed,
     a_claim_raises_the_fence_and_counts_the_attempt,
     a_second_message_for_a_job_finds_nothing_to_do,
-    a_job_that_took_its_worker_down_is_claimed_only_alone,
+    a_job_whose_lease_lapsed_is_claimed_like_any_other,
+    a_process_that_is_lost_stopped_or_unknown_claims_nothing,
     a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothing,
     only_a_queued_job_is_put_back_as_unknown,
     the_claim_of_a_job_that_was_asked_to_cancel_turns_it_to_undo_with_its_attempts_anew,
@@ -22,21 +24,19 @@ promises!(both:
 );
 
 async fn only_a_queued_job_can_be_claimed(bench: &mut Bench) {
-    let none = "lease_until = NULL, failure = NULL";
+    let none = "failure = NULL";
     for (state, rest) in [
         ("pending", none),
         ("waiting", none),
         ("succeeded", none),
         ("cancelled", none),
-        ("failed", "lease_until = NULL, failure = 'discarded'"),
-        ("running", "lease_until = run_at, failure = NULL"),
+        ("failed", "failure = 'discarded'"),
+        ("running", none),
     ] {
         let job = bench.enqueue().await;
         bench.set(job.id, &format!("state = '{state}', {rest}")).await;
-        for alone in [false, true] {
-            let claimed = bench.try_claim(job.id, alone).await;
-            assert!(matches!(claimed, Claimed::No), "{state}: {claimed:?}");
-        }
+        let claimed = bench.try_claim(job.id).await;
+        assert!(matches!(claimed, Claimed::No), "{state}: {claimed:?}");
         assert_eq!((bench.job(job.id).await.fence, bench.job(job.id).await.version), (0, 1), "{state}");
     }
 }
@@ -56,19 +56,34 @@ async fn a_claim_raises_the_fence_and_counts_the_attempt(bench: &mut Bench) {
 
 async fn a_second_message_for_a_job_finds_nothing_to_do(bench: &mut Bench) {
     let job = bench.running().await;
-    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::No));
+    assert!(matches!(bench.try_claim(job.id).await, Claimed::No));
     bench.settle(&job, Ending::Succeeded).await;
-    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::No));
+    assert!(matches!(bench.try_claim(job.id).await, Claimed::No));
     let unknown = crate::domain::JobId::new();
-    assert!(matches!(bench.try_claim(unknown, false).await, Claimed::No));
+    assert!(matches!(bench.try_claim(unknown).await, Claimed::No));
 }
 
-async fn a_job_that_took_its_worker_down_is_claimed_only_alone(bench: &mut Bench) {
+async fn a_job_whose_lease_lapsed_is_claimed_like_any_other(bench: &mut Bench) {
+    for lapses in [1, 4] {
+        let job = bench.enqueue().await;
+        bench.set(job.id, &format!("lapses = {lapses}")).await;
+        assert!(matches!(bench.try_claim(job.id).await, Claimed::Yes(_)));
+    }
+}
+
+async fn a_process_that_is_lost_stopped_or_unknown_claims_nothing(bench: &mut Bench) {
     let job = bench.enqueue().await;
-    bench.set(job.id, "lapses = 1").await;
-    assert!(matches!(bench.try_claim(job.id, false).await, Claimed::OnlyAlone));
-    assert_eq!(bench.job(job.id).await.fence, 0);
-    assert!(matches!(bench.try_claim(job.id, true).await, Claimed::Yes(_)));
+    let living = bench.worker;
+    for end in ["lost_at", "stopped_at"] {
+        bench.worker = begin_process(&bench.db).await;
+        bench.sql(&format!("UPDATE processes SET {end} = seen_at WHERE id = '{}'", bench.worker)).await;
+        assert!(matches!(bench.try_claim(job.id).await, Claimed::NotLiving), "{end}");
+    }
+    bench.worker = WorkerId::new();
+    assert!(matches!(bench.try_claim(job.id).await, Claimed::NotLiving), "no row");
+    assert_eq!((bench.job(job.id).await.fence, bench.state(job.id).await), (0, JobState::Queued));
+    bench.worker = living;
+    assert!(matches!(bench.try_claim(job.id).await, Claimed::Yes(_)), "the job is as it was");
 }
 
 async fn a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothing(bench: &mut Bench) {

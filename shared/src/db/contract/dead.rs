@@ -10,10 +10,10 @@ use crate::db::jobs::dead::{Discarded, Redriven, Refusal, discard, redrive};
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::run_now::run_now;
-use crate::db::jobs::settle::{self, Note};
+use crate::db::jobs::settle::{self, Ended, Note};
 use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};
 use crate::domain::{JobId, OrderId, PhotoId};
-use crate::jobs::{FulfilOrder, MakeThumbnails};
+use crate::jobs::{FulfilOrder, Lane, MakeThumbnails, Queue};
 
 promises!(both:
     a_redriven_job_goes_on_from_its_checkpoint_with_all_its_attempts,
@@ -22,7 +22,7 @@ promises!(both:
     what_a_redriven_job_needs_is_redriven_before_it,
     a_redriven_job_goes_to_the_end_of_its_line,
     a_redrive_that_would_make_two_of_a_unique_key_is_refused,
-    a_killer_is_tried_again_in_quarantine_and_given_up_at_its_next_kill,
+    a_crashed_job_is_tried_again_in_quarantine_and_given_up_at_its_next_lapse,
     the_second_lapse_puts_a_job_into_quarantine,
     a_redrive_may_be_spread_over_time,
     a_discarded_job_that_has_nothing_to_undo_is_cancelled,
@@ -82,7 +82,7 @@ async fn what_a_redriven_job_needs_is_redriven_before_it(bench: &mut Bench) {
     let job = bench.running().await;
     let needed = [first.id, second.id, fine.id];
     let note = Note::Failure("a photo's job failed".into());
-    settle::settle_given_up(&bench.db, own(&job), &needed, note).await.unwrap();
+    settle::settle_given_up(&bench.db, own(&job), &needed, Ended::by(Ending::Exhausted, note)).await.unwrap();
     assert_eq!(bench.job(job.id).await.failure, Some(Failure::Exhausted));
 
     let all = yes(redriven(bench, job.id).await);
@@ -120,29 +120,31 @@ async fn a_redrive_that_would_make_two_of_a_unique_key_is_refused(bench: &mut Be
     yes(redriven(bench, job.id).await);
 }
 
-async fn a_killer_is_tried_again_in_quarantine_and_given_up_at_its_next_kill(bench: &mut Bench) {
+async fn a_crashed_job_is_tried_again_in_quarantine_and_given_up_at_its_next_lapse(bench: &mut Bench) {
     let job = bench.enqueue_with(Options { express: true, ..Options::default() }).await;
     bench.claim(job.id).await;
     bench.set(job.id, &format!("lapses = {}", MAX_LAPSES - 1)).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
     let row = yes(redriven(bench, job.id).await).job;
-    assert_eq!((row.queue.as_str(), row.express, row.lapses), ("quarantine", false, MAX_LAPSES - 1));
+    assert_eq!((row.queue.as_str(), row.express, row.lapses), ("images", true, MAX_LAPSES - 1));
+    assert_eq!(row.lane(), Some(Lane::ordinary(Queue::QUARANTINE)), "its own queue stays in its row");
     assert_eq!(due(bench).await, [job.id]);
     bench.claim(job.id).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
 }
 
 async fn the_second_lapse_puts_a_job_into_quarantine(bench: &mut Bench) {
     let job = bench.running().await;
-    for queue in ["images", "quarantine"] {
-        bench.time_passes(31).await;
+    for lane in [Queue::IMAGES, Queue::QUARANTINE, Queue::QUARANTINE].map(Lane::ordinary) {
+        bench.process_dies().await;
         end_lapsed(&bench.db, 10).await.unwrap();
         let row = bench.job(job.id).await;
-        assert_eq!((row.queue.as_str(), row.state), (queue, JobState::Pending));
+        assert_eq!((row.lane(), row.state), (Some(lane), JobState::Pending));
+        assert_eq!(row.queue, "images");
         bench.run_again(job.id).await;
     }
 }
@@ -251,7 +253,7 @@ fn no(outcome: Result<Redriven, Refusal>) -> Refusal {
 }
 
 async fn fail(bench: &Bench, job: &Job, ending: Ending, message: &str) {
-    settle::settle(&bench.db, own(job), ending, Note::Failure(message.into())).await.unwrap();
+    settle::settle(&bench.db, own(job), Ended::by(ending, Note::Failure(message.into()))).await.unwrap();
 }
 
 /// A job whose attempts are used up.

@@ -1,17 +1,17 @@
 //! Transactions that lock several rows: however they interleave, none waits for ever, and none has to
 //! be sacrificed by PostgreSQL (which would take it a second to find out).
 
-use super::bench::{Bench, LEASE, done, own};
+use super::bench::{Bench, done};
 use super::promises;
-use crate::db::jobs::lease::{end_lapsed, renew};
+use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::relay::confirmed;
 use crate::db::signals::Publication;
+use crate::domain::WorkerId;
 use crate::domain::job::{Ending, JobState};
 
 promises!(postgres:
     a_finish_and_a_wait_in_a_diamond_whichever_is_first,
     lapses_that_wake_in_another_order_than_a_finish,
-    a_renewal_of_a_run_and_of_what_it_begins_to_wait_for,
     a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for,
 );
 
@@ -53,8 +53,9 @@ async fn lapses_that_wake_in_another_order_than_a_finish(bench: &mut Bench) {
     }
     let older = bench.waiting_for(&[finishing.id, first.id]).await;
     let newer = bench.waiting_for(&[finishing.id, second.id]).await;
-    bench.set(first.id, "lease_until = created_at").await;
-    bench.set(second.id, "lease_until = created_at").await;
+    for killer in [&first, &second] {
+        bench.set(killer.id, &format!("worker = '{}'", WorkerId::new())).await;
+    }
 
     let hold_older = bench.hold(&[older.id]).await;
     let hold_newer = bench.hold(&[newer.id]).await;
@@ -69,23 +70,6 @@ async fn lapses_that_wake_in_another_order_than_a_finish(bench: &mut Bench) {
     assert_eq!(done(finished).await.unwrap(), JobState::Succeeded);
     assert_eq!(bench.state(older.id).await, JobState::Pending);
     assert_eq!(bench.state(newer.id).await, JobState::Pending);
-}
-
-async fn a_renewal_of_a_run_and_of_what_it_begins_to_wait_for(bench: &mut Bench) {
-    for waiter_first in [true, false] {
-        let one = bench.running().await;
-        let two = bench.running().await;
-        let (waiter, awaited) = if waiter_first { (&one, &two) } else { (&two, &one) };
-        let hold_waiter = bench.hold(&[waiter.id]).await;
-        let (db, worker, claims) = (bench.db.clone(), bench.worker, [own(waiter), own(awaited)]);
-        let renewed = tokio::spawn(async move { renew(&db, worker, &claims, LEASE).await });
-        bench.until_blocked(1).await;
-        let waits = bench.wait_later(waiter, &[awaited.id]);
-        bench.until_blocked(2).await;
-        hold_waiter.commit().await.unwrap();
-        assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
-        assert!(done(renewed).await.is_ok());
-    }
 }
 
 async fn a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for(bench: &mut Bench) {

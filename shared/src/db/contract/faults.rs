@@ -110,6 +110,6 @@ async fn a_database_that_became_read_only_is_unavailable(bench: &mut Bench) {
         .await;
     let standby = bench.another_process(|_| {});
     let worker = bench.worker;
-    let error = crate::db::jobs::claim::claim(&standby, job.id, worker, PATIENCE, false).await.unwrap_err();
+    let error = crate::db::jobs::claim::claim(&standby, job.id, worker).await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
 }

@@ -7,7 +7,7 @@ use super::promises;
 use super::shop::{CANVAS, order_of};
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::db::jobs::listing::{self, Listed, matches};
-use crate::db::jobs::settle::{Note, settle};
+use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Claim, Job};
 use crate::db::schema::jobs;
 use crate::db::with;
@@ -59,7 +59,7 @@ async fn ended(bench: &Bench, job: &Job, ending: Ending, error: &str) {
     bench.set(job.id, "state = 'queued'").await;
     let run = bench.claim(job.id).await;
     let claim = Claim { job: run.id, fence: run.fence };
-    settle(&bench.db, claim, ending, Note::Failure(error.to_owned())).await.unwrap();
+    settle(&bench.db, claim, Ended::by(ending, Note::Failure(error.to_owned()))).await.unwrap();
 }
 
 /// One of each sort, by name.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::bench::{Bench, LEASE, done, own};
+use super::bench::{Bench, done, own};
 use super::promises;
-use crate::db::Publication;
+use crate::db::{Publication, processes};
 use crate::db::jobs::cancel::{CancelOutcome, cancel};
 use crate::db::jobs::claim::{Claimed, claim, put_back_unknown};
 use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::lease::{end_lapsed, renew};
+use crate::db::jobs::lease::{end_lapsed, put_back};
 use crate::db::jobs::relay::{confirmed, take_due};
 use crate::db::jobs::{FencedError, Job};
 use crate::domain::JobId;
@@ -31,12 +31,13 @@ promises!(postgres:
     a_relay_leaves_out_what_somebody_holds,
     a_run_that_is_being_finished_does_not_lapse,
     a_finish_that_comes_after_the_lapse_is_refused,
-    a_renewal_that_comes_after_the_finish_is_refused,
+    a_lapse_that_was_listed_before_another_claim_leaves_that_alone,
+    a_lease_is_renewed_beside_a_claim_that_waits,
 );
 
 fn claim_later(bench: &Bench, id: JobId) -> JoinHandle<Claimed> {
     let (db, worker) = (bench.db.clone(), bench.worker);
-    tokio::spawn(async move { claim(&db, id, worker, LEASE, false).await.unwrap() })
+    tokio::spawn(async move { claim(&db, id, worker).await.unwrap() })
 }
 
 fn cancel_later(bench: &Bench, id: JobId) -> JoinHandle<CancelOutcome> {
@@ -178,7 +179,7 @@ async fn delayed(bench: &Bench, count: usize) -> Vec<JobId> {
 async fn a_run_that_is_being_finished_does_not_lapse(bench: &mut Bench) {
     let job = bench.running().await;
     let waiter = bench.waiting_for(&[job.id]).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     let held = bench.hold(&[waiter.id]).await;
     let finished = bench.settle_later(&job, Ending::Succeeded);
     bench.until_blocked(1).await;
@@ -191,7 +192,7 @@ async fn a_finish_that_comes_after_the_lapse_is_refused(bench: &mut Bench) {
     let job = bench.running().await;
     bench.set(job.id, "lapses = 4").await;
     let waiter = bench.waiting_for(&[job.id]).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     let held = bench.hold(&[waiter.id]).await;
     let lapsed = lapse_later(bench);
     bench.until_blocked(1).await;
@@ -209,15 +210,23 @@ fn lapse_later(bench: &Bench) -> JoinHandle<Vec<(Job, JobState)>> {
     tokio::spawn(async move { end_lapsed(&db, 10).await.unwrap() })
 }
 
-async fn a_renewal_that_comes_after_the_finish_is_refused(bench: &mut Bench) {
+async fn a_lapse_that_was_listed_before_another_claim_leaves_that_alone(bench: &mut Bench) {
     let job = bench.running().await;
+    let listed = own(&job);
+    bench.process_dies().await;
+    assert_eq!(end_lapsed(&bench.db, 10).await.unwrap().len(), 1);
+    bench.run_again(job.id).await;
+    assert!(!put_back(&bench.db, listed, Ending::Forgotten).await.unwrap());
+    assert_eq!(bench.state(job.id).await, JobState::Running);
+}
+
+/// A claim reads its process's row without a lock: one that has to wait must not hold up the renewal.
+async fn a_lease_is_renewed_beside_a_claim_that_waits(bench: &mut Bench) {
+    let job = bench.enqueue().await;
     let held = bench.hold(&[job.id]).await;
-    let finished = bench.settle_later(&job, Ending::Succeeded);
+    let claimed = claim_later(bench, job.id);
     bench.until_blocked(1).await;
-    let (db, worker, claim) = (bench.db.clone(), bench.worker, own(&job));
-    let renewed = tokio::spawn(async move { renew(&db, worker, &[claim], LEASE).await.unwrap() });
-    bench.until_blocked(2).await;
+    assert!(processes::renew(&mut bench.db.conn().await.unwrap(), bench.worker.into()).await.unwrap());
     held.commit().await.unwrap();
-    assert_eq!(done(finished).await.unwrap(), JobState::Succeeded);
-    assert_eq!(done(renewed).await.len(), 0);
+    assert!(matches!(done(claimed).await, Claimed::Yes(_)));
 }

@@ -8,7 +8,7 @@ use super::bench::{Bench, own};
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::{end_lapsed, lock_own};
-use crate::db::jobs::settle::{Note, Progress, checkpoint, settle, settle_waiting};
+use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
 use crate::db::jobs::{Claim, FencedError, Job, status};
 use crate::domain::job::{Ending, Failure, JobState};
 use crate::domain::{JobId, PhotoId};
@@ -65,11 +65,11 @@ async fn a_result_and_the_failures_are_kept(bench: &mut Bench) {
     let mut job = bench.running().await;
     for message in ["no route", "no route", "timed out"] {
         let note = Note::Failure(message.into());
-        settle(&bench.db, own(&job), Ending::Retry(None), note).await.unwrap();
+        settle(&bench.db, own(&job), Ended::by(Ending::Retry(None), note)).await.unwrap();
         job = bench.run_again(job.id).await;
     }
     let note = Note::Result(json!({"photo": "ready"}));
-    settle(&bench.db, own(&job), Ending::Succeeded, note).await.unwrap();
+    settle(&bench.db, own(&job), Ended::by(Ending::Succeeded, note)).await.unwrap();
     let row = bench.job(job.id).await;
     assert_eq!(row.result, Some(json!({"photo": "ready"})));
     let log: Vec<(String, u32)> = row.error_log().into_iter().map(|e| (e.message, e.times)).collect();
@@ -85,7 +85,7 @@ async fn an_undo_is_never_given_up(bench: &mut Bench) {
     }
     let job = bench.running().await;
     bench.set(job.id, "undoing = true, attempt = 99, lapses = 99").await;
-    bench.time_passes(60).await;
+    bench.process_dies().await;
     let ended = end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(
         ended.iter().map(|(job, state)| (job.id, *state)).collect::<Vec<_>>(),
@@ -141,7 +141,7 @@ async fn a_checkpoint_and_its_business_rows_are_one(bench: &mut Bench) {
 async fn nothing_that_a_run_writes_after_losing_its_lease_remains(bench: &mut Bench) {
     let awaited = bench.enqueue().await;
     let old = bench.running().await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     assert_eq!(end_lapsed(&bench.db, 10).await.unwrap().len(), 1);
     refused(bench, &old, awaited.id).await;
     let new = bench.run_again(old.id).await;
@@ -153,14 +153,14 @@ async fn nothing_that_a_run_writes_after_losing_its_lease_remains(bench: &mut Be
     bench.settle(&new, Ending::Succeeded).await;
     refused(bench, &new, awaited.id).await;
     let never = Claim { job: JobId::new(), fence: 1 };
-    assert!(lost(settle(&bench.db, never, Ending::Succeeded, Note::None).await));
+    assert!(lost(settle(&bench.db, never, Ended::by(Ending::Succeeded, Note::None)).await));
 }
 
 /// Every fenced write says that the lease is lost, and what it was written with is gone.
 async fn refused(bench: &Bench, old: &Job, awaited: JobId) {
     let claim = own(old);
-    assert!(lost(settle(&bench.db, claim, Ending::Succeeded, Note::None).await));
-    assert!(lost(settle_waiting(&bench.db, claim, &[awaited]).await));
+    assert!(lost(settle(&bench.db, claim, Ended::by(Ending::Succeeded, Note::None)).await));
+    assert!(lost(settle_waiting(&bench.db, claim, &[awaited], false).await));
     let mut tx = bench.db.begin().await.unwrap();
     assert!(lost(lock_own(&mut tx, claim).await));
     drop(tx);

@@ -4,7 +4,7 @@ use super::bench::{Bench, own};
 use super::promises;
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::replies::when_over;
-use crate::db::jobs::settle::{Note, settle};
+use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::domain::JobId;
 use crate::domain::job::Ending;
 
@@ -20,7 +20,7 @@ async fn every_way_into_a_final_state_tells_who_asked_once(bench: &mut Bench) {
         ask(bench, job.id).await;
         ask(bench, job.id).await;
         assert_eq!(replies(bench).await, told);
-        settle(&bench.db, own(&job), ending, Note::None).await.unwrap();
+        settle(&bench.db, own(&job), Ended::by(ending, Note::None)).await.unwrap();
         told += 1;
         assert_eq!(replies(bench).await, told, "{ending:?}");
     }

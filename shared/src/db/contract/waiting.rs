@@ -44,7 +44,7 @@ async fn a_job_whose_awaited_are_all_final_goes_on_at_once(bench: &mut Bench) {
         let job = bench.running().await;
         assert_eq!(bench.wait_for(&job, &on).await, JobState::Pending);
         let row = bench.job(job.id).await;
-        assert_eq!((row.attempt, bench.due_in(job.id).await), (0, 0));
+        assert_eq!((row.attempt, bench.due_in(job.id).await), (1, 0), "it has had its try");
     }
 }
 
@@ -70,7 +70,7 @@ async fn every_way_into_a_final_state_wakes_the_waiters(bench: &mut Bench) {
     }
 }
 
-async fn end(bench: &Bench, job: &Job, way: &str) -> JobState {
+async fn end(bench: &mut Bench, job: &Job, way: &str) -> JobState {
     match way {
         "succeed" => bench.settle(job, Ending::Succeeded).await,
         "discard" => bench.settle(job, Ending::Discarded).await,
@@ -82,7 +82,7 @@ async fn end(bench: &Bench, job: &Job, way: &str) -> JobState {
         }
         "kill" => {
             bench.set(job.id, "lapses = 4").await;
-            bench.time_passes(31).await;
+            bench.process_dies().await;
             end_lapsed(&bench.db, 10).await.unwrap();
             bench.state(job.id).await
         }
@@ -102,7 +102,7 @@ async fn a_job_that_is_put_back_wakes_nobody(bench: &mut Bench) {
     let one = bench.run_again(one.id).await;
     bench.settle(&one, Ending::Release).await;
     bench.run_again(one.id).await;
-    bench.time_passes(31).await;
+    bench.process_dies().await;
     end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(bench.state(waiter.id).await, JobState::Waiting);
 }
