@@ -61,7 +61,9 @@ pub async fn handle(worker: &Arc<Worker>, queue: Queue, delivery: Delivery) {
             Taken::Nothing => {
                 delivery.ack().await;
             }
-            Taken::NotNow => delivery.give_back().await,
+            Taken::NotNow => {
+                delivery.give_back().await;
+            }
         }
     }
     .instrument(span)
@@ -88,11 +90,9 @@ async fn leave(worker: &Worker, job: JobId, schema: u32, delivery: Delivery) {
 /// A message is acked only when what follows from it is decided.
 async fn acked_if(decided: bool, delivery: Delivery) {
     match decided {
-        true => {
-            delivery.ack().await;
-        }
+        true => delivery.ack().await,
         false => delivery.give_back().await,
-    }
+    };
 }
 
 /// Puts a queued job back for a newer program. Whether that is written down.

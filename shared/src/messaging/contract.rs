@@ -156,6 +156,45 @@ async fn the_prefetch_bounds_what_is_unacked(broker: &Broker) {
     delivered(&mut subscription).await;
 }
 
+async fn what_is_given_back_is_delivered_to_whoever_can_take_it(broker: &Broker) {
+    let mut busy = broker.subscribe(IMAGES, 2).await;
+    let (first, second) = (published(broker, IMAGES).await, published(broker, IMAGES).await);
+    let delivery = delivered(&mut busy).await;
+    assert_eq!(job(&delivery), first);
+    let kept = delivered(&mut busy).await;
+    assert_eq!(job(&kept), second);
+    busy.cancel().await;
+    let mut idle = broker.subscribe(IMAGES, 2).await;
+    registered(&idle).await;
+    assert_eq!(delivery.give_back().await, Settled::GivenBack);
+    let again = delivered(&mut idle).await;
+    assert_eq!((job(&again), again.redelivered), (first, true));
+    assert_eq!(kept.ack().await, Settled::Acked, "its neighbour is not given back");
+    again.ack().await;
+    assert!(nothing(&mut idle).await);
+}
+
+async fn a_cancel_gives_back_what_was_not_handed_out(broker: &Broker) {
+    let mut leaving = broker.subscribe(IMAGES, 10).await;
+    registered(&leaving).await;
+    let mut all = HashSet::new();
+    for _ in 0..5 {
+        all.insert(published(broker, IMAGES).await);
+    }
+    let handed_out = delivered(&mut leaving).await;
+    all.remove(&job(&handed_out));
+    leaving.cancel().await;
+    let mut staying = broker.subscribe(IMAGES, 10).await;
+    let mut taken = HashSet::new();
+    for _ in 0..4 {
+        let delivery = delivered(&mut staying).await;
+        taken.insert(job(&delivery));
+        delivery.ack().await;
+    }
+    assert_eq!(taken, all);
+    assert_eq!(handed_out.ack().await, Settled::Acked);
+}
+
 async fn competing_consumers_share_the_messages(broker: &Broker) {
     let mut consumers = Vec::new();
     for _ in 0..3 {
@@ -258,6 +297,8 @@ contract!(
     a_queue_that_is_named_while_the_program_runs_is_there_when_it_is_used,
     what_is_unacked_is_delivered_again_once_its_channel_is_gone,
     the_prefetch_bounds_what_is_unacked,
+    what_is_given_back_is_delivered_to_whoever_can_take_it,
+    a_cancel_gives_back_what_was_not_handed_out,
     competing_consumers_share_the_messages,
     two_thousand_in_flight_are_all_confirmed,
     hints_reach_every_listener,

@@ -10,7 +10,7 @@ pub enum Subscription {
     InProcess(in_process::Subscription),
 }
 
-/// A message at a consumer. The broker keeps it until it is acked.
+/// A message at a consumer. The broker keeps it until it is acked or given back.
 ///
 /// One that is dropped unacked stays unacked, and counts against the prefetch, until its channel is
 /// gone: when the connection is lost, or when the subscription and its last delivery are dropped. Then
@@ -44,11 +44,13 @@ pub(super) enum Unacked {
     InProcess(in_process::Unacked),
 }
 
-/// What became of an ack.
+/// What became of an ack, or of giving back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// It is on its way to the broker. (AMQP does not confirm acks: a crash may still lose it.)
+    /// The broker was told to forget it. (AMQP does not confirm that: a crash may still lose the ack.)
     Acked,
+    /// The broker was told to deliver it again, to whoever can take it.
+    GivenBack,
     /// The channel that the delivery came by is gone: the broker delivers the message again.
     Stale,
 }
@@ -72,8 +74,8 @@ impl Subscription {
         }
     }
 
-    /// Stops consuming. Deliveries that were handed out can still be acked; those that were not go
-    /// back to the queue when the last one handed out is acked or dropped.
+    /// Stops consuming. Deliveries that were handed out can still be acked; those that were not are given
+    /// back to the queue at once.
     pub async fn cancel(self) {
         match self {
             Self::RabbitMq(subscription) => subscription.cancel().await,
@@ -83,19 +85,22 @@ impl Subscription {
 }
 
 impl Delivery {
-    /// Gives the message back: it is delivered again, to whoever takes it first.
-    pub async fn give_back(self) {
-        match self.unacked {
-            Unacked::RabbitMq(unacked) => unacked.give_back().await,
-            Unacked::InProcess(unacked) => unacked.give_back(),
-        }
-    }
-
     /// Tells the broker to forget the message: its job is done, put back, or not ours to do.
     pub async fn ack(self) -> Settled {
         match self.unacked {
             Unacked::RabbitMq(unacked) => unacked.ack().await,
             Unacked::InProcess(unacked) => unacked.ack(),
+        }
+    }
+
+    /// Tells the broker to deliver the message again, here or to another consumer: nothing was done for it.
+    ///
+    /// A broker counts this against its delivery limit
+    /// ([`DELIVERY_LIMIT`](super::topology::DELIVERY_LIMIT)): not for a loop.
+    pub async fn give_back(self) -> Settled {
+        match self.unacked {
+            Unacked::RabbitMq(unacked) => unacked.give_back().await,
+            Unacked::InProcess(unacked) => unacked.give_back(),
         }
     }
 }

@@ -175,6 +175,12 @@ impl Channel {
 }
 
 impl Line {
+    /// To the front: it was delivered before whatever is ready now.
+    fn put_back(&self, body: Vec<u8>) {
+        lock(&self.ready).push_front(Message { body, redelivered: true });
+        self.added.notify_one();
+    }
+
     async fn take(&self) -> Message {
         loop {
             // Registered before looking, so that what is added in between wakes us.
@@ -196,22 +202,21 @@ impl Unacked {
         Settled::Acked
     }
 
-    pub(super) fn give_back(self) {
-        if let Some(body) = lock(&self.channel.unacked).remove(&self.tag) {
-            lock(&self.channel.line.ready).push_front(Message { body, redelivered: true });
-            self.channel.line.added.notify_one();
+    pub(super) fn give_back(self) -> Settled {
+        let body = lock(&self.channel.unacked).remove(&self.tag);
+        if let Some(body) = body {
+            self.channel.line.put_back(body);
         }
         self.channel.prefetch.add_permits(1);
+        Settled::GivenBack
     }
 }
 
 impl Drop for Channel {
     fn drop(&mut self) {
         let unacked = std::mem::take(self.unacked.get_mut().unwrap_or_else(PoisonError::into_inner));
-        let mut ready = lock(&self.line.ready);
         for (_, body) in unacked.into_iter().rev() {
-            ready.push_front(Message { body, redelivered: true });
-            self.line.added.notify_one();
+            self.line.put_back(body);
         }
     }
 }

