@@ -12,7 +12,7 @@ use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::replies;
 use shared::db::triggers::{self, Trigger, Triggered};
 use shared::db::{Db, DbError, dead_messages};
-use shared::domain::JobId;
+use shared::domain::{JobId, StoredText};
 use shared::jobs::{KindInfo, Refusal, Reply, SendReply};
 use shared::messaging::{Broker, Delivery, Properties, Subscription};
 use shared::signing::MachineTokens;
@@ -98,9 +98,9 @@ async fn take(worker: &Worker, delivery: Delivery) {
     delivery.ack().await;
 }
 
-/// The detail may repeat what came: without the character that PostgreSQL's texts can't hold.
-fn refuse(status: u16, detail: impl Into<String>) -> Refusal {
-    Refusal { status, detail: detail.into().replace('\0', "\u{fffd}") }
+/// The detail may repeat what came.
+fn refuse(status: u16, detail: impl Into<StoredText>) -> Refusal {
+    Refusal { status, detail: detail.into().into() }
 }
 
 /// A text that can be stored: a message whose row can't be written would lie here unacked for ever.

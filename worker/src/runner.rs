@@ -222,14 +222,14 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
         Ok(Outcome::WaitFor(on)) => return settle_waiting(worker, job, claim, &on, took).await,
         Ok(Outcome::GiveUp { reason, needed: those }) => {
             needed = those;
-            (Ending::Exhausted, Note::Failure(reason))
+            (Ending::Exhausted, Note::Failure(reason.into()))
         }
         Ok(outcome) => translate(outcome),
         Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
         Err(error) => judge(job, &error),
     };
     let failure = match &note {
-        Note::Failure(message) => Some(message.clone()),
+        Note::Failure(error) => Some(error.message.clone()),
         _ => None,
     };
     let db = &worker.services.db;
@@ -246,7 +246,7 @@ async fn settle(worker: &Worker, job: &Job, claim: Claim, result: Result<Outcome
     let duration_ms = took.as_millis();
     match failure {
         None => tracing::info!(state, duration_ms, "the run ended"),
-        Some(error) => tracing::warn!(state, duration_ms, error, "the run failed"),
+        Some(error) => tracing::warn!(state, duration_ms, error = error.as_str(), "the run failed"),
     }
 }
 
@@ -292,29 +292,30 @@ async fn settle_patiently<W: Future<Output = Result<JobState, FencedError>>>(
 fn translate(outcome: Outcome) -> (Ending, Note) {
     match outcome {
         Outcome::Done(result) => (Ending::Succeeded, Note::Result(result)),
-        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason)),
+        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason.into())),
         Outcome::Snooze(Duration::ZERO) => (Ending::Release, Note::None),
         Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
         Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
         // Settled with those that it waits for or needs.
         Outcome::WaitFor(_) => (Ending::Release, Note::None),
-        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason)),
+        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason.into())),
     }
 }
 
 /// A dependency that is away is no fault of the job, unless it stays away.
 fn judge(job: &Job, error: &JobError) -> (Ending, Note) {
-    let message = error.to_string();
+    let failure = Note::Failure(error.run_error());
     match error {
-        JobError::CircuitOpen { retry_after, .. } => (snooze(*retry_after), Note::None),
+        // The breaker says when, each job another time.
+        JobError::CircuitOpen { retry_after, .. } => (Ending::Snooze(*retry_after), Note::None),
         JobError::Unavailable { dependency, retry_after, .. } => {
             if away_for(job, &format!("{} is unavailable", dependency.name())) > MAX_UNAVAILABLE {
-                return (Ending::Retry(None), Note::Failure(message));
+                return (Ending::Retry(None), failure);
             }
-            (snooze(retry_after.unwrap_or(FIRST_SNOOZE)), Note::Failure(message))
+            (snooze(retry_after.unwrap_or(FIRST_SNOOZE)), failure)
         }
-        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), Note::Failure(message)),
-        _ => (Ending::Retry(None), Note::Failure(message)),
+        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), failure),
+        _ => (Ending::Retry(None), failure),
     }
 }
 

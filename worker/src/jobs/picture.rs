@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use shared::blobs::{BlobError, BlobPath};
-use shared::domain::PhotoId;
+use shared::db::jobs::Job;
+use shared::domain::job::ErrorCode;
+use shared::domain::{PhotoId, StoredText};
 
 use crate::context::JobContext;
 use crate::imaging::{ImagingError, Picture};
@@ -10,9 +12,6 @@ use crate::outcome::{Dependency, JobError};
 
 /// A picture that crashes or outlasts its process so often is not tried again.
 const MAX_CRASHES: u32 = 3;
-
-/// How such a try is named in the job's error log, where they are counted.
-const CRASH: &str = "decoding";
 
 /// A photo as it was uploaded; `None` if its file is gone.
 pub async fn original(context: &JobContext, photo: PhotoId) -> Result<Option<Bytes>, JobError> {
@@ -33,20 +32,24 @@ pub fn judge(
 ) -> Result<Result<Vec<Picture>, String>, JobError> {
     match made {
         Ok(pictures) => Ok(Ok(pictures)),
-        Err(ImagingError::Rejected(why)) => Ok(Err(why.to_string())),
-        Err(ImagingError::Spawn(error)) => Err(JobError::failed(error)),
-        Err(error) if crashes(context) + 1 >= MAX_CRASHES => {
-            tracing::error!(%error, "the picture can't be decoded safely");
-            Ok(Err("the picture could not be processed".into()))
+        // It comes from a process that strangers' files may have broken.
+        Err(ImagingError::Rejected(why)) => Ok(Err(StoredText::from(why.to_string()).into())),
+        // No evidence against the picture: tried again as often as any job, and redrivable then.
+        Err(error @ (ImagingError::Spawn(_) | ImagingError::Ended { .. })) => Err(JobError::failed(error)),
+        Err(error @ (ImagingError::Crashed { .. } | ImagingError::TimedOut)) => {
+            if crashes(&context.job) + 1 >= MAX_CRASHES {
+                tracing::error!(%error, "the picture can't be decoded safely");
+                return Ok(Err("the picture could not be processed".into()));
+            }
+            Err(JobError::Coded { code: ErrorCode::PictureFault, message: error.to_string() })
         }
-        Err(error) => Err(JobError::failed(format!("{CRASH}: {error}"))),
     }
 }
 
 /// How many tries the picture has taken down so far: failures of other kinds are not its fault.
-fn crashes(context: &JobContext) -> u32 {
-    let log = context.job.error_log();
-    log.iter().filter(|entry| entry.message.starts_with(CRASH)).map(|entry| entry.times).sum()
+fn crashes(job: &Job) -> u32 {
+    let log = job.error_log();
+    log.iter().filter(|entry| entry.code == Some(ErrorCode::PictureFault)).map(|entry| entry.times).sum()
 }
 
 /// Writes a picture into the blob store.

@@ -10,7 +10,8 @@ use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
-use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_LAPSES, dead_reason, decide};
+use crate::domain::job::{Ending, Failure, JobState, QUARANTINED_LAPSES, RunError, dead_reason, decide};
+use crate::domain::stored_text::clean_json;
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
 use crate::operations::redact::redact_text;
@@ -23,7 +24,7 @@ pub enum Note {
     /// What the job came to.
     Result(Value),
     /// What went wrong; kept in the job's error log.
-    Failure(String),
+    Failure(RunError),
 }
 
 /// Ends a run as its handler asked.
@@ -83,10 +84,10 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ending: Ending, note: Note) ->
     let mut log = job.error_log();
     let (result, errors) = match note {
         Note::None => (None, None),
-        Note::Result(result) => (Some(result), None),
-        Note::Failure(message) => {
+        Note::Result(result) => (Some(clean_json(result)), None),
+        Note::Failure(error) => {
             let failed = Try { at: chrono::Utc::now(), attempt: job.attempt, worker: job.worker };
-            log_error(&mut log, failed, &message);
+            log_error(&mut log, failed, &error);
             (None, serde_json::to_value(&log).ok())
         }
     };
@@ -169,7 +170,7 @@ impl Progress {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        clean_json(serde_json::to_value(self).unwrap_or_default())
     }
 }
 
@@ -218,7 +219,7 @@ pub async fn checkpoint(
     let written: Option<(i64, Option<Timestamp>)> = with!(tx.conn(), |c| {
         diesel::update(own(claim))
             .set((
-                jobs::checkpoint.eq(checkpoint),
+                jobs::checkpoint.eq(clean_json(checkpoint.clone())),
                 jobs::undoing.eq(undoing),
                 jobs::attempt.eq(1),
                 jobs::progress.eq(progress.to_json()),
