@@ -427,7 +427,8 @@ mod tests {
             let error = BlobError::from(error);
             assert!(matches!(error, BlobError::Unavailable(_)), "{error}");
         }
-        let packed = std::io::Error::from(object_store::Error::PermissionDenied { path: path(), source: why() });
+        let packed =
+            std::io::Error::from(object_store::Error::PermissionDenied { path: path(), source: why() });
         assert!(matches!(BlobError::from(packed), BlobError::Refused(_)));
     }
 

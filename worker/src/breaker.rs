@@ -67,7 +67,8 @@ impl Breakers {
             .map_err(|retry_after| JobError::CircuitOpen { dependency, retry_after })?;
         let answer = call.await;
         // Any other error says that the dependency answers, or speaks of another one.
-        let failed = matches!(&answer, Err(JobError::Unavailable { dependency: away, .. }) if *away == dependency);
+        let failed =
+            matches!(&answer, Err(JobError::Unavailable { dependency: away, .. }) if *away == dependency);
         attempt.ended(failed);
         let open = breaker.is_open();
         metrics::gauge!("breaker_open", "dependency" => dependency.name()).set(f64::from(u8::from(open)));
@@ -306,7 +307,8 @@ mod tests {
     #[test]
     fn a_call_from_before_the_probe_is_not_the_probe() {
         let (breaker, now) = (Breaker::default(), Instant::now());
-        let (late_failure, late_success) = (breaker.enter(now, 0.5).unwrap(), breaker.enter(now, 0.5).unwrap());
+        let (late_failure, late_success) =
+            (breaker.enter(now, 0.5).unwrap(), breaker.enter(now, 0.5).unwrap());
         fail(&breaker, THRESHOLD, now);
         late_success.ended(false);
         assert_eq!(breaker.fact(Dependency::Blobs, now).state, BreakerState::Open);
@@ -324,8 +326,7 @@ mod tests {
         let (breaker, begun) = (Breaker::default(), Instant::now());
         let seconds = |secs| Duration::from_secs(secs);
         let mut state = *breaker.lock();
-        let few: Vec<Duration> =
-            (0..20).map(|_| state.turn_away(begun, begun + FIRST_PAUSE, 0.5)).collect();
+        let few: Vec<Duration> = (0..20).map(|_| state.turn_away(begun, begun + FIRST_PAUSE, 0.5)).collect();
         assert_eq!(few[0], FIRST_PAUSE, "the first one is the next probe");
         assert_eq!(few[19], FIRST_PAUSE + seconds(19) / RETURNS_PER_SECOND);
 

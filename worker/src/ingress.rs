@@ -42,10 +42,11 @@ struct Submission {
     args: Value,
 }
 
-/// The entrance, if there is a broker that programs can come by and a machine that may.
+/// The entrance, if there is a broker that programs can come by. It is open where no machine may submit anything, too:
+/// whoever tries is told so, and nothing lies unread.
 pub fn open(worker: &Worker) -> Option<Subscription> {
     let broker: &Broker = &worker.services.broker;
-    if !worker.ingress || worker.services.machines.is_empty() { None } else { broker.submissions(PREFETCH) }
+    if worker.ingress { broker.submissions(PREFETCH) } else { None }
 }
 
 /// Takes submissions until the worker stops.

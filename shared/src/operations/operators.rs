@@ -156,7 +156,8 @@ pub async fn set_password(
     let (chosen, generated) = chosen_or_generated(password)?;
     let hash = chosen.hash().await?;
     let mut tx = db.begin().await?;
-    let entry = audit::begin(&mut tx, actor, "operator.password", &json!({"operator": name.as_str()})).await?;
+    let entry =
+        audit::begin(&mut tx, actor, "operator.password", &json!({"operator": name.as_str()})).await?;
     if !operators::set_password(&mut tx, name.as_str(), &hash).await? {
         tx.rollback().await?;
         return Err(OperationError::Unknown("operator"));

@@ -89,7 +89,9 @@ impl ImagingProcess {
             Ok(Ok(status)) if is_from_outside(status) => ImagingError::Ended { detail: status.to_string() },
             Ok(Ok(status)) => ImagingError::Crashed { detail: status.to_string() },
             // It lives and says what makes no sense.
-            _ if error.kind() == io::ErrorKind::InvalidData => ImagingError::Crashed { detail: error.to_string() },
+            _ if error.kind() == io::ErrorKind::InvalidData => {
+                ImagingError::Crashed { detail: error.to_string() }
+            }
             // It takes long to die, as one whose memory the kernel takes back.
             _ => ImagingError::Ended { detail: error.to_string() },
         }
