@@ -81,6 +81,7 @@ async fn leave(worker: &Worker, job: JobId, schema: u32, delivery: Delivery) {
 
 /// Puts a queued job back for a newer program. Whether that is written down.
 async fn put_back(worker: &Worker, job: JobId) -> bool {
+    metrics::counter!("jobs_of_unknown_kind_total").increment(1);
     let db = &worker.services.db;
     patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_some()
 }

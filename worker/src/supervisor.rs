@@ -47,9 +47,9 @@ async fn look(worker: &Worker) -> Result<(), shared::db::DbError> {
         metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
         worker.tally.lapsed(&job.queue, state);
         if state == JobState::Failed {
-            tracing::error!(job = %job.id, kind = job.kind, "the job took its workers down and is given up");
+            tracing::error!(job = %job.id, kind = job.kind, "the job's lease lapsed too often: it is given up");
         } else {
-            tracing::warn!(job = %job.id, kind = job.kind, "a worker went away; its job is put back");
+            tracing::warn!(job = %job.id, kind = job.kind, "a lease lapsed; its job is put back");
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ pub struct WorkerSettings {
     #[arg(long, env, value_name = "ADDRESS")]
     pub worker_http_addr: Option<SocketAddr>,
     /// Queues to work on, each with the number of jobs at a time: images=2,orders=16. * is all of them, those
-    /// too that are named while it runs. quarantine, for jobs that took workers down, is always among them
+    /// too that are named while it runs. quarantine, for jobs whose leases lapsed again and again, is always among them
     #[arg(long, env, default_value = "*", value_name = "QUEUES")]
     pub queues: String,
     /// Work until nothing is left to do in the queues, then exit: no schedule, no watched folder, no submissions.

@@ -160,7 +160,7 @@ pub enum JobEvent {
     Claim,
     /// The handler is done.
     Succeed,
-    /// The handler gave up on it, its attempts are used up, or it killed too many workers.
+    /// The handler gave up on it, its attempts are used up, or its lease lapsed too often.
     Fail,
     /// Back for later: a retry, a snooze, a release at shutdown, a lapsed lease.
     PutBack,
@@ -243,7 +243,7 @@ pub struct Verdict {
     pub delay: Duration,
 }
 
-/// A job that took its worker down this often is not tried again.
+/// A job whose lease lapsed this often is not tried again.
 pub const MAX_LAPSES: i32 = 5;
 
 /// From this lapse on a job has its runs in the quarantine queue, one of all at a time. The first may have been

@@ -13,7 +13,7 @@ promises!(both:
     renewing_tells_of_a_cancel_and_is_no_change_that_others_see,
     a_lapsed_job_is_put_back_after_a_backoff_and_counts_a_kill,
     a_job_that_kills_its_workers_is_given_up,
-    a_checkpoint_does_not_forget_the_kills,
+    a_checkpoint_does_not_forget_the_lapses,
     a_look_ends_no_more_leases_than_asked_for,
     all_runs_of_a_process_that_is_gone_are_ended_at_once,
 );
@@ -84,7 +84,7 @@ async fn a_job_that_kills_its_workers_is_given_up(bench: &mut Bench) {
     assert_eq!(bench.job(job.id).await.failure, Some(Failure::Crashed));
 }
 
-async fn a_checkpoint_does_not_forget_the_kills(bench: &mut Bench) {
+async fn a_checkpoint_does_not_forget_the_lapses(bench: &mut Bench) {
     let job = bench.running().await;
     bench.set(job.id, "lapses = 3, attempt = 4").await;
     let mut tx = bench.db.begin().await.unwrap();

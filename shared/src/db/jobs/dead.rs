@@ -57,7 +57,7 @@ pub enum Discarded {
 /// Has a dead job tried again, `delay` from now: from its checkpoint, in the direction that it had, with all its
 /// attempts, at the end of its line. What it needs and is dead as well comes first.
 ///
-/// A job that killed its workers gets one more chance, in the quarantine queue.
+/// A job whose leases lapsed gets one more chance, in the quarantine queue.
 ///
 /// # Errors
 /// Those of the database. [`DbError::Duplicate`]: somebody enqueued another of its unique key just now; asked again,

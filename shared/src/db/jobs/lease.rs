@@ -128,7 +128,7 @@ async fn end_run(db: &Db, id: JobId, only_lapsed: bool) -> Result<Option<(Job, J
     })?;
     let mut ended = None;
     if let Some(job) = rows.into_iter().next() {
-        let note = Note::Failure("the worker that ran it went away".into());
+        let note = Note::Failure("the lease lapsed: the process that ran it is gone".into());
         let state = settle::write(&mut tx, &job, Ending::Lapsed, note).await?;
         ended = Some((job, state));
     }
