@@ -35,7 +35,7 @@ impl Handle for RenderPrint {
             // Leaving the future ends the process that renders.
             () = context.cancel_requested.cancelled() => return Ok(Outcome::Cancelled),
         };
-        let rendered = match picture::judge(&context, rendered)? {
+        let rendered = match picture::judge(&context.job.error_log(), rendered)? {
             Ok(pictures) => pictures,
             Err(why) => return Ok(Outcome::Discard(why)),
         };

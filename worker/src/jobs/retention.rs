@@ -5,7 +5,7 @@ use chrono::Utc;
 use futures_util::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::blobs::{BlobError, BlobPath, Listed};
+use shared::blobs::{BlobPath, Listed};
 use shared::config::Keep;
 use shared::db::jobs::settle::Progress;
 use shared::db::retention::{self, Class};
@@ -13,8 +13,8 @@ use shared::db::{Tx, idempotency};
 use shared::jobs::Retention;
 use shared::mail::Mailer;
 
-use super::Handle;
 use super::mailing::RECIPIENT_WINDOW;
+use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::outcome::{Dependency, JobError, Outcome};
 
@@ -193,17 +193,7 @@ async fn remove_orphans(context: &JobContext, age: Duration, page: &[Listed]) ->
     };
     let mut removed = 0;
     for path in &orphans {
-        let delete = async {
-            match context.services.blobs.delete(*path).await {
-                // One that can't be removed keeps no other from it.
-                Err(error @ BlobError::Refused(_)) => {
-                    tracing::warn!(%path, %error, "a blob that nobody needs could not be removed");
-                    Ok(0)
-                }
-                deleted => deleted.map(|()| 1).map_err(JobError::from),
-            }
-        };
-        removed += context.services.breakers.call(Dependency::Blobs, delete).await?;
+        removed += usize::from(picture::remove(&context.services, *path).await?);
     }
     Ok(removed)
 }
