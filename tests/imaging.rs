@@ -111,6 +111,17 @@ async fn a_process_that_hangs_is_killed_when_its_time_is_over() {
     is_gone(process).await;
 }
 
+/// As the kernel does when the machine has no memory left.
+#[tokio::test]
+async fn a_process_that_somebody_else_kills_says_nothing_about_its_picture() {
+    let bench = Bench::of("kill -9 $$", |_| {});
+    let killed = bench.ask(pictures::small_jpeg(), PATIENCE).await;
+    assert!(matches!(killed, Err(ImagingError::Ended { .. })), "{killed:?}");
+    let bench = Bench::of("kill -ABRT $$", |_| {});
+    let crashed = bench.ask(pictures::small_jpeg(), PATIENCE).await;
+    assert!(matches!(crashed, Err(ImagingError::Crashed { .. })), "{crashed:?}");
+}
+
 #[tokio::test]
 async fn a_process_is_replaced_after_so_many_pictures() {
     let bench = Bench::of_the_worker(|settings| settings.pictures_per_process = 2);

@@ -128,6 +128,28 @@ async fn a_worker_that_is_killed_loses_and_doubles_nothing(setup: Setup) {
     ready(&ada, 10).await;
 }
 
+/// An index of PostgreSQL holds no key of more than some 2,700 bytes, and a path may be longer.
+async fn files_that_can_not_be_written_down_keep_no_other_out(setup: Setup) {
+    let (app, ada, folder) = watched(setup).await;
+    for number in 0..8 {
+        // Of random letters: what can be compressed fits.
+        let letter = |byte: u8| {
+            char::from(
+                b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[usize::from(byte) % 62],
+            )
+        };
+        let name = || (0..14).flat_map(|_| uuid::Uuid::new_v4().into_bytes()).map(letter).collect::<String>();
+        let path = folder.join((0..15).map(|_| name()).collect::<PathBuf>());
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("lost.jpg"), pictures::jpeg_of_colour(number, 1, 1)).unwrap();
+    }
+    for number in 0..4 {
+        fs::write(folder.join(format!("{number}.jpg")), pictures::jpeg_of_colour(number, 2, 2)).unwrap();
+    }
+    ready(&ada, 4).await;
+    assert!(app.logs().contains("could not look for incoming files"));
+}
+
 /// Objects are complete when they are listed.
 async fn objects_in_s3_are_taken_too(setup: Setup) {
     let mut app = setup.with("INCOMING_SECONDS", 1).blobs_in_s3().start().await;
@@ -166,4 +188,10 @@ mod s3 {
     use super::objects_in_s3_are_taken_too;
 
     crate::harness::on_production!(objects_in_s3_are_taken_too);
+}
+
+mod paths {
+    use super::files_that_can_not_be_written_down_keep_no_other_out;
+
+    crate::harness::on_production!(files_that_can_not_be_written_down_keep_no_other_out);
 }

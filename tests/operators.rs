@@ -273,7 +273,26 @@ async fn entry(program: &Visitor) -> Value {
     all["items"].as_array().unwrap().iter().find(|entry| entry["name"] == "also-bought").unwrap().clone()
 }
 
+/// PostgreSQL can't even be asked for such a name.
+async fn a_name_that_no_database_can_hold_is_the_name_of_nobody(setup: Setup) {
+    let app = setup.start().await;
+    app.add_operator("ada", false).await;
+    let answer = log_in(&app.nobody(), "ada\0", "correct horse battery", None, "/admin").await;
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    let program = app.program_of("ada").await;
+    for change in ["pause", "resume"] {
+        program.post(&format!("/api/admin/queues/images%00/{change}")).await.problem(404);
+    }
+    program.post("/api/admin/schedule/x%00/run").await.problem(404);
+    for query in ["kind=x%00", "queue=x%00", "text=x%00", "reason=x%00", "customer=x%00", "state=%00"] {
+        let answer = program.get(&format!("/api/admin/jobs?{query}")).await;
+        assert!((400..500).contains(&answer.status), "{query}: {}", answer.text());
+    }
+    assert!(!app.logs().contains("ERROR"), "{}", app.logs());
+}
+
 on_both_set_ups!(
+    a_name_that_no_database_can_hold_is_the_name_of_nobody,
     a_login_is_a_new_session_that_ends_with_the_log_out,
     too_many_logins_are_refused,
     whoever_may_only_look_is_refused_on_each_changing_route,

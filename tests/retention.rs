@@ -112,19 +112,26 @@ async fn blobs_and_mails_that_nobody_needs_are_removed_and_no_others(setup: Setu
     let strangers =
         ["notes.txt".to_owned(), format!("incoming/{nobodys}.jpg"), format!("photos/{nobodys}/notes")]
             .map(|path| root.join(path));
-    for file in litter.iter().chain(&strangers) {
+    let unfinished = root.join(format!("photos/{nobodys}/original#1"));
+    for file in litter.iter().chain(&strangers).chain([&unfinished]) {
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, "litter").unwrap();
     }
-    assert_eq!(clean_up(&app).await["orphan_blobs"], 0, "they are young");
-    for file in kept.iter().chain(&litter).chain(&strangers) {
+    let removed = clean_up(&app).await;
+    assert_eq!(
+        (&removed["orphan_blobs"], &removed["unfinished_blobs"]),
+        (&json!(0), &json!(0)),
+        "they are young"
+    );
+    for file in kept.iter().chain(&litter).chain(&strangers).chain([&unfinished]) {
         age(file, 25);
     }
     let mails = app.mails().len();
     let removed = clean_up(&app).await;
     assert_eq!((&removed["orphan_blobs"], &removed["mail_files"]), (&json!(3), &json!(0)));
     assert!(kept.iter().chain(&strangers).all(|file| file.exists()));
-    assert!(!litter.iter().any(|file| file.exists()));
+    assert_eq!(removed["unfinished_blobs"], 1);
+    assert!(!litter.iter().chain([&unfinished]).any(|file| file.exists()));
 
     // A print that came too late for an order that was given up.
     let given_up =

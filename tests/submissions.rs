@@ -149,6 +149,20 @@ async fn what_can_not_be_taken_is_put_aside_without_its_token(setup: Setup) {
     assert_eq!(app.number("SELECT count(*) FROM jobs").await, 1, "the one reply");
 }
 
+/// Where no machine may submit anything, whoever tries is told so, and nothing lies unread.
+async fn without_machines_every_submission_is_refused(setup: Setup) {
+    let app = setup.start().await;
+    let client = Client::of(&app).await;
+    let queue = format!("reply.{}", uuid::Uuid::new_v4());
+    let mut replies = client.reply_queue(&queue).await;
+    let properties =
+        BasicProperties::default().with_message_id("1".into()).with_reply_to(queue.as_str().into());
+    client.submit(&submission(&json!({"photo_id": uuid::Uuid::nil()})), properties).await;
+    let (_, reply) = next_reply(&mut replies).await;
+    assert_eq!(reply["status"], 401, "{reply}");
+    assert_eq!(app.number("SELECT count(*) FROM dead_messages WHERE queue = 'submit'").await, 1);
+}
+
 /// Whoever does not wait any more costs one try.
 async fn a_reply_queue_that_is_gone_is_not_run_after(setup: Setup) {
     let app = setup.with("MACHINE_TOKENS", machine_tokens()).start().await;
@@ -172,5 +186,6 @@ on_production!(
     the_example_submits_a_job_and_gets_its_end,
     a_message_that_comes_five_times_is_one_job,
     what_can_not_be_taken_is_put_aside_without_its_token,
+    without_machines_every_submission_is_refused,
     a_reply_queue_that_is_gone_is_not_run_after,
 );

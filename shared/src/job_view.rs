@@ -125,7 +125,7 @@ fn subject_path(job: &Job) -> Option<String> {
 fn failure_problem(job: &Job) -> Problem {
     let (kind, title, status) = match job.failure {
         Some(Failure::Discarded) => ("job-discarded", "This can't be done", 422),
-        Some(Failure::Crashed) => ("job-crashed", "This broke every worker that tried it", 500),
+        Some(Failure::Crashed) => ("job-crashed", "The process ended each time this was tried", 500),
         Some(Failure::Exhausted) | None => ("job-exhausted", "Every attempt failed", 500),
     };
     let last = job.error_log().pop().map(|entry| entry.message);

@@ -72,6 +72,7 @@ async fn look(
     customers::keep(&mut services.db.conn().await?, customer).await?;
     let whole = services.blobs.lists_whole_files_only();
     let mut waiting = HashMap::new();
+    let mut refused = None;
     let mut pages = services.blobs.incoming().chunks(PAGE);
     loop {
         // A store that is away is tried for longer than a stopping program has.
@@ -84,14 +85,21 @@ async fn look(
         let new = ingested_files::not_taken(&mut services.db.conn().await?, page).await?;
         for file in new {
             if whole || is_complete(&file, seen) {
-                take(worker, &file, customer).await?;
+                match take(worker, &file, customer).await {
+                    // One file that can't be written down keeps no other out.
+                    Err(error) if !error.is_unavailable() => {
+                        tracing::debug!(path = file.path, %error, "an incoming file could not be taken");
+                        refused = Some(error);
+                    }
+                    taken => taken?,
+                }
             } else {
                 waiting.insert(file.path, file.version);
             }
         }
     }
     *seen = waiting;
-    Ok(())
+    refused.map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Who writes a file changes it: what is as it was at the look before is complete.

@@ -12,7 +12,7 @@ use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::replies;
 use shared::db::triggers::{self, Trigger, Triggered};
 use shared::db::{Db, DbError, dead_messages};
-use shared::domain::JobId;
+use shared::domain::{JobId, StoredText};
 use shared::jobs::{KindInfo, Refusal, Reply, SendReply};
 use shared::messaging::{Broker, Delivery, Properties, Subscription};
 use shared::signing::MachineTokens;
@@ -42,10 +42,11 @@ struct Submission {
     args: Value,
 }
 
-/// The entrance, if there is a broker that programs can come by and a machine that may.
+/// The entrance, if there is a broker that programs can come by. It is open where no machine may submit anything, too:
+/// whoever tries is told so, and nothing lies unread.
 pub fn open(worker: &Worker) -> Option<Subscription> {
     let broker: &Broker = &worker.services.broker;
-    if !worker.ingress || worker.services.machines.is_empty() { None } else { broker.submissions(PREFETCH) }
+    if worker.ingress { broker.submissions(PREFETCH) } else { None }
 }
 
 /// Takes submissions until the worker stops.
@@ -98,9 +99,9 @@ async fn take(worker: &Worker, delivery: Delivery) {
     delivery.ack().await;
 }
 
-/// The detail may repeat what came: without the character that PostgreSQL's texts can't hold.
-fn refuse(status: u16, detail: impl Into<String>) -> Refusal {
-    Refusal { status, detail: detail.into().replace('\0', "\u{fffd}") }
+/// The detail may repeat what came.
+fn refuse(status: u16, detail: impl Into<StoredText>) -> Refusal {
+    Refusal { status, detail: detail.into().into() }
 }
 
 /// A text that can be stored: a message whose row can't be written would lie here unacked for ever.

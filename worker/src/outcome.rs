@@ -8,6 +8,7 @@ use shared::blobs::BlobError;
 use shared::db::DbError;
 use shared::db::jobs::{FencedError, LostLease};
 use shared::domain::JobId;
+use shared::domain::job::{ErrorCode, RunError};
 
 use crate::stop::StopReason;
 
@@ -99,6 +100,14 @@ pub enum JobError {
     /// The handler panicked: an attempt like any other.
     #[error("the handler panicked")]
     Panicked,
+    /// The job is tried again with backoff, and a later run looks for the code in the job's error log.
+    #[error("{message}")]
+    Coded {
+        /// What it was.
+        code: ErrorCode,
+        /// What it was, for people.
+        message: String,
+    },
     /// Anything else: the job is tried again with backoff.
     #[error("{0}")]
     Failed(String),
@@ -108,6 +117,15 @@ impl JobError {
     /// A dependency that does not say when to come back.
     pub fn unavailable(dependency: Dependency, message: impl std::fmt::Display) -> Self {
         Self::Unavailable { dependency, message: message.to_string(), retry_after: None }
+    }
+
+    /// As it is written down.
+    pub fn run_error(&self) -> RunError {
+        let code = match self {
+            Self::Coded { code, .. } => Some(*code),
+            _ => None,
+        };
+        RunError { code, message: self.to_string().into() }
     }
 
     /// A failure that a retry may mend.

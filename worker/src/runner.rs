@@ -97,6 +97,7 @@ async fn acked_if(decided: bool, delivery: Delivery) {
 
 /// Puts a queued job back for a newer program. Whether that is written down.
 async fn put_back(worker: &Worker, job: JobId) -> bool {
+    metrics::counter!("jobs_of_unknown_kind_total").increment(1);
     let db = &worker.services.db;
     patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_some()
 }
@@ -119,7 +120,6 @@ enum Taken {
 async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
     if worker.handler(&envelope.kind, envelope.version).is_none() {
         tracing::info!(version = envelope.version, "not known to this program: left to a newer one");
-        metrics::counter!("jobs_left_to_newer_total").increment(1);
         return if put_back(worker, envelope.job).await { Taken::Nothing } else { Taken::NotNow };
     }
     let (mut asked, mut refusals) = (0, 0);
@@ -344,7 +344,7 @@ async fn end_late(
     task: JoinHandle<Result<Outcome, JobError>>,
 ) {
     let timeout = worker.handler(&job.kind, job.args_version).map_or(Duration::ZERO, |handler| handler.timeout);
-    let note = Note::Failure(format!("took longer than {} s", timeout.as_secs_f32()));
+    let note = Note::Failure(format!("took longer than {} s", timeout.as_secs_f32()).into());
     settling::write(&worker, &job, &guard, Ended::by(Ending::Retry(None), note)).await;
     let _ = task.await;
     tracing::info!(after_seconds = guard.run().since.elapsed().as_secs(), "a run that took too long ended");

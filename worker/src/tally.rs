@@ -28,7 +28,7 @@ impl Tally {
         self.add(queue, &Counts { run_ms, longest_run_ms: run_ms, runs: 1, ..outcome(state, went_wrong) });
     }
 
-    /// A run of a worker that went away was ended. Nobody knows how long it ran.
+    /// A run whose lease had lapsed was ended. Nobody knows how long it ran.
     pub fn lapsed(&self, queue: &str, state: JobState) {
         self.add(queue, &outcome(state, true));
     }

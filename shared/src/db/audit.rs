@@ -8,7 +8,8 @@ use super::expressions::now;
 use super::schema::audit;
 use super::{Conn, DbError, with};
 use crate::domain::operator::{Actor, Via};
-use crate::domain::{AuditId, Timestamp};
+use crate::domain::stored_text::clean_json;
+use crate::domain::{AuditId, StoredText, Timestamp};
 
 /// A row of the audit.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -49,10 +50,11 @@ pub async fn begin(
             .values((
                 audit::id.eq(id),
                 audit::at.eq(now()),
-                audit::operator.eq(&actor.name),
+                // The account's name, where it is a command.
+                audit::operator.eq(StoredText::from(actor.name.as_str()).as_str()),
                 audit::via.eq(actor.via),
                 audit::action.eq(action),
-                audit::subject.eq(subject),
+                audit::subject.eq(clean_json(subject.clone())),
             ))
             .execute(c)
             .await

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::expressions::{last, now};
 use super::schema::dead_messages;
 use super::{Conn, DbError, with};
-use crate::domain::{JobId, Timestamp};
+use crate::domain::{JobId, StoredText, Timestamp};
 
 /// Keeps the bytes of a message and why they could not be read.
 ///
@@ -21,8 +21,8 @@ pub async fn keep(conn: &mut Conn, queue: &str, body: &[u8], error: &str) -> Res
                 dead_messages::id.eq(JobId(Uuid::now_v7())),
                 dead_messages::queue.eq(queue),
                 dead_messages::body.eq(body),
-                // A message may repeat what it could not read, and PostgreSQL's texts hold no such character.
-                dead_messages::error.eq(error.replace('\0', "\u{fffd}")),
+                // It may repeat what could not be read.
+                dead_messages::error.eq(StoredText::from(error).as_str()),
                 dead_messages::at.eq(now()),
             ))
             .execute(c)

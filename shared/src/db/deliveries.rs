@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use super::expressions::now;
 use super::schema::{job_callbacks, webhook_deliveries};
 use super::{Conn, DbError, Tx, with};
-use crate::domain::{JobId, Timestamp};
+use crate::domain::{JobId, StoredText, Timestamp};
 
 /// The receiver of a job's changes.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -95,7 +95,7 @@ pub async fn of_job(conn: &mut Conn, job: JobId, limit: i64) -> Result<Vec<Deliv
 pub async fn record(tx: &mut Tx, call: Call<'_>, stop: bool) -> Result<(), DbError> {
     let (status, error) = match call.answer {
         Ok(status) => (Some(i32::from(status)), None),
-        Err(error) => (None, Some(error)),
+        Err(error) => (None, Some(StoredText::from(error))),
     };
     with!(tx.conn(), |c| {
         diesel::insert_into(webhook_deliveries::table)
@@ -107,7 +107,7 @@ pub async fn record(tx: &mut Tx, call: Call<'_>, stop: bool) -> Result<(), DbErr
                 webhook_deliveries::attempt.eq(call.attempt),
                 webhook_deliveries::at.eq(now()),
                 webhook_deliveries::status.eq(status),
-                webhook_deliveries::error.eq(error),
+                webhook_deliveries::error.eq(error.as_deref()),
                 webhook_deliveries::duration_ms.eq(i64::try_from(call.took.as_millis()).unwrap_or(i64::MAX)),
             ))
             .execute(c)

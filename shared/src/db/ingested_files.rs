@@ -10,7 +10,7 @@ use super::jobs::enqueue::{Options, enqueue};
 use super::schema::ingested_files as files;
 use super::{Conn, Db, DbError, Tx, with};
 use crate::blobs::IncomingFile;
-use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::domain::{CustomerId, JobId, PhotoId, StoredText};
 use crate::jobs::IngestFile;
 
 /// Those of the files that nobody took yet, in one look.
@@ -80,9 +80,10 @@ pub async fn is_over(conn: &mut Conn, job: JobId) -> Result<bool, DbError> {
 /// # Errors
 /// Those of the database.
 pub async fn set_outcome(tx: &mut Tx, job: JobId, outcome: Result<PhotoId, &str>) -> Result<(), DbError> {
+    let reason = outcome.err().map(StoredText::from);
     with!(tx.conn(), |c| {
         diesel::update(files::table.filter(files::job_id.eq(job)))
-            .set((files::photo_id.eq(outcome.ok()), files::reason.eq(outcome.err())))
+            .set((files::photo_id.eq(outcome.ok()), files::reason.eq(reason.as_deref())))
             .execute(c)
             .await
     })?;

@@ -82,8 +82,9 @@ pub async fn remove(tx: &mut Tx, class: Class, age: Duration, limit: i64) -> Res
 const OVER: &str = "state IN ('succeeded', 'failed', 'cancelled') \
                     AND (failure IS NULL OR failure = 'discarded')";
 
-/// No job that is unfinished or can be tried again is its parent, its child or waits for it, and its subject
-/// is finished as well. What was not brought to an end is for a person to look at.
+/// No job that is unfinished or can be tried again is its parent or waits for it, no unfinished one is its child (one
+/// that is tried again asks nothing of its parent), and its subject is finished as well. What was not brought to an end
+/// is for a person to look at.
 const NOT_NEEDED: &str = "NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.id = jobs.parent \
          AND (other.state IN ('pending', 'queued', 'running', 'waiting') \
               OR other.failure IN ('exhausted', 'crashed'))) \
@@ -109,6 +110,11 @@ async fn old_jobs(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbErr
             .limit(limit)
             .select(jobs::id);
         for_update_skip_locked(old).load(c).await
+    })?;
+    // Whoever begins to wait for one of them, or tries its parent again, has done so by now or waits for the lock.
+    let ids: Vec<JobId> = with!(tx.conn(), |c| {
+        let locked = jobs::table.filter(jobs::id.eq_any(ids)).filter(sql::<Bool>(NOT_NEEDED));
+        locked.select(jobs::id).load(c).await
     })?;
     if ids.is_empty() {
         return Ok(0);

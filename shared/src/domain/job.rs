@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::StoredText;
+
 /// Where a job is in its life, as stored.
 #[derive(
     Debug,
@@ -120,6 +122,32 @@ impl Failure {
     /// The inverse of [`Failure::name`].
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Discarded, Self::Exhausted, Self::Crashed].into_iter().find(|failure| failure.name() == name)
+    }
+}
+
+/// What a failed try was, for whoever decides by it later: no decision reads the words of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// A picture crashed the process that decoded it, or took too much of its time or memory.
+    PictureFault,
+    /// One that this release does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a run failed with, as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunError {
+    /// What it was, if somebody decides by it.
+    pub code: Option<ErrorCode>,
+    /// What it was, for people.
+    pub message: StoredText,
+}
+
+impl<T: Into<StoredText>> From<T> for RunError {
+    fn from(message: T) -> Self {
+        Self { code: None, message: message.into() }
     }
 }
 

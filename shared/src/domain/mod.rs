@@ -13,10 +13,12 @@ pub mod photo;
 pub mod print;
 pub mod process;
 pub mod sales;
+pub mod stored_text;
 pub mod time;
 
 pub use email::EmailAddress;
 pub use ids::{
     AuditId, CustomerId, JobId, OperatorId, OperatorTokenId, OrderId, PhotoId, ProcessId, WorkerId,
 };
+pub use stored_text::StoredText;
 pub use time::Timestamp;

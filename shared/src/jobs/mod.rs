@@ -78,7 +78,7 @@ pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
     const TIMEOUT: Duration = Duration::from_secs(300);
     /// For how long a unique key is taken, if it is enqueued with one.
     const UNIQUE: Unique = Unique::UntilFinished;
-    /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic.
+    /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic, see [`check_waits`].
     const WAITS_FOR: &'static [&'static str] = &[];
     /// Whether its handler undoes what it did when it is asked to cancel (`context.job.undoing`). One that doesn't is
     /// simply ended.
@@ -148,6 +148,38 @@ impl KindInfo {
     }
 }
 
+/// Jobs of these kinds would wait for each other, and for ever.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadWaits {
+    /// The way leads back to where it began.
+    #[error("job kinds wait for each other: {}", .0.join(" → "))]
+    Cycle(Vec<&'static str>),
+    /// There is no kind of that name.
+    #[error("job kind {0} waits for {1}, which is none")]
+    Unknown(&'static str, &'static str),
+}
+
+/// Whether no job can wait for one that waits for it, however many kinds are in between: see [`Kind::WAITS_FOR`].
+///
+/// # Errors
+/// The first cycle, or the first name that is none.
+pub fn check_waits(kinds: &[KindInfo]) -> Result<(), BadWaits> {
+    fn follow(kinds: &[KindInfo], kind: &KindInfo, way: &mut Vec<&'static str>) -> Result<(), BadWaits> {
+        let returns = way.contains(&kind.name);
+        way.push(kind.name);
+        if returns {
+            return Err(BadWaits::Cycle(way.clone()));
+        }
+        for name in kind.waits_for {
+            let next = kinds.iter().find(|other| other.is_called(name));
+            follow(kinds, next.ok_or(BadWaits::Unknown(kind.name, name))?, way)?;
+        }
+        way.pop();
+        Ok(())
+    }
+    kinds.iter().try_for_each(|kind| follow(kinds, kind, &mut Vec::new()))
+}
+
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
 pub const KINDS: &[KindInfo] = &[
     KindInfo::of::<MakeThumbnails>(),
@@ -186,17 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn kinds_wait_without_a_cycle() {
-        fn depth(kind: &KindInfo, seen: &mut Vec<&'static str>) {
-            assert!(!seen.contains(&kind.name), "{} waits for itself: {seen:?}", kind.name);
-            seen.push(kind.name);
-            for name in kind.waits_for {
-                depth(KindInfo::find(name).unwrap(), seen);
-            }
-            seen.pop();
-        }
-        for kind in KINDS {
-            depth(kind, &mut Vec::new());
-        }
+    fn kinds_that_would_wait_for_each_other_are_found() {
+        assert_eq!(check_waits(KINDS), Ok(()));
+        let kind = |name, waits_for| KindInfo { name, waits_for, aliases: &[], ..KINDS[0] };
+        let own = [kind("a", &["a"])];
+        assert_eq!(check_waits(&own), Err(BadWaits::Cycle(vec!["a", "a"])));
+        let far = [kind("a", &["b", "c"]), kind("b", &[]), kind("c", &["d"]), kind("d", &["a"])];
+        assert_eq!(check_waits(&far), Err(BadWaits::Cycle(vec!["a", "c", "d", "a"])));
+        // Two ways to one kind are no cycle.
+        let both = [kind("a", &["b", "c"]), kind("b", &["d"]), kind("c", &["d"]), kind("d", &[])];
+        assert_eq!(check_waits(&both), Ok(()));
+        assert_eq!(check_waits(&[kind("a", &["x"])]), Err(BadWaits::Unknown("a", "x")));
     }
 }

@@ -29,7 +29,7 @@ impl Queue {
     /// Copies from store to store: waits for the network and the disk, hardly for the processor.
     pub const IO: Self = Self("io");
 
-    /// Jobs that took their worker down again and again: one of all at a time, alone in its process.
+    /// Jobs whose leases lapsed again and again: one of all at a time.
     pub const QUARANTINE: Self = Self("quarantine");
 
     /// Every queue that this program's kinds name, and the quarantine. Others may be named while it runs.

@@ -104,8 +104,13 @@ impl FileMailer {
                 let written = fs::metadata(&path)?.modified()?;
                 // One from the future is not old.
                 if written.elapsed().is_ok_and(|elapsed| elapsed > age) {
-                    fs::remove_file(&path)?;
-                    removed += 1;
+                    match fs::remove_file(&path) {
+                        Ok(()) => removed += 1,
+                        // One that can't be removed keeps no other from it.
+                        Err(error) => {
+                            tracing::warn!(path = %path.display(), %error, "a mail's file could not be removed");
+                        }
+                    }
                 }
             }
             Ok(removed)

@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::domain::job::{Failure, JobState};
+use crate::domain::stored_text::is_storable;
 use crate::domain::{CustomerId, JobId};
 use crate::job_view::status_name;
 use crate::jobs::{KINDS, KindInfo, Queue};
@@ -288,13 +289,15 @@ fn failure(name: &str) -> Result<FailedAs, String> {
     if name == FailedAs::Dead.name() {
         return Ok(FailedAs::Dead);
     }
+    // Until the next release, `crashed` is also known by its former name.
+    let name = if name == "killed" { Failure::Crashed.name() } else { name };
     Failure::from_name(name)
         .map(FailedAs::Only)
         .ok_or_else(|| "is discarded, exhausted, crashed or dead".into())
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    let fits = text.len() <= MOST_REASON && !text.contains('\0');
+    let fits = text.len() <= MOST_REASON && is_storable(text);
     fits.then(|| text.to_owned()).ok_or_else(|| format!("is at most {MOST_REASON} bytes of text"))
 }
 
@@ -312,7 +315,7 @@ fn id<I: FromStr>(text: &str) -> Result<I, String> {
 }
 
 fn text(text: &str) -> Result<Text, String> {
-    if text.len() > MOST_TEXT || text.contains('\0') {
+    if text.len() > MOST_TEXT || !is_storable(text) {
         return Err(format!("is at most {MOST_TEXT} bytes of text"));
     }
     Ok(text.into())
@@ -323,6 +326,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_failure_is_known_by_its_former_name_and_written_by_its_own() {
+        let former: JobFilter = serde_json::from_value(json!({"failure": "killed"})).unwrap();
+        assert_eq!(former.failure, Some(FailedAs::Only(Failure::Crashed)));
+        assert_eq!(serde_json::to_value(&former).unwrap(), json!({"failure": "crashed"}));
+    }
 
     #[test]
     fn every_field_is_read_and_written_again() {

@@ -49,7 +49,7 @@ pub struct JobSummary {
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
-    /// How often the process that ran it went away.
+    /// How often its lease lapsed: the process that ran it was gone.
     pub lapses: i32,
     /// Not before; of those that are over, when they last were due.
     pub run_at: DateTime<Utc>,
@@ -97,7 +97,7 @@ pub struct JobStory {
     pub attempt: i32,
     /// Tries allowed.
     pub max_attempts: i32,
-    /// How often the process that ran it went away.
+    /// How often its lease lapsed: the process that ran it was gone.
     pub lapses: i32,
     /// How often it was claimed, or put back for a newer worker.
     pub fence: i64,

@@ -130,9 +130,10 @@ pub async fn list(db: &Db) -> Result<Vec<OperatorView>, OperationError> {
 /// There is none of that name.
 pub async fn remove(db: &Db, actor: &Actor, name: &str) -> Result<(), OperationError> {
     may_change(actor)?;
+    let name = known(name)?;
     let mut tx = db.begin().await?;
-    let entry = audit::begin(&mut tx, actor, "operator.remove", &json!({"operator": name})).await?;
-    if !operators::remove(&mut tx, name).await? {
+    let entry = audit::begin(&mut tx, actor, "operator.remove", &json!({"operator": name.as_str()})).await?;
+    if !operators::remove(&mut tx, name.as_str()).await? {
         tx.rollback().await?;
         return Err(OperationError::Unknown("operator"));
     }
@@ -151,11 +152,13 @@ pub async fn set_password(
     password: Option<&str>,
 ) -> Result<Option<Password>, OperationError> {
     may_change(actor)?;
+    let name = known(name)?;
     let (chosen, generated) = chosen_or_generated(password)?;
     let hash = chosen.hash().await?;
     let mut tx = db.begin().await?;
-    let entry = audit::begin(&mut tx, actor, "operator.password", &json!({"operator": name})).await?;
-    if !operators::set_password(&mut tx, name, &hash).await? {
+    let entry =
+        audit::begin(&mut tx, actor, "operator.password", &json!({"operator": name.as_str()})).await?;
+    if !operators::set_password(&mut tx, name.as_str(), &hash).await? {
         tx.rollback().await?;
         return Err(OperationError::Unknown("operator"));
     }
@@ -175,7 +178,11 @@ pub async fn log_in(
     password: &str,
     before: Option<&Token>,
 ) -> Result<Option<LoggedIn>, OperationError> {
-    let found = operators::credentials(&mut db.conn().await?, name).await?;
+    let found = match name.parse::<Name>() {
+        Ok(name) => operators::credentials(&mut db.conn().await?, name.as_str()).await?,
+        // Nobody has such a name, whatever characters are in it.
+        Err(_) => None,
+    };
     // No connection is held while the password is hashed.
     let hash = found.as_ref().map(|(_, hash)| hash.as_str());
     let right = passwords::verify(password, hash).await?;
@@ -278,6 +285,11 @@ pub async fn revoke_token(
     let entry = audit::begin(&mut tx, actor, "operator.token.revoke", &subject).await?;
     audit::finish(&mut tx, entry, 1, 0).await?;
     Ok(tx.commit().await?)
+}
+
+/// The name of an operator who may be there: what can be no name is the name of nobody.
+fn known(name: &str) -> Result<Name, OperationError> {
+    name.parse().map_err(|_| OperationError::Unknown("operator"))
 }
 
 fn parse_name(field: &'static str, name: &str) -> Result<Name, OperationError> {

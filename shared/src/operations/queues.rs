@@ -10,6 +10,7 @@ use crate::db::jobs::{queues, status};
 use crate::db::{Db, audit};
 use crate::domain::job::JobState;
 use crate::domain::operator::Actor;
+use crate::jobs::Queue;
 
 /// A queue as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -41,7 +42,7 @@ pub async fn list(db: &Db) -> Result<Vec<QueueView>, OperationError> {
         let found = counts.iter().find(|(queue, of, _)| queue == name && *of == state);
         found.map_or(0, |(.., count)| *count)
     };
-    let view = |(queue, paused_since): (crate::jobs::Queue, Option<crate::domain::Timestamp>)| QueueView {
+    let view = |(queue, paused_since): (Queue, Option<crate::domain::Timestamp>)| QueueView {
         name: queue.name().to_owned(),
         paused_since: paused_since.map(|since| since.0),
         pending: count(queue.name(), JobState::Pending),
@@ -71,6 +72,10 @@ pub async fn resume(db: &Db, actor: &Actor, queue: &str) -> Result<bool, Operati
 
 async fn change(db: &Db, actor: &Actor, queue: &str, to_paused: bool) -> Result<bool, OperationError> {
     may_change(actor)?;
+    // What can be no name of a queue is the name of none, whatever characters are in it.
+    if !Queue::is_name(queue) {
+        return Err(OperationError::Unknown("queue"));
+    }
     let mut tx = db.begin().await?;
     let (action, changed) = if to_paused {
         ("queue.pause", queues::pause(&mut tx, queue).await?)

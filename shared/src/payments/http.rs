@@ -187,18 +187,18 @@ impl Answer {
         problem.is_ok_and(|problem| problem.kind.rsplit(['/', '#', ':']).next() == Some("voided"))
     }
 
-    /// What every answer comes to that a request has no meaning of its own for.
+    /// What every answer comes to that a request has no meaning of its own for: the gateway is ill (5xx), wants to be
+    /// left alone (408, 429), or does not like this request.
     fn fault(self) -> PaymentError {
         match self.status {
-            StatusCode::REQUEST_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => {
-                PaymentError::Unavailable { reason: self.status.to_string(), retry_after: self.retry_after }
-            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => self.unavailable(),
+            status if status.is_server_error() => self.unavailable(),
             status => PaymentError::Other(status.to_string()),
         }
+    }
+
+    fn unavailable(self) -> PaymentError {
+        PaymentError::Unavailable { reason: self.status.to_string(), retry_after: self.retry_after }
     }
 }
 

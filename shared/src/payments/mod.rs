@@ -69,7 +69,7 @@ pub enum PaymentError {
     /// The order has been refunded before this charge came.
     #[error("the order was voided before it was charged")]
     Voided,
-    /// The gateway does not answer at present: refused, timed out, 429, 502, 503, 504. The charge may
+    /// The gateway does not answer at present: refused, timed out, 408, 429, 5xx. The charge may
     /// have happened; asking again with the same key settles it.
     #[error("the payment gateway is unavailable: {reason}")]
     Unavailable {

@@ -24,7 +24,7 @@ pub fn all(text: &str, shell: &AdminShell) -> Vec<(String, String)> {
     let letters = DeadLetters {
         groups: vec![
             group("fulfil_order", "exhausted", text, 50),
-            group("make_thumbnails", "crashed", "the worker that ran it went away", 2),
+            group("make_thumbnails", "crashed", "the lease lapsed: the process that ran it is gone", 2),
             group("send_email", "exhausted", "", 1),
         ],
         messages: vec![MessageGroup { queue: "images".into(), reason: text.into(), messages: 3, newest: at }],

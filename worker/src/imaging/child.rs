@@ -20,6 +20,9 @@ pub(super) const MEMORY_BYTES: &str = "--memory-bytes";
 /// loops on after its parent was killed.
 const CPU_SECONDS: u64 = 3_600;
 
+/// So much later it is killed: at the limit itself it gets a signal (SIGXCPU) that tells it from a kill from outside.
+const CPU_GRACE_SECONDS: u64 = 5;
+
 /// Becomes an imaging process if the program's first argument says so, and gives the exit code when it is done.
 ///
 /// `main` calls this before it builds a runtime, starts a thread or reads a setting.
@@ -59,7 +62,7 @@ fn limit_self(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
 fn set_limits(memory_bytes: u64) -> io::Result<()> {
     use rlimit::Resource;
     Resource::AS.set(memory_bytes, memory_bytes)?;
-    Resource::CPU.set(CPU_SECONDS, CPU_SECONDS)?;
+    Resource::CPU.set(CPU_SECONDS, CPU_SECONDS + CPU_GRACE_SECONDS)?;
     // A core file would hold a customer's picture.
     Resource::CORE.set(0, 0)
 }

@@ -72,9 +72,16 @@ pub enum ImagingError {
     /// The process took longer than it was given, and was killed.
     #[error("the picture was not done in time")]
     TimedOut,
-    /// The process ended, or talked nonsense, instead of answering. Mostly the file is to blame.
+    /// The process crashed, ended or talked nonsense instead of answering: the file is to blame.
     #[error("the imaging process crashed: {detail}")]
     Crashed {
+        /// How it ended, for the log.
+        detail: String,
+    },
+    /// Somebody else ended the process, as the kernel does when the machine has no memory left (SIGKILL), or it was
+    /// lost without a word. That says nothing about the file.
+    #[error("the imaging process was ended from outside: {detail}")]
+    Ended {
         /// How it ended, for the log.
         detail: String,
     },
@@ -126,10 +133,10 @@ impl ImagingPool {
     async fn ask(&self, request: &Request, original: &[u8]) -> Result<Vec<Picture>, ImagingError> {
         if let Some(reused) = self.take_idle() {
             match self.ask_process(reused, request, original).await {
-                Err(ImagingError::Crashed { detail }) => {
+                Err(ImagingError::Crashed { detail } | ImagingError::Ended { detail }) => {
                     tracing::info!(
                         detail,
-                        "an imaging process that had worked before crashed; asking a fresh one"
+                        "an imaging process that had worked before is gone; asking a fresh one"
                     );
                 }
                 answered => return answered,

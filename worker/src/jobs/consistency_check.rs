@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::blobs::BlobPath;
+use shared::blobs::{BlobError, BlobPath};
 use shared::db::consistency::{Finding, LEDGER, MOVES, WHOLE, orders_after, ready_photos_after};
 use shared::db::jobs::settle::Progress;
 use shared::db::{orders, photos};
@@ -119,7 +119,7 @@ async fn some_orders(services: &Services, looked: &mut Looked) -> Result<(), Job
         (0..lines).map(|position| BlobPath::Print(*order, position))
     });
     let missing = missing(services, printed.collect()).await?;
-    looked.tell(missing.into_iter().map(|path| finding("prints", path)).collect());
+    looked.tell(missing.into_iter().map(|(path, found)| finding("prints", path, found)).collect());
     looked.count("orders", page.len());
     looked.after = last.0;
     Ok(())
@@ -133,24 +133,34 @@ async fn some_photos(services: &Services, looked: &mut Looked) -> Result<(), Job
     };
     let paths = page.iter().flat_map(|photo| BlobPath::all_of(*photo)).collect();
     let missing = missing(services, paths).await?;
-    looked.tell(missing.into_iter().map(|path| finding("blobs", path)).collect());
+    looked.tell(missing.into_iter().map(|(path, found)| finding("blobs", path, found)).collect());
     looked.count("photos", page.len());
     looked.after = last.0;
     Ok(())
 }
 
-/// Those of the blobs that are not there although their rows, looked at once more, still name them.
-async fn missing(services: &Services, paths: Vec<BlobPath>) -> Result<Vec<BlobPath>, JobError> {
+/// Those of the blobs that are not there, or can't be looked at, although their rows, looked at once more, still name
+/// them; and what is there instead.
+async fn missing(
+    services: &Services,
+    paths: Vec<BlobPath>,
+) -> Result<Vec<(BlobPath, &'static str)>, JobError> {
     let asked = stream::iter(paths).map(|path| async move {
-        let ask = async { Ok(services.blobs.exists(path).await?) };
-        let there = services.breakers.call(Dependency::Blobs, ask).await?;
-        Ok::<_, JobError>((path, there))
+        let ask = async {
+            match services.blobs.exists(path).await {
+                Ok(there) => Ok((!there).then_some("none")),
+                Err(BlobError::Refused(_)) => Ok(Some("one that the store refuses")),
+                Err(error) => Err(error.into()),
+            }
+        };
+        let instead = services.breakers.call(Dependency::Blobs, ask).await?;
+        Ok::<_, JobError>(instead.map(|found| (path, found)))
     });
-    let asked: Vec<(BlobPath, bool)> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;
+    let asked: Vec<_> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;
     let mut missing = Vec::new();
-    for (path, there) in asked {
-        if !there && is_named(services, path).await? {
-            missing.push(path);
+    for (path, found) in asked.into_iter().flatten() {
+        if is_named(services, path).await? {
+            missing.push((path, found));
         }
     }
     Ok(missing)
@@ -171,12 +181,12 @@ async fn is_confirmed(conn: &mut shared::db::Conn, order: OrderId) -> Result<boo
     Ok(orders::find(conn, order).await?.is_some_and(|order| order.status == OrderStatus::Confirmed))
 }
 
-fn finding(check: &str, path: BlobPath) -> Finding {
+fn finding(check: &str, path: BlobPath, found: &str) -> Finding {
     Finding {
         check: check.to_owned(),
         subject: path.to_string(),
         expected: "a blob".to_owned(),
-        found: "none".to_owned(),
+        found: found.to_owned(),
     }
 }
 

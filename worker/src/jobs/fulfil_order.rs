@@ -14,8 +14,7 @@ use shared::domain::photo::PhotoStatus;
 use shared::jobs::{EmailTemplate, FulfilOrder, Kind, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
-use super::Handle;
-use crate::Services;
+use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{Dependency, JobError, Outcome};
@@ -220,10 +219,9 @@ async fn fan_out(
 /// The jobs that render are over by now: the saga has cancelled them and waited.
 fn discard_prints<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
     Box::pin(async move {
-        let Services { blobs, breakers, .. } = &context.services;
         for position in positions(subject) {
-            let delete = async { Ok(blobs.delete(BlobPath::Print(subject.order.id, position)).await?) };
-            breakers.call(Dependency::Blobs, delete).await?;
+            // The money is given back next: it must not wait for a file that can't be removed.
+            picture::remove(&context.services, BlobPath::Print(subject.order.id, position)).await?;
         }
         context.begin().await
     })

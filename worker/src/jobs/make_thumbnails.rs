@@ -49,7 +49,7 @@ pub(super) async fn render(
         return Ok(Err("the uploaded file is gone".into()));
     };
     let made = context.services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2).await;
-    picture::judge(context, made)
+    picture::judge(&context.job.error_log(), made)
 }
 
 pub(super) fn done(photo: &Photo) -> Outcome {

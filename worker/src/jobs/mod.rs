@@ -22,7 +22,7 @@ use std::time::Duration;
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
     AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, IngestFile, KINDS, Kind, MakeThumbnails,
-    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply,
+    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply, check_waits,
 };
 
 pub use fulfil_order::crash_points;
@@ -98,10 +98,11 @@ fn run_erased<H: Handle>(context: JobContext) -> HandlerFuture {
     })
 }
 
-/// Refuses to start when the two lists differ: a job without a handler would be retried for hours.
+/// Refuses to start when the two lists differ (a job without a handler would be retried for hours), or when kinds wait for
+/// each other (their jobs would do so for ever).
 ///
 /// # Panics
-/// With the name of the kind that one of the lists lacks.
+/// With the name of the kind that one of the lists lacks, or the kinds that wait for each other.
 #[expect(clippy::panic, reason = "a mistake in the program, found at its first start")]
 pub fn check_lists() {
     for kind in KINDS {
@@ -113,6 +114,9 @@ pub fn check_lists() {
         if shared::jobs::KindInfo::find(handler.kind).is_none() {
             panic!("handler {} has no line in KINDS", handler.kind);
         }
+    }
+    if let Err(error) = check_waits(KINDS) {
+        panic!("{error}");
     }
     for entry in SCHEDULE {
         if let Err(error) = entry.parse() {

@@ -39,7 +39,7 @@ impl Handle for RenderPrint {
                 other => Err(JobError::Stopped(other)),
             },
         };
-        let rendered = match picture::judge(&context, rendered)? {
+        let rendered = match picture::judge(&context.job.error_log(), rendered)? {
             Ok(pictures) => pictures,
             Err(why) => return Ok(Outcome::Discard(why)),
         };

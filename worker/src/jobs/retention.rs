@@ -13,8 +13,8 @@ use shared::db::{Tx, idempotency};
 use shared::jobs::Retention;
 use shared::mail::Mailer;
 
-use super::Handle;
 use super::mailing::RECIPIENT_WINDOW;
+use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::outcome::{Dependency, JobError, Outcome};
 
@@ -32,6 +32,7 @@ const ENOUGH: Duration = Duration::from_secs(10 * 60);
 enum Sweep {
     Rows(Class),
     Orphans,
+    Unfinished,
     MailFiles,
 }
 
@@ -46,6 +47,7 @@ const SWEEPS: &[Sweep] = &[
     Sweep::Rows(Class::DeadMessages),
     Sweep::Rows(Class::OrderingKeys),
     Sweep::Orphans,
+    Sweep::Unfinished,
     Sweep::MailFiles,
 ];
 
@@ -54,6 +56,7 @@ impl Sweep {
         match self {
             Self::Rows(class) => class.name(),
             Self::Orphans => "orphan_blobs",
+            Self::Unfinished => "unfinished_blobs",
             Self::MailFiles => "mail_files",
         }
     }
@@ -68,7 +71,7 @@ impl Sweep {
             Self::Rows(Class::Mails) => Some(RECIPIENT_WINDOW),
             Self::Rows(Class::DeadMessages) => keep.dead_messages,
             Self::Rows(Class::MailRecipients | Class::OrderingKeys) => Some(Duration::ZERO),
-            Self::Orphans => keep.orphans,
+            Self::Orphans | Self::Unfinished => keep.orphans,
             Self::MailFiles => keep.mail_files,
         }
     }
@@ -107,6 +110,7 @@ impl Handle for Retention {
             let next = match sweep {
                 Sweep::Rows(class) => rows(&context, class, age, &mut position, begun).await?,
                 Sweep::Orphans => orphans(&context, age, &mut position, begun).await?,
+                Sweep::Unfinished => unfinished(&context, age, &mut position).await?,
                 Sweep::MailFiles => mail_files(&context, age, &mut position).await?,
             };
             if let Next::Stop(outcome) = next {
@@ -187,11 +191,20 @@ async fn remove_orphans(context: &JobContext, age: Duration, page: &[Listed]) ->
         let mut conn = context.services.db.conn().await?;
         retention::orphans(&mut conn, &old).await?
     };
+    let mut removed = 0;
     for path in &orphans {
-        let delete = async { Ok(context.services.blobs.delete(*path).await?) };
-        context.services.breakers.call(Dependency::Blobs, delete).await?;
+        removed += usize::from(picture::remove(&context.services, *path).await?);
     }
-    Ok(orphans.len())
+    Ok(removed)
+}
+
+/// What killed uploads left.
+async fn unfinished(context: &JobContext, age: Duration, position: &mut Position) -> Result<Next, JobError> {
+    let remove = async { Ok(context.services.blobs.remove_unfinished(Utc::now() - age).await?) };
+    let removed = context.services.breakers.call(Dependency::Blobs, remove).await?;
+    position.done += 1;
+    let tx = context.begin().await?;
+    commit(context, tx, position, Sweep::Unfinished, removed).await
 }
 
 /// Those of this worker's own folder.

@@ -28,7 +28,7 @@ const FIRST_SNOOZE: Duration = Duration::from_secs(2);
 const MIN_SNOOZE: Duration = Duration::from_millis(500);
 
 /// … and no later than this, before jitter.
-const MAX_SNOOZE: Duration = Duration::from_secs(600);
+const MAX_SNOOZE: Duration = Duration::from_secs(60);
 
 /// What is to be written of a run.
 struct Settlement {
@@ -59,7 +59,7 @@ pub(super) async fn settle(
             others: Others::WaitedFor(on),
         },
         Ok(Outcome::GiveUp { reason, needed }) => Settlement {
-            ended: Ended { ending: Ending::Exhausted, note: Note::Failure(reason), got_on },
+            ended: Ended { ending: Ending::Exhausted, note: Note::Failure(reason.into()), got_on },
             others: Others::Needed(needed),
         },
         Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
@@ -103,7 +103,7 @@ impl Settlement {
 fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobState) {
     let took = guard.run().since.elapsed();
     let failure = match note {
-        Note::Failure(message) => Some(message),
+        Note::Failure(error) => Some(error.message.as_str()),
         _ => None,
     };
     worker.tally.ended(&job.queue, state, failure.is_some(), took);
@@ -156,33 +156,34 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
 fn translate(outcome: Outcome) -> (Ending, Note) {
     match outcome {
         Outcome::Done(result) => (Ending::Succeeded, Note::Result(result)),
-        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason)),
+        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason.into())),
         Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
         Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
         // Settled with those that it waits for or needs.
         Outcome::WaitFor(_) => (Ending::Wait(true), Note::None),
-        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason)),
+        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason.into())),
     }
 }
 
 /// A dependency that is away is no fault of the job, unless it stays away. `ran` is for how long the run took: the
 /// claim's time is the database's.
 fn judge(job: &Job, error: &JobError, ran: Duration) -> (Ending, Note) {
-    let message = error.to_string();
+    let failure = Note::Failure(error.run_error());
     let too_long = || {
         job.unavailable_since.is_some_and(|since| job.updated_at.since(since) + ran > MAX_UNAVAILABLE)
     };
     match error {
         JobError::CircuitOpen { retry_after, .. } => {
-            (Ending::Unavailable { delay: spread(*retry_after), too_long: false }, Note::None)
+            // The breaker says when, each job another time.
+            (Ending::Unavailable { delay: *retry_after, too_long: false }, Note::None)
         }
         JobError::Unavailable { retry_after, .. } => {
             let delay = spread(retry_after.unwrap_or(FIRST_SNOOZE));
-            (Ending::Unavailable { delay, too_long: too_long() }, Note::Failure(message))
+            (Ending::Unavailable { delay, too_long: too_long() }, failure)
         }
         JobError::Stopped(_) => (Ending::Release, Note::None),
-        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), Note::Failure(message)),
-        _ => (Ending::Retry(None), Note::Failure(message)),
+        JobError::TryAgain { retry_after, .. } => (Ending::Retry(Some(*retry_after)), failure),
+        _ => (Ending::Retry(None), failure),
     }
 }
 

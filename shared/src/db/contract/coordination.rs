@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::bench::{Bench, own};
 use super::promises;
-use crate::db::jobs::enqueue::{Enqueued, Options, enqueue_unique};
+use crate::db::DbError;
+use crate::db::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_unique};
 use crate::db::jobs::relay::{MOST_QUEUED_OF_OWNER, take_due};
 use crate::db::jobs::settle::{Progress, report};
 use crate::db::jobs::status::unfinished_children;
@@ -26,6 +27,7 @@ promises!(both:
     a_claim_wakes_the_relay_while_jobs_are_held_back,
     of_a_unique_key_there_is_one_unfinished_job,
     a_key_that_is_unique_until_the_start_is_free_at_the_claim,
+    an_id_that_is_taken_is_refused_and_not_tried_for_ever,
     the_progress_of_who_waits_is_taken_on_by_each_that_ends,
     children_are_found_until_they_are_over,
     a_queue_that_is_named_in_an_enqueue_exists,
@@ -170,6 +172,16 @@ async fn a_key_that_is_unique_until_the_start_is_free_at_the_claim(bench: &mut B
     bench.claim(first.id).await;
     let second = new(refresh(bench).await);
     assert_eq!(existing(refresh(bench).await).id, second.id);
+}
+
+async fn an_id_that_is_taken_is_refused_and_not_tried_for_ever(bench: &mut Bench) {
+    let taken = bench.enqueue().await;
+    let options = || Options { id: Some(taken.id), ..Options::default() };
+    let mut tx = bench.db.begin().await.unwrap();
+    let refused = enqueue_unique(&mut tx, "refresh", &Refresh {}, options()).await;
+    assert!(matches!(refused, Err(DbError::Duplicate(_))), "{refused:?}");
+    let refused = enqueue(&mut tx, &Refresh {}, options()).await;
+    assert!(matches!(refused, Err(DbError::Duplicate(_))), "{refused:?}");
 }
 
 async fn the_progress_of_who_waits_is_taken_on_by_each_that_ends(bench: &mut Bench) {

@@ -59,7 +59,7 @@ async fn ended(bench: &Bench, job: &Job, ending: Ending, error: &str) {
     bench.set(job.id, "state = 'queued'").await;
     let run = bench.claim(job.id).await;
     let claim = Claim { job: run.id, fence: run.fence };
-    settle(&bench.db, claim, Ended::by(ending, Note::Failure(error.to_owned()))).await.unwrap();
+    settle(&bench.db, claim, Ended::by(ending, Note::Failure(error.into()))).await.unwrap();
 }
 
 /// One of each sort, by name.

@@ -174,7 +174,10 @@ async fn a_pause_stands_in_the_list_and_in_the_audit(bench: &mut Bench) {
     assert_eq!((paused.paused_since.is_some(), paused.pending, paused.queued), (true, 1, 0));
     assert!(resume(&bench.db, &ada(), "images").await.unwrap());
     assert_eq!(images().await.paused_since, None);
-    assert!(matches!(pause(&bench.db, &ada(), "nowhere").await, Err(OperationError::Unknown("queue"))));
+    for unknown in ["nowhere", "images\0", "\0", ""] {
+        let refused = pause(&bench.db, &ada(), unknown).await;
+        assert!(matches!(refused, Err(OperationError::Unknown("queue"))), "{unknown:?}: {refused:?}");
+    }
     let subject = json!({"queue": "images"});
     let expected = [("queue.resume", 1), ("queue.pause", 0), ("queue.pause", 1)];
     let expected = expected.map(|(action, done)| (action.to_owned(), subject.clone(), Some(done), Some(0)));

@@ -39,7 +39,9 @@ async fn add_bob(bench: &Bench) {
 
 async fn whoever_has_name_and_password_gets_a_new_session_each_time(bench: &mut Bench) {
     add_bob(bench).await;
-    for (name, password) in [("bob", "wrong horse battery"), ("eve", PASSWORD), ("Bob", PASSWORD), ("", "")] {
+    for (name, password) in
+        [("bob", "wrong horse battery"), ("eve", PASSWORD), ("Bob", PASSWORD), ("", ""), ("bob\0", PASSWORD)]
+    {
         assert!(log_in(&bench.db, name, password, None).await.unwrap().is_none(), "{name}");
     }
     let (bob, first) = session(bench, "bob").await;
@@ -93,8 +95,11 @@ async fn a_new_password_ends_every_session_and_no_token(bench: &mut Bench) {
     assert_eq!(by_token(&bench.db, &token).await.unwrap(), Some(bob));
     assert!(log_in(&bench.db, "bob", PASSWORD, None).await.unwrap().is_none());
     assert!(log_in(&bench.db, "bob", made.as_str(), None).await.unwrap().is_some());
-    let unknown = set_password(&bench.db, &ada(), "eve", Some(PASSWORD)).await;
-    assert!(matches!(unknown, Err(OperationError::Unknown("operator"))));
+    for unknown in ["eve", "bob\0"] {
+        let refused = set_password(&bench.db, &ada(), unknown, Some(PASSWORD)).await;
+        assert!(matches!(refused, Err(OperationError::Unknown("operator"))));
+        assert!(matches!(remove(&bench.db, &ada(), unknown).await, Err(OperationError::Unknown("operator"))));
+    }
 }
 
 async fn a_session_that_is_being_opened_does_not_outlive_the_password(bench: &mut Bench) {

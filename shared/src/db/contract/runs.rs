@@ -9,8 +9,9 @@ use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::{end_lapsed, lock_own};
 use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
-use crate::db::jobs::{Claim, FencedError, Job, status};
+use crate::db::jobs::{Claim, ErrorEntry, FencedError, Job, status};
 use crate::domain::job::{Ending, Failure, JobState};
+use crate::domain::stored_text::MAX_BYTES;
 use crate::domain::{JobId, PhotoId};
 use crate::jobs::MakeThumbnails;
 
@@ -18,6 +19,7 @@ promises!(both:
     each_ending_leaves_the_row_as_its_verdict_says,
     the_last_attempt_ends_the_job_as_exhausted,
     a_result_and_the_failures_are_kept,
+    what_can_not_be_written_down_is_written_down_without_it,
     an_undo_is_never_given_up,
     a_run_that_was_asked_to_cancel_is_due_at_once_and_does_not_fail,
     a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel,
@@ -74,6 +76,30 @@ async fn a_result_and_the_failures_are_kept(bench: &mut Bench) {
     assert_eq!(row.result, Some(json!({"photo": "ready"})));
     let log: Vec<(String, u32)> = row.error_log().into_iter().map(|e| (e.message, e.times)).collect();
     assert_eq!(log, [("no route".to_owned(), 2), ("timed out".to_owned(), 1)]);
+}
+
+/// A mail server's answer may have any character in it: PostgreSQL's text and JSON hold no NUL.
+async fn what_can_not_be_written_down_is_written_down_without_it(bench: &mut Bench) {
+    let job = bench.running().await;
+    let mut tx = bench.db.begin().await.unwrap();
+    let point = json!({"done\0": ["a\0b"]});
+    checkpoint(&mut tx, own(&job), &point, false, &Progress::at(10, "with\0out")).await.unwrap();
+    tx.commit().await.unwrap();
+    let long = format!("550 no\0such user{}", "x".repeat(100_000));
+    let note = Note::Failure(long.as_str().into());
+    settle(&bench.db, own(&job), Ended::by(Ending::Exhausted, note)).await.unwrap();
+    let row = bench.job(job.id).await;
+    assert_eq!(row.checkpoint, Some(json!({"done\u{fffd}": ["a\u{fffd}b"]})));
+    assert_eq!(row.progress.unwrap()["step"], "with\u{fffd}out");
+    let log: Vec<ErrorEntry> = serde_json::from_value(row.errors).unwrap();
+    assert!(log[0].message.starts_with("550 no\u{fffd}such user") && log[0].message.len() <= MAX_BYTES);
+    let died = "SELECT count(*) FROM jobs WHERE dead_reason LIKE '… no_such user%'";
+    assert_eq!(bench.number(died).await, 1);
+
+    let job = bench.running().await;
+    let note = Note::Result(json!({"mail": "sent\0"}));
+    settle(&bench.db, own(&job), Ended::by(Ending::Succeeded, note)).await.unwrap();
+    assert_eq!(bench.job(job.id).await.result, Some(json!({"mail": "sent\u{fffd}"})));
 }
 
 async fn an_undo_is_never_given_up(bench: &mut Bench) {

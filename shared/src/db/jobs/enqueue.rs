@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
 use super::relay::{FIRST_REPUBLISH, MOST_QUEUED_OF_OWNER, publication, queued_of_owner};
-use super::{Job, UNFINISHED, callbacks, order, queues};
+use super::{Job, UNFINISHED, callbacks, order, queues, status};
 use crate::callbacks::Callback;
 use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
@@ -65,7 +65,7 @@ impl Enqueued {
 /// the kind is renamed.
 ///
 /// # Errors
-/// Those of the database.
+/// [`DbError::Duplicate`]: the id that the options name is another job's. Those of the database.
 pub async fn enqueue_unique<K: Kind>(
     tx: &mut Tx,
     key: &str,
@@ -86,10 +86,16 @@ pub async fn enqueue_unique<K: Kind>(
                 .await
                 .optional()
         })?;
-        // Otherwise it ended between the two statements, and there is room now.
         if let Some(job) = existing {
             return Ok(Enqueued::Existing(job));
         }
+        // What was in the way may be a job of the same id, and that stays.
+        if let Some(id) = options.id
+            && status::find(tx, id).await?.is_some()
+        {
+            return Err(id_is_taken());
+        }
+        // Otherwise it ended between the two statements, and there is room now.
     }
 }
 
@@ -117,8 +123,12 @@ pub async fn enqueue_kind(
     options: Options,
 ) -> Result<Job, DbError> {
     let job = insert(tx, kind, args, &options, None).await?;
-    // Without a unique key there is nothing to be in its way.
-    job.ok_or(DbError::Other(diesel::result::Error::NotFound))
+    // Without a unique key nothing else can be in its way.
+    job.ok_or_else(id_is_taken)
+}
+
+fn id_is_taken() -> DbError {
+    DbError::Duplicate("another job has this id".into())
 }
 
 fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {

@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::jobs;
-use crate::domain::job::{Facts, Failure, JobState, QUARANTINED_LAPSES};
+use crate::domain::job::{ErrorCode, Facts, Failure, JobState, QUARANTINED_LAPSES, RunError};
 use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
 use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
@@ -164,6 +164,9 @@ pub struct ErrorEntry {
     pub times: u32,
     /// What the handler said.
     pub message: String,
+    /// What it was, if somebody decides by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
     /// The last tries that failed so, the newest last. None where the entry is older than this field.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tries: Vec<Try>,
@@ -187,9 +190,9 @@ pub const ERROR_LOG_LENGTH: usize = 20;
 pub const TRIES_OF_ENTRY: usize = 5;
 
 /// Adds a failure to a log: a repetition of the newest entry only counts up.
-pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, message: &str) {
+pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, error: &RunError) {
     if let Some(last) = log.last_mut()
-        && last.message == message
+        && (last.message.as_str(), last.code) == (error.message.as_str(), error.code)
     {
         last.at = failed.at;
         last.times = last.times.saturating_add(1);
@@ -198,8 +201,8 @@ pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, message: &str) {
         last.tries.drain(..surplus);
         return;
     }
-    let (at, message) = (failed.at, message.to_owned());
-    log.push(ErrorEntry { at, since: at, times: 1, message, tries: vec![failed] });
+    let (at, code, message) = (failed.at, error.code, error.message.clone().into());
+    log.push(ErrorEntry { at, since: at, times: 1, message, code, tries: vec![failed] });
     let surplus = log.len().saturating_sub(ERROR_LOG_LENGTH);
     log.drain(..surplus);
 }
@@ -234,19 +237,28 @@ mod tests {
         let at = DateTime::from_timestamp_micros(1).unwrap();
         let later = DateTime::from_timestamp_micros(2).unwrap();
         let failed = |at, attempt| Try { at, attempt, worker: None };
-        log_error(&mut log, failed(at, 1), "no route to host");
-        log_error(&mut log, failed(later, 2), "no route to host");
+        log_error(&mut log, failed(at, 1), &"no route to host".into());
+        log_error(&mut log, failed(later, 2), &"no route to host".into());
         assert_eq!((log.len(), log[0].times, log[0].since, log[0].at), (1, 2, at, later));
         for attempt in 3..=9 {
-            log_error(&mut log, failed(later, attempt), "no route to host");
+            log_error(&mut log, failed(later, attempt), &"no route to host".into());
         }
         let kept: Vec<i32> = log[0].tries.iter().map(|failed| failed.attempt).collect();
         assert_eq!((log[0].times, kept), (9, vec![5, 6, 7, 8, 9]));
         for n in 0..30 {
-            log_error(&mut log, failed(at, n), &format!("error {n}"));
+            log_error(&mut log, failed(at, n), &format!("error {n}").into());
         }
         assert_eq!(log.len(), ERROR_LOG_LENGTH);
         assert_eq!(log.last().unwrap().message, "error 29");
+    }
+
+    #[test]
+    fn a_code_that_only_a_newer_release_knows_costs_no_entry() {
+        let newer = serde_json::json!({
+            "at": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z", "times": 1, "message": "x", "code": "new",
+        });
+        let read: ErrorEntry = serde_json::from_value(newer).unwrap();
+        assert_eq!(read.code, Some(ErrorCode::Unknown));
     }
 
     #[test]
@@ -255,7 +267,7 @@ mod tests {
             "at": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z", "times": 1, "message": "no route",
         });
         let read: ErrorEntry = serde_json::from_value(old.clone()).unwrap();
-        assert!(read.tries.is_empty());
+        assert!(read.tries.is_empty() && read.code.is_none());
         assert_eq!(serde_json::to_value(read).unwrap(), old);
     }
 }

@@ -10,7 +10,8 @@ use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits
 use crate::db::expressions::{coalesce, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Tx, with};
-use crate::domain::job::{Ending, Failure, JobState, dead_reason, decide};
+use crate::domain::job::{Ending, Failure, JobState, RunError, dead_reason, decide};
+use crate::domain::stored_text::clean_json;
 use crate::domain::{JobId, Timestamp};
 use crate::operations::redact::redact_text;
 
@@ -22,7 +23,7 @@ pub enum Note {
     /// What the job came to.
     Result(Value),
     /// What went wrong; kept in the job's error log.
-    Failure(String),
+    Failure(RunError),
 }
 
 /// How a run ended.
@@ -123,10 +124,10 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     let mut log = job.error_log();
     let (result, errors) = match note {
         Note::None => (None, None),
-        Note::Result(result) => (Some(result), None),
-        Note::Failure(message) => {
+        Note::Result(result) => (Some(clean_json(result)), None),
+        Note::Failure(error) => {
             let failed = Try { at: chrono::Utc::now(), attempt: job.attempt, worker: job.worker };
-            log_error(&mut log, failed, &message);
+            log_error(&mut log, failed, &error);
             (None, serde_json::to_value(&log).ok())
         }
     };
@@ -210,7 +211,7 @@ impl Progress {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        clean_json(serde_json::to_value(self).unwrap_or_default())
     }
 }
 
@@ -259,7 +260,7 @@ pub async fn checkpoint(
     let written: Option<(i64, Option<Timestamp>)> = with!(tx.conn(), |c| {
         diesel::update(own(claim))
             .set((
-                jobs::checkpoint.eq(checkpoint),
+                jobs::checkpoint.eq(clean_json(checkpoint.clone())),
                 jobs::undoing.eq(undoing),
                 jobs::attempt.eq(1),
                 jobs::unavailable_since.eq(None::<Timestamp>),

@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use lettre::Message;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -60,6 +61,21 @@ struct Idle {
     since: Instant,
 }
 
+/// A connection that a mail can go through.
+struct Connected {
+    connection: AsyncSmtpConnection,
+    /// Whether mails went through it before.
+    reused: bool,
+}
+
+/// Why a mail was not handed over.
+enum Fault {
+    /// The server said so, or the connection broke.
+    Smtp(Error),
+    /// The server says nothing any more.
+    Silence,
+}
+
 impl SmtpMailer {
     /// A mailer for `server`; connects when there is a mail to send.
     ///
@@ -87,14 +103,29 @@ impl SmtpMailer {
     pub async fn send(&self, mail: &OutgoingMail) -> Result<(), MailError> {
         let message = compose(mail, &self.sender, SystemTime::now())?;
         let mut connection = self.connection().await?;
-        let bytes = message.formatted();
-        let sending = connection.send(message.envelope(), &bytes);
-        match timeout(self.limits.send, sending).await {
-            Ok(Ok(_)) => self.put_back(connection),
-            Ok(Err(error)) => return Err(send_error(&error)),
-            Err(_) => return Err(MailError::Unanswered(too_slow("sending", self.limits.send))),
+        let mut sent = self.hand_over(&mut connection.connection, &message).await;
+        if connection.reused && matches!(&sent, Err(Fault::Smtp(error)) if is_closing(error)) {
+            // It was at this connection that the server had enough, and it took nothing: another one may do.
+            connection = self.fresh_connection().await?;
+            sent = self.hand_over(&mut connection.connection, &message).await;
+        }
+        match sent {
+            Ok(()) => self.put_back(connection.connection),
+            Err(Fault::Smtp(error)) => return Err(send_error(&error)),
+            Err(Fault::Silence) => {
+                return Err(MailError::Unanswered(too_slow("sending", self.limits.send)));
+            }
         }
         Ok(())
+    }
+
+    async fn hand_over(&self, connection: &mut AsyncSmtpConnection, message: &Message) -> Result<(), Fault> {
+        let bytes = message.formatted();
+        match timeout(self.limits.send, connection.send(message.envelope(), &bytes)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Fault::Smtp(error)),
+            Err(_) => Err(Fault::Silence),
+        }
     }
 
     /// Connects, says `EHLO`, logs in if it has credentials, and hangs up politely, as a check of the settings.
@@ -110,17 +141,26 @@ impl SmtpMailer {
     }
 
     /// An idle connection that still answers, or a new one.
-    async fn connection(&self) -> Result<AsyncSmtpConnection, MailError> {
-        let find = async {
+    async fn connection(&self) -> Result<Connected, MailError> {
+        let idle = async {
             while let Some(mut connection) = self.take_idle() {
                 if connection.test_connected().await {
-                    return Ok(connection);
+                    return Some(connection);
                 }
             }
-            self.connect().await
+            None
         };
-        match timeout(self.limits.connect, find).await {
-            Ok(found) => found.map_err(|error| connect_error(&error)),
+        match timeout(self.limits.connect, idle).await {
+            Ok(Some(connection)) => Ok(Connected { connection, reused: true }),
+            // None is left, or one has fallen silent.
+            Ok(None) | Err(_) => self.fresh_connection().await,
+        }
+    }
+
+    async fn fresh_connection(&self) -> Result<Connected, MailError> {
+        match timeout(self.limits.connect, self.connect()).await {
+            Ok(Ok(connection)) => Ok(Connected { connection, reused: false }),
+            Ok(Err(error)) => Err(connect_error(&error)),
             Err(_) => Err(MailError::Unavailable(too_slow("connecting", self.limits.connect))),
         }
     }
@@ -183,11 +223,16 @@ fn connect_error(error: &Error) -> MailError {
     }
 }
 
+/// Whether the server closes the connection, whatever it was told.
+fn is_closing(error: &Error) -> bool {
+    error.status().is_some_and(|code| u16::from(code) == CLOSING)
+}
+
 /// While a mail was offered.
 fn send_error(error: &Error) -> MailError {
     let reason = error.to_string();
     match error.status() {
-        Some(code) if u16::from(code) == CLOSING => MailError::Unavailable(reason),
+        Some(_) if is_closing(error) => MailError::Unavailable(reason),
         // x5y speaks of the mail: no such mailbox, too large, taken for spam. Other permanent replies (530
         // log in first, 503 bad sequence) speak of us and must not throw mails away.
         Some(code) if error.is_permanent() && code.category == Category::MailSystem => {

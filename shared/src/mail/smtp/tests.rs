@@ -146,6 +146,25 @@ async fn what_the_server_says_decides_what_becomes_of_the_mail() {
     }
 }
 
+/// As a server that takes so many mails on one connection, or that restarts.
+#[tokio::test]
+async fn a_server_that_has_enough_of_a_connection_gets_the_mail_on_another_at_once() {
+    static MAILS: AtomicUsize = AtomicUsize::new(0);
+    let mut server = server(|line| match line.split(' ').next() {
+        Some("MAIL") if MAILS.fetch_add(1, Ordering::SeqCst) == 1 => Some("421 too many mails"),
+        _ => friendly(line),
+    })
+    .await;
+    let [first, second] = [mail(), mail()];
+    server.mailer.send(&first).await.unwrap();
+    server.mailer.send(&second).await.unwrap();
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+    for mail in [first, second] {
+        assert!(server.taken.recv().await.unwrap().contains(&mail.message_id_of.to_string()));
+    }
+    assert!(server.taken.try_recv().is_err(), "each once");
+}
+
 #[tokio::test]
 async fn a_closed_port_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

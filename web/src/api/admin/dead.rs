@@ -75,7 +75,7 @@ pub struct Removed {
 /// The most that become due in a second.
 pub const MOST_PER_SECOND: u32 = 10_000;
 
-/// Dead letters by reason: jobs whose tries are used up or that took workers down, and unreadable messages.
+/// Dead letters by reason: jobs whose tries are used up or whose leases lapsed too often, and unreadable messages.
 ///
 /// # Errors
 /// 401.

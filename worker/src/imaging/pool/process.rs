@@ -1,7 +1,7 @@
 //! One imaging process.
 
 use std::io;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -57,7 +57,7 @@ impl ImagingProcess {
 
     /// Sends a request and waits for the answer.
     ///
-    /// After an error ([`ImagingError::Crashed`]), or when the future was dropped, the process is in an unknown
+    /// After an error ([`ImagingError::Crashed`], [`ImagingError::Ended`]), or when the future was dropped, the process is in an unknown
     /// state: drop it.
     pub(super) async fn ask(
         &mut self,
@@ -69,7 +69,7 @@ impl ImagingProcess {
                 self.pictures += 1;
                 Ok(answer)
             }
-            Err(error) => Err(ImagingError::Crashed { detail: self.how_it_ended(&error).await }),
+            Err(error) => Err(self.how_it_ended(&error).await),
         }
     }
 
@@ -82,10 +82,54 @@ impl ImagingProcess {
         protocol::receive_answer(&mut self.answers).await
     }
 
-    async fn how_it_ended(&mut self, error: &io::Error) -> String {
+    /// Whose fault it is that there is no answer. This program kills a process only by dropping it, and then nobody
+    /// asks: a kill that is seen here came from outside.
+    async fn how_it_ended(&mut self, error: &io::Error) -> ImagingError {
         match tokio::time::timeout(GRACE, self.child.wait()).await {
-            Ok(Ok(status)) => status.to_string(),
-            _ => error.to_string(),
+            Ok(Ok(status)) if is_from_outside(status) => ImagingError::Ended { detail: status.to_string() },
+            Ok(Ok(status)) => ImagingError::Crashed { detail: status.to_string() },
+            // It lives and says what makes no sense.
+            _ if error.kind() == io::ErrorKind::InvalidData => {
+                ImagingError::Crashed { detail: error.to_string() }
+            }
+            // It takes long to die, as one whose memory the kernel takes back.
+            _ => ImagingError::Ended { detail: error.to_string() },
+        }
+    }
+}
+
+/// Whether a process ended by a signal that no picture sends: those of a person, a service manager, or the kernel
+/// when it is out of memory. A process that crashes or exceeds its own limits gets others.
+#[cfg(unix)]
+fn is_from_outside(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    // SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGTERM: POSIX gives them these numbers.
+    status.signal().is_some_and(|signal| [1, 2, 3, 9, 15].contains(&signal))
+}
+
+/// Without signals nobody can tell.
+#[cfg(not(unix))]
+fn is_from_outside(_status: ExitStatus) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn only_a_signal_that_others_send_is_from_outside() {
+        for signal in [1, 2, 3, 9, 15] {
+            assert!(is_from_outside(ExitStatus::from_raw(signal)), "signal {signal}");
+        }
+        // SIGILL, SIGABRT (no memory within its own limit), SIGBUS, SIGSEGV, SIGXCPU (its own limit).
+        for signal in [4, 6, 7, 11, 24] {
+            assert!(!is_from_outside(ExitStatus::from_raw(signal)), "signal {signal}");
+        }
+        for code in [0, 1, 101, 137] {
+            assert!(!is_from_outside(ExitStatus::from_raw(code << 8)), "code {code}");
         }
     }
 }
