@@ -280,7 +280,8 @@ pub fn decide(facts: Facts, ending: Ending, random: f64) -> Verdict {
         Ending::Wait(true) if !cancel_due => {
             Verdict { state: JobState::Waiting, failure: None, attempt: given_back, delay: Duration::ZERO }
         }
-        Ending::Wait(_) => put_back(given_back, Duration::ZERO),
+        // It waited for nothing: a handler that does this for ever must come to an end.
+        Ending::Wait(_) => put_back(facts.attempt, Duration::ZERO),
     }
 }
 
@@ -379,7 +380,7 @@ mod tests {
             (Ending::Snooze(hour), (S::Pending, None, 2, 3600)),
             (Ending::Release, (S::Pending, None, 2, 0)),
             (Ending::Wait(true), (S::Waiting, None, 2, 0)),
-            (Ending::Wait(false), (S::Pending, None, 2, 0)),
+            (Ending::Wait(false), (S::Pending, None, 3, 0)),
             (Ending::Lapsed, (S::Pending, None, 3, 8)),
         ];
         for (ending, expected) in table {
