@@ -38,6 +38,8 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+#[cfg(test)]
+pub(in crate::messaging) use self::socket::connect;
 pub use subscription::Subscription;
 pub(super) use subscription::Unacked;
 

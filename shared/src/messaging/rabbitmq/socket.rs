@@ -21,7 +21,7 @@ const END: Duration = Duration::from_secs(5);
 
 /// Connects within `deadline`, TLS and the handshake of AMQP included. After that nothing is left of the attempt:
 /// no thread, no descriptor. The same holds when the future is dropped.
-pub(super) async fn connect(
+pub(in crate::messaging) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
     deadline: Duration,

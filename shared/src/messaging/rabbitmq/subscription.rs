@@ -73,6 +73,10 @@ impl Subscription {
         self.consuming.load(Ordering::Acquire)
     }
 
+    pub(in crate::messaging) fn is_holding(&self) -> bool {
+        !self.deliveries.is_empty()
+    }
+
     pub(in crate::messaging) async fn cancel(mut self) {
         // The tasks see this as the wish to end; what they still send comes out below.
         self.deliveries.close();
