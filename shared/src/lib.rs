@@ -11,6 +11,7 @@
 //! - [`foundation`]: what every program opens first.
 //! - [`signing`]: secret keys, and what they vouch for: links, tokens and callbacks.
 
+pub mod backoff;
 pub mod blobs;
 pub mod callbacks;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod jobs;
 pub mod mail;
 pub mod messaging;
 pub mod operations;
+pub mod outage;
 mod outbound;
 pub mod payments;
 pub mod presence;

@@ -1,13 +1,20 @@
 //! One consumer a queue: takes a message when a slot is free, and hands it to the runner. What is in the
 //! queue's express lane comes first.
 //!
-//! Concurrency is bounded by the slots; the broker's prefetch only bounds what lies in this process.
+//! Concurrency is bounded by the slots; the broker's prefetch only bounds what lies in this process. **A worker
+//! without a free slot holds no message that another could run**: both lanes together may have twice as many in
+//! flight as there are slots, so what lies here while no slot is free is given back, and its lane is suspended. As
+//! long as it is, messages are taken one by one, each when a slot is free, until there is none left; then the
+//! broker sends them again. So only a queue with work in both lanes and no slot free pays for it, with a question
+//! for each message.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use shared::jobs::Queue;
+use futures_util::future::join_all;
+use shared::jobs::{Lane, Queue};
 use shared::messaging::{Broker, Delivery, Subscription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -17,27 +24,32 @@ use crate::{Worker, runner};
 /// How often a waiting consumer gives a sign of life.
 pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
+/// How long a delivery may lie here without a free slot: one is free in a moment where jobs are short, or when the
+/// broker sent the next message for an ack and its run is just ending.
+const GRACE: Duration = Duration::from_millis(50);
+
 /// Consumes until the worker's stop token is set; returns when everything taken is settled. While the queue is
 /// paused nothing is taken: the subscriptions are given back, and what runs is finished.
 pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
+    // Of the quarantine one job runs at a time, whatever `QUEUES` says.
+    let slots = if queue == Queue::QUARANTINE { 1 } else { slots };
     let prefetch = u16::try_from(slots).unwrap_or(u16::MAX);
     let free = Arc::new(Semaphore::new(slots));
     let mut paused = worker.paused.subscribe();
     let mut runs = JoinSet::new();
     while until_open(&worker, queue, &mut paused).await {
-        let mut lanes = Lanes::subscribe(&worker.services.broker, queue, prefetch).await;
-        loop {
+        let mut lanes = Lanes::subscribe(worker.services.broker.clone(), queue, prefetch).await;
+        while let Some((delivery, slot)) = next(&worker, queue, &mut lanes, &free, &mut paused).await {
             while runs.try_join_next().is_some() {}
-            let taken = tokio::select! {
-                taken = next(&worker, queue, &mut lanes, &free) => taken,
-                () = until_paused(queue, &mut paused) => None,
-            };
-            let Some((delivery, slot)) = taken else { break };
             let worker = worker.clone();
             runs.spawn(async move {
                 runner::handle(&worker, queue, delivery).await;
                 drop(slot);
             });
+        }
+        if queue == Queue::QUARANTINE {
+            // The next worker's turn comes with the end of the subscription: not while a job of it runs here.
+            while runs.join_next().await.is_some() {}
         }
         lanes.cancel().await;
     }
@@ -63,25 +75,34 @@ async fn until_open(worker: &Worker, queue: Queue, paused: &mut Paused) -> bool 
     }
 }
 
-async fn until_paused(queue: Queue, paused: &mut Paused) {
+/// Waits until nothing more may be taken: the worker stops, or the queue is paused.
+async fn until_halted(worker: &Worker, queue: Queue, paused: &mut Paused) {
     let is_paused =
         |paused: &Option<BTreeSet<Queue>>| paused.as_ref().is_some_and(|all| all.contains(&queue));
-    // An error only says that the worker is gone.
-    let _ = paused.wait_for(is_paused).await;
+    tokio::select! {
+        () = worker.stop.cancelled() => {}
+        // An error only says that the worker is gone.
+        _ = paused.wait_for(is_paused) => {}
+    }
 }
 
-/// A message and a slot to run it in; `None` when the worker stops.
+/// A message and a slot to run it in; `None` when nothing more may be taken. To be awaited to its end: a delivery
+/// that is dropped half-way is lost until its channel is gone.
 async fn next(
     worker: &Worker,
     queue: Queue,
     lanes: &mut Lanes,
     free: &Arc<Semaphore>,
+    paused: &mut Paused,
 ) -> Option<(Delivery, OwnedSemaphorePermit)> {
+    let mut beat = tokio::time::interval(SIGN_OF_LIFE);
     let slot = loop {
         tokio::select! {
-            () = worker.stop.cancelled() => return None,
+            biased;
+            () = until_halted(worker, queue, paused) => return None,
             slot = free.clone().acquire_owned() => break slot.ok()?,
-            () = tokio::time::sleep(SIGN_OF_LIFE) => worker.pulse.beat(queue.name()),
+            _ = beat.tick() => worker.pulse.beat(queue.name()),
+            () = tokio::time::sleep(GRACE) => lanes.give_back_what_lies().await,
         }
     };
     loop {
@@ -89,42 +110,103 @@ async fn next(
         if lanes.are_consuming() || !worker.services.broker.connected() {
             worker.pulse.beat(queue.name());
         }
+        if let Some(delivery) = lanes.take().await {
+            return Some((delivery, slot));
+        }
         tokio::select! {
-            () = worker.stop.cancelled() => return None,
+            biased;
+            () = until_halted(worker, queue, paused) => return None,
             delivery = lanes.next() => return Some((delivery?, slot)),
             () = tokio::time::sleep(SIGN_OF_LIFE) => {}
         }
     }
 }
 
-/// The subscriptions of a queue.
+/// A queue's lanes, the one to look at first before the other.
 struct Lanes {
-    express: Subscription,
-    ordinary: Subscription,
+    broker: Broker,
+    prefetch: u16,
+    lanes: Vec<Consumed>,
+}
+
+struct Consumed {
+    lane: Lane,
+    /// `None` while it is suspended.
+    subscription: Option<Subscription>,
+    /// Whether something lay here at the last look without a free slot.
+    lay: bool,
 }
 
 impl Lanes {
-    async fn subscribe(broker: &Broker, queue: Queue, prefetch: u16) -> Self {
-        let [express, ordinary] = queue.lanes();
-        Self {
-            express: broker.subscribe(express, prefetch).await,
-            ordinary: broker.subscribe(ordinary, prefetch).await,
+    async fn subscribe(broker: Broker, queue: Queue, prefetch: u16) -> Self {
+        let mut lanes = Vec::new();
+        for lane in queue.lanes() {
+            // Of the quarantine's two only one is used: a consumer of each would be two jobs at a time.
+            if queue == Queue::QUARANTINE && lane.express {
+                continue;
+            }
+            let subscription = Some(broker.subscribe(lane, prefetch).await);
+            lanes.push(Consumed { lane, subscription, lay: false });
+        }
+        Self { broker, prefetch, lanes }
+    }
+
+    /// Suspends each lane of which something has lain here for a while.
+    async fn give_back_what_lies(&mut self) {
+        for consumed in &mut self.lanes {
+            let lies = consumed.subscription.as_ref().is_some_and(Subscription::is_holding);
+            if lies && consumed.lay {
+                tracing::debug!(lane = %consumed.lane, "no slot is free: giving back what came");
+                metrics::counter!("lanes_suspended_total", "queue" => consumed.lane.queue.name()).increment(1);
+                if let Some(subscription) = consumed.subscription.take() {
+                    subscription.cancel().await;
+                }
+            }
+            consumed.lay = lies;
         }
     }
 
-    async fn next(&mut self) -> Option<Delivery> {
-        tokio::select! {
-            biased;
-            delivery = self.express.next() => delivery,
-            delivery = self.ordinary.next() => delivery,
+    /// A message of a suspended lane, unless one of a lane before it lies here. A lane that is empty is consumed
+    /// again.
+    async fn take(&mut self) -> Option<Delivery> {
+        for consumed in &mut self.lanes {
+            match &consumed.subscription {
+                Some(subscription) if subscription.is_holding() => return None,
+                Some(_) => {}
+                None => {
+                    let taken = self.broker.take(consumed.lane).await;
+                    if taken.is_some() {
+                        return taken;
+                    }
+                    let again = self.broker.subscribe(consumed.lane, self.prefetch).await;
+                    (consumed.subscription, consumed.lay) = (Some(again), false);
+                }
+            }
         }
+        None
+    }
+
+    /// The next delivery of a lane that is consumed. Dropping the future loses nothing.
+    async fn next(&mut self) -> Option<Delivery> {
+        let next = self.lanes.iter_mut().filter_map(|consumed| {
+            let subscription = consumed.subscription.as_mut()?;
+            Some(Box::pin(subscription.next()))
+        });
+        let mut next: Vec<_> = next.collect();
+        // In their order, so that the express lane comes first.
+        std::future::poll_fn(|cx| {
+            let ready = next.iter_mut().map(|next| next.as_mut().poll(cx)).find(Poll::is_ready);
+            ready.unwrap_or(Poll::Pending)
+        })
+        .await
     }
 
     fn are_consuming(&self) -> bool {
-        self.express.is_consuming() && self.ordinary.is_consuming()
+        self.lanes.iter().filter_map(|consumed| consumed.subscription.as_ref()).all(Subscription::is_consuming)
     }
 
     async fn cancel(self) {
-        tokio::join!(self.express.cancel(), self.ordinary.cancel());
+        join_all(self.lanes.into_iter().filter_map(|consumed| consumed.subscription).map(Subscription::cancel))
+            .await;
     }
 }

@@ -6,7 +6,7 @@ ALTER TABLE jobs ADD COLUMN ordering_key TEXT;
 ALTER TABLE jobs ADD COLUMN ordering_seq INTEGER CHECK ((ordering_key IS NULL) = (ordering_seq IS NULL));
 ALTER TABLE jobs ADD COLUMN unique_key TEXT;
 
-CREATE INDEX jobs_pending_express ON jobs (run_at) WHERE state = 'pending' AND express;
+CREATE INDEX jobs_pending_express ON jobs (run_at) WHERE state = 'pending' AND (express OR woken);
 CREATE INDEX jobs_of_parent ON jobs (parent) WHERE parent IS NOT NULL;
 -- How many of one customer's jobs are with the broker, and how many are unfinished.
 CREATE INDEX jobs_queued_of_owner ON jobs (owner, queue, express) WHERE state = 'queued' AND owner IS NOT NULL;

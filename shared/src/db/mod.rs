@@ -50,7 +50,7 @@ pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
 pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, PoolUsage};
-pub use signals::{Publication, SignalReceivers, StatusChange};
+pub use signals::{Dropped, Publication, SignalReceivers, StatusChange};
 
 use pool::Pool;
 use signals::Signals;

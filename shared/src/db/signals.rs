@@ -1,7 +1,7 @@
 //! What a commit tells the rest of the process: hints only. A lost one is made good by the relay's
 //! slow look at the table and by the fallback of the status waiters.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Notify, mpsc};
@@ -9,7 +9,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::domain::JobId;
 use crate::jobs::{Envelope, Lane};
 
-/// How many hand-overs may lie before a slow relay; more are left to its look at the table.
+/// How many hand-overs may lie before a slow relay. Of more it learns by [`Dropped`].
 const CAPACITY: usize = 4096;
 
 /// A job whose row is `queued` and that its own process publishes.
@@ -19,10 +19,26 @@ pub struct Publication {
     pub lane: Lane,
     /// What.
     pub envelope: Envelope,
-    /// The row's fence when it became `queued`: a late confirm must not touch a later life of it.
+    /// The row's fence when it became `queued`: what becomes of this message must not touch a later life of it.
     pub fence: i64,
-    /// How often it was published before: the next try comes later each time.
-    pub published: i32,
+}
+
+/// Hand-overs that found no room: their rows say that they are published, which they never will be. The relay
+/// makes them due again.
+#[derive(Debug, Clone, Default)]
+pub struct Dropped(Arc<Mutex<Vec<Publication>>>);
+
+impl Dropped {
+    pub(crate) fn add(&self, publications: impl IntoIterator<Item = Publication>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(publications);
+    }
+
+    /// Up to `limit` of them.
+    pub(crate) fn take(&self, limit: usize) -> Vec<Publication> {
+        let mut dropped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = dropped.len().saturating_sub(limit);
+        dropped.split_off(kept)
+    }
 }
 
 /// A job's public representation changed.
@@ -63,6 +79,7 @@ impl AfterCommit {
 #[derive(Clone)]
 pub struct Signals {
     publications: mpsc::Sender<Publication>,
+    dropped: Dropped,
     changes: mpsc::Sender<StatusChange>,
     wake: Arc<Notify>,
     held_back: Arc<AtomicBool>,
@@ -72,6 +89,8 @@ pub struct Signals {
 pub struct SignalReceivers {
     /// Jobs to publish.
     pub publications: mpsc::Receiver<Publication>,
+    /// Jobs to publish for which there was no room.
+    pub dropped: Dropped,
     /// Changes to tell the web processes.
     pub changes: mpsc::Receiver<StatusChange>,
     /// Look at the table.
@@ -83,9 +102,14 @@ impl Signals {
         let (publications, publications_rx) = mpsc::channel(CAPACITY);
         let (changes, changes_rx) = mpsc::channel(CAPACITY);
         let wake = Arc::new(Notify::new());
-        let receivers =
-            SignalReceivers { publications: publications_rx, changes: changes_rx, wake: wake.clone() };
-        (Self { publications, changes, wake, held_back: Arc::default() }, receivers)
+        let dropped = Dropped::default();
+        let receivers = SignalReceivers {
+            publications: publications_rx,
+            dropped: dropped.clone(),
+            changes: changes_rx,
+            wake: wake.clone(),
+        };
+        (Self { publications, dropped, changes, wake, held_back: Arc::default() }, receivers)
     }
 
     pub(super) fn note_held_back(&self, some: bool) {
@@ -96,10 +120,13 @@ impl Signals {
         self.held_back.load(Ordering::Relaxed)
     }
 
-    /// A full channel drops the hint: the table knows.
+    /// A full channel drops a change: whoever waits for it looks now and then. A publication is remembered.
     pub(super) fn send(&self, after_commit: AfterCommit) {
         for publication in after_commit.publications {
-            let _ = self.publications.try_send(publication);
+            // Where no relay runs there is nobody to remember it for: its row is due in 5 min.
+            if let Err(mpsc::error::TrySendError::Full(publication)) = self.publications.try_send(publication) {
+                self.dropped.add([publication]);
+            }
         }
         for change in after_commit.changes {
             let _ = self.changes.try_send(change);
@@ -107,5 +134,32 @@ impl Signals {
         if after_commit.wake_relay {
             self.wake.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::Queue;
+
+    #[test]
+    fn a_hand_over_that_finds_no_room_is_remembered() {
+        let (signals, receivers) = Signals::new();
+        let envelope = Envelope {
+            job: JobId::new(),
+            kind: "make_thumbnails".into(),
+            version: 1,
+            traceparent: None,
+            correlation_id: None,
+        };
+        let publication = Publication { lane: Lane::ordinary(Queue::IMAGES), envelope, fence: 0 };
+        let mut after_commit = AfterCommit::default();
+        for _ in 0..CAPACITY + 3 {
+            after_commit.publish(publication.clone());
+        }
+        signals.send(after_commit);
+        assert_eq!(receivers.dropped.take(2).len(), 2);
+        assert_eq!(receivers.dropped.take(2).len(), 1);
+        assert_eq!(receivers.dropped.take(2).len(), 0);
     }
 }

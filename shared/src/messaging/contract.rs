@@ -246,22 +246,40 @@ async fn closing_ends_every_stream_and_publishing_fails(broker: &Broker) {
     let mut hints = broker.status_hints();
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), Some(HintEvent::Missed));
     timeout(PATIENCE, broker.close()).await.unwrap();
-    assert!(!broker.connected() && !subscription.is_consuming());
+    assert!(!broker.connected() && !broker.can_publish() && !subscription.is_consuming());
+    assert!(broker.take(MAIL).await.is_none());
     assert!(timeout(PATIENCE, subscription.next()).await.unwrap().is_none());
     assert_eq!(timeout(PATIENCE, hints.next()).await.unwrap(), None);
     assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::NotConnected));
 }
 
-async fn every_new_queue_is_reported_once(broker: &Broker) {
+async fn what_is_new_is_reported_once(broker: &Broker) {
+    let mut expected: Vec<Recreated> = match broker {
+        Broker::RabbitMq(_) => Lane::all().map(Recreated::Lane).collect(),
+        Broker::InProcess(_) => vec![Recreated::Everything],
+    };
     let mut new = Vec::new();
-    for _ in Lane::all() {
+    for _ in &expected {
         new.push(timeout(PATIENCE, broker.recreated()).await.unwrap());
     }
     new.sort();
-    let mut all: Vec<Lane> = Lane::all().collect();
-    all.sort();
-    assert_eq!(new, all);
+    expected.sort();
+    assert_eq!(new, expected);
     assert!(timeout(QUIET, broker.recreated()).await.is_err());
+}
+
+async fn a_message_is_taken_without_a_subscription_if_there_is_one(broker: &Broker) {
+    assert!(broker.take(IMAGES).await.is_none());
+    let (first, second) = (published(broker, IMAGES).await, published(broker, IMAGES).await);
+    let one = broker.take(IMAGES).await.unwrap();
+    let other = broker.take(IMAGES).await.unwrap();
+    assert_eq!((job(&one), job(&other)), (first, second));
+    assert!(broker.take(IMAGES).await.is_none());
+    assert_eq!(one.ack().await, Settled::Acked);
+    assert_eq!(other.give_back().await, Settled::GivenBack);
+    let mut again = broker.subscribe(IMAGES, 1).await;
+    assert_eq!(job(&delivered(&mut again).await), second);
+    assert!(nothing(&mut again).await);
 }
 
 macro_rules! contract {
@@ -303,7 +321,8 @@ contract!(
     two_thousand_in_flight_are_all_confirmed,
     hints_reach_every_listener,
     closing_ends_every_stream_and_publishing_fails,
-    every_new_queue_is_reported_once,
+    what_is_new_is_reported_once,
+    a_message_is_taken_without_a_subscription_if_there_is_one,
 );
 
 #[tokio::test]

@@ -74,6 +74,15 @@ impl Subscription {
         }
     }
 
+    /// Whether a delivery lies in this process that [`Subscription::next`] would hand out now, and that no other
+    /// consumer can get meanwhile. (The in-process broker has one place for all: nothing lies elsewhere.)
+    pub fn is_holding(&self) -> bool {
+        match self {
+            Self::RabbitMq(subscription) => subscription.is_holding(),
+            Self::InProcess(_) => false,
+        }
+    }
+
     /// Stops consuming. Deliveries that were handed out can still be acked; those that were not are given
     /// back to the queue at once.
     pub async fn cancel(self) {

@@ -1,7 +1,7 @@
 //! The broker of the all-in-one program: one line of messages a lane, in memory.
 //!
-//! Volatile on purpose. A message is a job's id; the rows are on disk, and at the start every lane
-//! reports itself as recreated, so that the relay publishes what is due. Nothing is bounded but by what
+//! Volatile on purpose. A message is a job's id; the rows are on disk, and at the start the broker
+//! reports itself as new, so that the relay publishes what is queued. Nothing is bounded but by what
 //! the relay has published: small bodies, whose rows are bounded by the disk already.
 //!
 //! It keeps RabbitMQ's contract, so that the consumer has one code: a subscription is a channel with a
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::{Delivery, Settled};
 use super::hints::{self, HintEvent, StatusHint, StatusHints};
-use super::recreated::Recreated;
+use super::recreated::{Recreated, Reports};
 use super::{Properties, PublishError, delivery};
 use crate::jobs::{Envelope, Lane};
 
@@ -28,7 +28,7 @@ pub struct InProcess(Arc<Inner>);
 struct Inner {
     lines: Mutex<HashMap<Lane, Arc<Line>>>,
     hints: Mutex<Option<broadcast::Sender<HintEvent>>>,
-    recreated: Recreated,
+    recreated: Reports,
     closed: CancellationToken,
 }
 
@@ -73,7 +73,7 @@ impl Default for InProcess {
         Self(Arc::new(Inner {
             lines: Mutex::default(),
             hints: Mutex::new(Some(broadcast::Sender::new(hints::CAPACITY))),
-            recreated: Recreated::all(),
+            recreated: Reports::of_a_new_broker(),
             closed: CancellationToken::new(),
         }))
     }
@@ -95,13 +95,23 @@ impl InProcess {
     }
 
     pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
-        let channel = Channel {
+        Subscription { channel: Arc::new(self.channel(lane, prefetch)), closed: self.0.closed.clone() }
+    }
+
+    /// A message that is ready, if there is one.
+    pub(super) fn take(&self, lane: Lane) -> Option<Delivery> {
+        let channel = Arc::new(self.channel(lane, 1));
+        let message = lock(&channel.line.ready).pop_front()?;
+        Some(channel.hand_out(message))
+    }
+
+    fn channel(&self, lane: Lane, prefetch: u16) -> Channel {
+        Channel {
             line: self.line(lane),
             unacked: Mutex::default(),
             last_tag: AtomicU64::new(0),
             prefetch: Semaphore::new(usize::from(prefetch.max(1))),
-        };
-        Subscription { channel: Arc::new(channel), closed: self.0.closed.clone() }
+        }
     }
 
     pub(super) fn publish_status(&self, hint: StatusHint) {
@@ -122,7 +132,7 @@ impl InProcess {
         !self.0.closed.is_cancelled()
     }
 
-    pub(super) async fn recreated(&self) -> Lane {
+    pub(super) async fn recreated(&self) -> Recreated {
         self.0.recreated.next().await
     }
 

@@ -8,8 +8,9 @@
 //! - [`relay`]: the only publisher of jobs.
 //! - [`topology`]: the names and arguments of everything that the broker must have, as data.
 //!
-//! What holds for both: delivery is at least once; order is not promised; a delivery is settled in one
-//! way only, [`Delivery::ack`]; what is not acked is delivered again once its channel is gone. Delays,
+//! What holds for both: delivery is at least once; order is not promised; a delivery is settled by
+//! [`Delivery::ack`], or given back by whoever did nothing for it; what is neither is delivered again once its
+//! channel is gone. Delays,
 //! retries and schedules are no business of the broker: they are `run_at` in the database.
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub mod topology;
 pub use delivery::{Delivery, Properties, Settled, Subscription};
 pub use hints::{HintEvent, StatusHint, StatusHints};
 pub use in_process::InProcess;
+pub use recreated::Recreated;
 pub use rabbitmq::{RabbitMq, RabbitMqSettings};
 
 use crate::jobs::{Envelope, Lane};
@@ -62,12 +64,23 @@ pub enum PublishError {
     /// The queue does not exist. It is being declared again.
     #[error("the queue does not exist")]
     Unroutable,
-    /// The broker answered that it could not store the message.
+    /// The broker answered that it could not store the message, or that we may not publish it.
     #[error("the broker refused the message")]
     Refused,
     /// No answer within [`rabbitmq::PUBLISH_TIMEOUT`].
     #[error("the broker did not confirm in time")]
     TimedOut,
+}
+
+/// How publishing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publishing {
+    /// As far as anybody knows.
+    Works,
+    /// The last publishes all failed, though the broker can be reached.
+    Fails,
+    /// Nothing can be published now: there is no connection, or it is blocked.
+    Away(PublishError),
 }
 
 /// An answer to a program elsewhere.
@@ -120,6 +133,15 @@ impl Broker {
         }
     }
 
+    /// A message that is ready in the lane now; `None` when there is none, or the broker can't say. For a consumer
+    /// that has room for one more: a message that it takes so is not counted by any prefetch.
+    pub async fn take(&self, lane: Lane) -> Option<Delivery> {
+        match self {
+            Self::RabbitMq(broker) => broker.take(lane).await,
+            Self::InProcess(broker) => broker.take(lane),
+        }
+    }
+
     /// Begins to consume what programs elsewhere submit; `None` where no other program can come in.
     pub fn submissions(&self, prefetch: u16) -> Option<Subscription> {
         match self {
@@ -164,10 +186,35 @@ impl Broker {
         }
     }
 
-    /// The next lane that had to be created: it was not there, so the messages that it may have held
-    /// are gone, and its rows are due for publishing. The in-process broker reports every lane once,
-    /// at its start. One task a process should ask; dropping the future loses nothing.
-    pub async fn recreated(&self) -> Lane {
+    /// Whether publishing works: there is a connection to publish by, the broker does not block it, and the last
+    /// publishes were not all refused. Unlike [`Broker::connected`] it tells of an alarm, of revoked rights and of
+    /// a broker that no longer answers.
+    pub fn can_publish(&self) -> bool {
+        self.publishing() == Publishing::Works
+    }
+
+    /// How publishing goes.
+    pub fn publishing(&self) -> Publishing {
+        match self {
+            Self::RabbitMq(broker) => broker.publishing(),
+            Self::InProcess(broker) if broker.connected() => Publishing::Works,
+            Self::InProcess(_) => Publishing::Away(PublishError::NotConnected),
+        }
+    }
+
+    /// Waits until there is a connection to publish by that is not blocked. Dropping the future loses nothing.
+    pub async fn until_reachable(&self) {
+        match self {
+            Self::RabbitMq(broker) => broker.until_reachable().await,
+            Self::InProcess(broker) if broker.connected() => {}
+            Self::InProcess(_) => std::future::pending().await,
+        }
+    }
+
+    /// What had to be created next: it was not there, so the messages that it may have held are gone, and its rows
+    /// are due for publishing. The in-process broker reports itself once, at its start. One task a process should
+    /// ask; dropping the future loses nothing.
+    pub async fn recreated(&self) -> Recreated {
         match self {
             Self::RabbitMq(broker) => broker.recreated().await,
             Self::InProcess(broker) => broker.recreated().await,

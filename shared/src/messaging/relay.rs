@@ -4,17 +4,26 @@
 //! due (woken by a commit that made something due, else once a second), and passes on status changes.
 //! A message that is lost anywhere on the way is published again by any process's relay: that is all
 //! the recovery there is.
+//!
+//! **It takes nothing that it can't pass on.** While there is nothing to publish by, the table is left to the relays
+//! of other processes, and what was handed over is made due for them. While publishing fails, one message at a time
+//! is tried. What was not published is due again: at once if it was our link that broke, else ever later.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, StatusHint};
-use crate::db::jobs::relay::{confirmed, lane_was_recreated, take_due};
-use crate::db::{Db, DbError, Publication, SignalReceivers, StatusChange};
+use super::{Broker, PublishError, Publishing, Recreated, StatusHint};
+use crate::backoff::Backoff;
+use crate::db::jobs::relay::{broker_is_new, lane_was_recreated, not_published, take_due};
+use crate::db::{Db, DbError, Dropped, Publication, SignalReceivers, StatusChange};
+use crate::jobs::Lane;
+use crate::outage::Outage;
 
 /// How often an idle relay looks at the table.
 const IDLE: Duration = Duration::from_secs(1);
@@ -25,127 +34,238 @@ const BATCH: usize = 100;
 /// After a look that failed, the next comes no sooner than this.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
+/// The pauses while nothing that is tried is published.
+const FAILING: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
+
+/// When a message is tried again that the broker did not take: in about 15 s, then ever later.
+const NOT_TAKEN: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(300));
+
 /// Runs until `stop`; what was handed over by then is still published.
 pub async fn run(db: Db, broker: Broker, signals: SignalReceivers, stop: CancellationToken) {
-    let SignalReceivers { publications, changes, wake } = signals;
+    let SignalReceivers { publications, dropped, changes, wake } = signals;
+    let relay = Relay {
+        db,
+        broker,
+        stop,
+        dropped,
+        away: Mutex::new(Outage::of("publishing of jobs")),
+        troubled: Mutex::default(),
+    };
     tokio::join!(
-        publish_handed_over(&db, &broker, publications, &stop),
-        publish_due(&db, &broker, &wake, &stop),
-        pass_on_changes(&broker, changes, &stop),
-        republish_recreated(&db, &broker, &stop),
+        relay.publish_handed_over(publications),
+        relay.publish_due(&wake),
+        relay.pass_on_changes(changes),
+        relay.republish_recreated(),
     );
+    // The row of each says that it is published: that was never true.
+    relay.leave_dropped_to_others().await;
 }
 
-/// Jobs born `queued`: they need no look at the table.
-async fn publish_handed_over(
-    db: &Db,
-    broker: &Broker,
-    mut publications: mpsc::Receiver<Publication>,
-    stop: &CancellationToken,
-) {
-    let mut batch = Vec::with_capacity(BATCH);
-    loop {
-        let received = tokio::select! {
-            biased;
-            received = publications.recv_many(&mut batch, BATCH) => received,
-            () = stop.cancelled() => return,
-        };
-        if received == 0 {
-            return;
-        }
-        publish(db, broker, std::mem::take(&mut batch)).await;
-    }
+struct Relay {
+    db: Db,
+    broker: Broker,
+    stop: CancellationToken,
+    /// What must be written back: there was no room for it, or the database was away.
+    dropped: Dropped,
+    /// Nothing can be published at all.
+    away: Mutex<Outage>,
+    /// The lanes whose messages the broker does not take, though it can be reached.
+    troubled: Mutex<HashMap<Lane, Trouble>>,
 }
 
-/// Jobs that became due, and messages that nobody took in time.
-async fn publish_due(db: &Db, broker: &Broker, wake: &tokio::sync::Notify, stop: &CancellationToken) {
-    loop {
-        let pause = match take_due(db, BATCH as i64).await {
-            Ok(due) => {
-                let full = due.len() == BATCH;
-                publish(db, broker, due).await;
-                if full { Duration::ZERO } else { IDLE }
+struct Trouble {
+    backoff: Backoff,
+    outage: Outage,
+}
+
+impl Relay {
+    /// Jobs born `queued`: they need no look at the table.
+    async fn publish_handed_over(&self, mut publications: mpsc::Receiver<Publication>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = publications.recv_many(&mut batch, BATCH) => received,
+                () = self.stop.cancelled() => return,
+            };
+            if received == 0 {
+                return;
             }
-            Err(error) => {
-                tracing::warn!(%error, "the relay could not look at the table");
-                AFTER_ERROR
+            let batch = std::mem::take(&mut batch);
+            match self.broker.publishing() {
+                Publishing::Works => {
+                    self.publish(batch).await;
+                }
+                // Others may be able to.
+                Publishing::Fails | Publishing::Away(_) => self.write_back(batch, Duration::ZERO).await,
+            }
+        }
+    }
+
+    /// Jobs that became due, and messages that nobody took in time.
+    async fn publish_due(&self, wake: &Notify) {
+        let mut failing = FAILING;
+        while !self.stop.is_cancelled() {
+            self.leave_dropped_to_others().await;
+            let limit = match self.broker.publishing() {
+                Publishing::Works => BATCH,
+                // One that is tried tells how it is now.
+                Publishing::Fails => 1,
+                Publishing::Away(error) => {
+                    lock(&self.away).failed(&error);
+                    tokio::select! {
+                        () = self.stop.cancelled() => return,
+                        () = self.broker.until_reachable() => {}
+                        () = sleep(IDLE) => {}
+                    }
+                    continue;
+                }
+            };
+            lock(&self.away).over();
+            let (taken, published) = match take_due(&self.db, limit as i64).await {
+                Ok(due) => (due.len(), self.publish(due).await),
+                Err(error) => {
+                    tracing::warn!(%error, "the relay could not look at the table");
+                    self.pause(AFTER_ERROR, Some(wake)).await;
+                    continue;
+                }
+            };
+            if taken > 0 && published == 0 {
+                // Each commit wakes: that would be a look for each.
+                self.pause(failing.next(), None).await;
+                continue;
+            }
+            failing.reset();
+            self.pause(if taken == limit { Duration::ZERO } else { IDLE }, Some(wake)).await;
+        }
+    }
+
+    async fn pause(&self, pause: Duration, wake: Option<&Notify>) {
+        let woken = async {
+            match wake {
+                Some(wake) => wake.notified().await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-            () = wake.notified() => {}
+            () = self.stop.cancelled() => {}
+            () = sleep(pause) => {}
+            () = woken => {}
         }
     }
-}
 
-/// Publishes all at once. One that fails does not hold up the others: its row says when it is tried
-/// again.
-async fn publish(db: &Db, broker: &Broker, messages: Vec<Publication>) {
-    if messages.is_empty() {
-        return;
-    }
-    let begun = Instant::now();
-    let sent = messages.iter().map(|message| broker.publish(message.lane, &message.envelope));
-    let outcomes = join_all(sent).await;
-    let total = messages.len();
-    let mut first_error = None;
-    let mut there = Vec::with_capacity(total);
-    for (message, outcome) in messages.into_iter().zip(outcomes) {
-        match outcome {
-            Ok(()) => there.push(message),
-            Err(error) => first_error = Some(error),
+    /// Publishes all at once, and writes back what was not published. Returns how many were.
+    async fn publish(&self, messages: Vec<Publication>) -> usize {
+        if messages.is_empty() {
+            return 0;
         }
-    }
-    metrics::counter!("relay_published_total").increment(there.len() as u64);
-    metrics::histogram!("relay_publish_seconds").record(begun.elapsed().as_secs_f64());
-    if let Some(error) = first_error {
-        let failed = total - there.len();
-        metrics::counter!("relay_failed_total").increment(failed as u64);
-        tracing::warn!(%error, failed, total, "messages were not published; they will be again in 15 s");
-    }
-    if let Err(error) = confirmed(db, &there).await {
-        tracing::warn!(%error, "confirms were not recorded; the messages will be published again in 15 s");
-    }
-}
-
-/// Tells the web processes which jobs changed. Best effort: they look for themselves now and then.
-async fn pass_on_changes(
-    broker: &Broker,
-    mut changes: mpsc::Receiver<StatusChange>,
-    stop: &CancellationToken,
-) {
-    loop {
-        let change = tokio::select! {
-            biased;
-            change = changes.recv() => change,
-            () = stop.cancelled() => return,
-        };
-        let Some(StatusChange { job, version }) = change else { return };
-        broker.publish_status(StatusHint { job, version }).await;
-    }
-}
-
-/// A lane that was made anew is empty: what was in it must be published again, at once.
-async fn republish_recreated(db: &Db, broker: &Broker, stop: &CancellationToken) {
-    loop {
-        let lane = tokio::select! {
-            lane = broker.recreated() => lane,
-            () = stop.cancelled() => return,
-        };
-        loop {
-            match lane_was_recreated(db, lane).await {
-                Ok(0) => break,
-                Ok(rows) => {
-                    tracing::info!(queue = %lane, rows, "the queue is new: publishing its jobs again");
-                    break;
-                }
-                Err(DbError::Unavailable(_)) if !stop.is_cancelled() => tokio::time::sleep(AFTER_ERROR).await,
+        let begun = Instant::now();
+        let sent = messages.iter().map(|message| self.broker.publish(message.lane, &message.envelope));
+        let outcomes = join_all(sent).await;
+        let total = messages.len();
+        let mut failed: HashMap<Lane, (PublishError, Vec<Publication>)> = HashMap::new();
+        let mut published = Vec::with_capacity(total);
+        for (message, outcome) in std::iter::zip(messages, outcomes) {
+            match outcome {
+                Ok(()) => published.push(message.lane),
                 Err(error) => {
-                    tracing::warn!(%error, queue = %lane, "could not mark the queue's jobs for publishing");
-                    break;
+                    failed.entry(message.lane).or_insert((error, Vec::new())).1.push(message);
+                }
+            }
+        }
+        let count = published.len();
+        metrics::counter!("relay_published_total").increment(count as u64);
+        metrics::counter!("relay_failed_total").increment((total - count) as u64);
+        metrics::histogram!("relay_publish_seconds").record(begun.elapsed().as_secs_f64());
+        for lane in published {
+            if let Some(mut trouble) = lock(&self.troubled).remove(&lane) {
+                trouble.outage.over();
+            }
+        }
+        let broken = matches!(self.broker.publishing(), Publishing::Away(_));
+        for (lane, (error, messages)) in failed {
+            // At once for others, if it is our link that broke.
+            let delay = if broken { Duration::ZERO } else { self.not_taken(lane, error) };
+            self.write_back(messages, delay).await;
+        }
+        count
+    }
+
+    /// The broker does not take this lane's messages: when it is to be tried again.
+    fn not_taken(&self, lane: Lane, error: PublishError) -> Duration {
+        let mut troubled = lock(&self.troubled);
+        let trouble = troubled.entry(lane).or_insert_with(|| Trouble {
+            backoff: NOT_TAKEN,
+            outage: Outage::of(format!("publishing to the queue {lane}")),
+        });
+        trouble.outage.failed(&error);
+        trouble.backoff.next()
+    }
+
+    /// What can't be written now is kept: it would be minutes late otherwise.
+    async fn write_back(&self, messages: Vec<Publication>, delay: Duration) {
+        if let Err(error) = not_published(&self.db, &messages, delay).await {
+            tracing::warn!(%error, messages = messages.len(), "what was not published can't be written back yet");
+            self.dropped.add(messages);
+        }
+    }
+
+    async fn leave_dropped_to_others(&self) {
+        loop {
+            let dropped = self.dropped.take(BATCH);
+            if dropped.is_empty() {
+                return;
+            }
+            if let Err(error) = not_published(&self.db, &dropped, Duration::ZERO).await {
+                tracing::warn!(%error, "what was not published can't be written back yet");
+                self.dropped.add(dropped);
+                return;
+            }
+        }
+    }
+
+    /// Tells the web processes which jobs changed. Best effort: they look for themselves now and then.
+    async fn pass_on_changes(&self, mut changes: mpsc::Receiver<StatusChange>) {
+        loop {
+            let change = tokio::select! {
+                biased;
+                change = changes.recv() => change,
+                () = self.stop.cancelled() => return,
+            };
+            let Some(StatusChange { job, version }) = change else { return };
+            self.broker.publish_status(StatusHint { job, version }).await;
+        }
+    }
+
+    /// What was made anew is empty: what was in it must be published again, at once.
+    async fn republish_recreated(&self) {
+        loop {
+            let new = tokio::select! {
+                new = self.broker.recreated() => new,
+                () = self.stop.cancelled() => return,
+            };
+            loop {
+                let marked = match new {
+                    Recreated::Everything => broker_is_new(&self.db).await,
+                    Recreated::Lane(lane) => lane_was_recreated(&self.db, lane).await,
+                };
+                match marked {
+                    Ok(0) => break,
+                    Ok(rows) => {
+                        tracing::info!(?new, rows, "it is new and empty: publishing its jobs again");
+                        break;
+                    }
+                    Err(DbError::Unavailable(_)) if !self.stop.is_cancelled() => sleep(AFTER_ERROR).await,
+                    Err(error) => {
+                        tracing::warn!(%error, ?new, "could not mark jobs for publishing");
+                        break;
+                    }
                 }
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

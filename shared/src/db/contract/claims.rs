@@ -6,7 +6,7 @@ use super::bench::{Bench, begin_process, own};
 use super::promises;
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::claim::{Claimed, put_back_unknown};
-use crate::db::jobs::relay::{confirmed, take_due};
+use crate::db::jobs::relay::{not_published, take_due};
 use crate::db::jobs::settle::{Progress, checkpoint};
 use crate::domain::WorkerId;
 use crate::domain::job::{Ending, JobState};
@@ -96,8 +96,8 @@ async fn a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothin
     assert_eq!(bench.due_in(job.id).await, 30);
     bench.time_passes(31).await;
     assert_eq!(take_due(&bench.db, 10).await.unwrap().len(), 1);
-    confirmed(&bench.db, &[message]).await.unwrap();
-    assert_eq!(bench.republished_in(job.id).await, Some(15));
+    not_published(&bench.db, &[message], Duration::ZERO).await.unwrap();
+    assert_eq!(bench.republished_in(job.id).await, Some(300));
 }
 
 async fn only_a_queued_job_is_put_back_as_unknown(bench: &mut Bench) {

@@ -1,10 +1,12 @@
 //! Transactions that lock several rows: however they interleave, none waits for ever, and none has to
 //! be sacrificed by PostgreSQL (which would take it a second to find out).
 
+use std::time::Duration;
+
 use super::bench::{Bench, done};
 use super::promises;
 use crate::db::jobs::lease::end_lapsed;
-use crate::db::jobs::relay::confirmed;
+use crate::db::jobs::relay::not_published;
 use crate::db::signals::Publication;
 use crate::domain::WorkerId;
 use crate::domain::job::{Ending, JobState};
@@ -12,7 +14,7 @@ use crate::domain::job::{Ending, JobState};
 promises!(postgres:
     a_finish_and_a_wait_in_a_diamond_whichever_is_first,
     lapses_that_wake_in_another_order_than_a_finish,
-    a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for,
+    messages_that_failed_whose_jobs_somebody_begins_to_wait_for,
 );
 
 /// J0 waits for J1 and J2, which both wait for J3.
@@ -72,7 +74,7 @@ async fn lapses_that_wake_in_another_order_than_a_finish(bench: &mut Bench) {
     assert_eq!(bench.state(newer.id).await, JobState::Pending);
 }
 
-async fn a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for(bench: &mut Bench) {
+async fn messages_that_failed_whose_jobs_somebody_begins_to_wait_for(bench: &mut Bench) {
     let one = bench.enqueue().await;
     let two = bench.enqueue().await;
     let waiter = bench.running().await;
@@ -85,11 +87,12 @@ async fn a_confirm_of_messages_whose_jobs_somebody_begins_to_wait_for(bench: &mu
     let waits = bench.wait_later(&waiter, &[one.id, two.id]);
     bench.until_blocked(1).await;
     let db = bench.db.clone();
-    let confirm = tokio::spawn(async move { confirmed(&db, &messages).await });
+    let delay = Duration::from_secs(15);
+    let failed = tokio::spawn(async move { not_published(&db, &messages, delay).await });
     bench.until_blocked(2).await;
     hold_newer.commit().await.unwrap();
     assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
-    assert!(done(confirm).await.is_ok());
-    assert_eq!(bench.republished_in(one.id).await, Some(300));
-    assert_eq!(bench.republished_in(two.id).await, Some(300));
+    assert!(done(failed).await.is_ok());
+    assert_eq!(bench.republished_in(one.id).await, Some(15));
+    assert_eq!(bench.republished_in(two.id).await, Some(15));
 }

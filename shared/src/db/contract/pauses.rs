@@ -13,6 +13,8 @@ promises!(both:
     what_is_enqueued_in_a_paused_queue_stays_until_it_is_resumed,
     a_paused_queue_is_in_nobodys_way,
     a_job_that_was_handed_over_before_the_pause_is_still_claimed,
+    what_was_published_before_the_pause_is_not_published_again_before_its_end,
+    a_job_in_quarantine_is_held_by_a_pause_of_that_and_of_its_own_queue,
     pausing_twice_keeps_the_first_time,
 );
 
@@ -56,6 +58,33 @@ async fn a_job_that_was_handed_over_before_the_pause_is_still_claimed(bench: &mu
     let job = bench.enqueue().await;
     pause(bench, "images").await;
     assert_eq!(bench.claim(job.id).await.id, job.id);
+}
+
+async fn what_was_published_before_the_pause_is_not_published_again_before_its_end(bench: &mut Bench) {
+    open(bench).await;
+    let job = bench.enqueue().await;
+    pause(bench, "images").await;
+    bench.time_passes(301).await;
+    assert_eq!(due(bench).await, []);
+    assert_eq!(bench.job(job.id).await.published, 1);
+    resume(bench, "images").await;
+    assert_eq!(due(bench).await, [job.id]);
+}
+
+async fn a_job_in_quarantine_is_held_by_a_pause_of_that_and_of_its_own_queue(bench: &mut Bench) {
+    open(bench).await;
+    let job = bench.enqueue().await;
+    for state in ["state = 'pending', lapses = 2", "state = 'queued', republish_at = run_at"] {
+        bench.set(job.id, state).await;
+        for queue in ["quarantine", "images"] {
+            pause(bench, queue).await;
+            assert_eq!(due(bench).await, [], "{queue}, {state}");
+            resume(bench, queue).await;
+        }
+        pause(bench, "mail").await;
+        assert_eq!(due(bench).await, [job.id], "{state}");
+        resume(bench, "mail").await;
+    }
 }
 
 async fn pausing_twice_keeps_the_first_time(bench: &mut Bench) {

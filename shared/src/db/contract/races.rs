@@ -14,7 +14,7 @@ use crate::db::jobs::cancel::{CancelOutcome, cancel};
 use crate::db::jobs::claim::{Claimed, claim, put_back_unknown};
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::lease::{end_lapsed, put_back};
-use crate::db::jobs::relay::{confirmed, take_due};
+use crate::db::jobs::relay::{not_published, take_due};
 use crate::db::jobs::{FencedError, Job};
 use crate::domain::JobId;
 use crate::domain::job::{Ending, JobState};
@@ -23,7 +23,7 @@ promises!(postgres:
     of_two_workers_that_claim_a_job_one_gets_it,
     a_claim_that_comes_after_a_cancel_finds_nothing_to_do,
     a_cancel_that_comes_after_a_claim_asks_the_run,
-    a_confirm_that_comes_after_a_claim_changes_nothing,
+    a_message_that_failed_after_it_was_claimed_changes_nothing,
     a_put_back_that_comes_after_a_claim_changes_nothing,
     a_cancel_that_comes_after_a_finish_finds_the_job_over,
     a_retry_that_comes_after_a_cancel_is_due_at_once,
@@ -50,9 +50,9 @@ fn cancel_later(bench: &Bench, id: JobId) -> JoinHandle<CancelOutcome> {
     })
 }
 
-fn confirm_later(bench: &Bench, message: Publication) -> JoinHandle<()> {
+fn fail_later(bench: &Bench, message: Publication) -> JoinHandle<()> {
     let db = bench.db.clone();
-    tokio::spawn(async move { confirmed(&db, &[message]).await.unwrap() })
+    tokio::spawn(async move { not_published(&db, &[message], Duration::ZERO).await.unwrap() })
 }
 
 async fn of_two_workers_that_claim_a_job_one_gets_it(bench: &mut Bench) {
@@ -94,17 +94,17 @@ async fn a_cancel_that_comes_after_a_claim_asks_the_run(bench: &mut Bench) {
     assert!(row.cancel_requested_at.is_some());
 }
 
-async fn a_confirm_that_comes_after_a_claim_changes_nothing(bench: &mut Bench) {
+async fn a_message_that_failed_after_it_was_claimed_changes_nothing(bench: &mut Bench) {
     let job = bench.enqueue().await;
     let message = bench.signals.publications.try_recv().unwrap();
     let held = bench.hold(&[job.id]).await;
     let claimed = claim_later(bench, job.id);
     bench.until_blocked(1).await;
-    let confirmed = confirm_later(bench, message);
+    let failed = fail_later(bench, message);
     bench.until_blocked(2).await;
     held.commit().await.unwrap();
     assert!(matches!(done(claimed).await, Claimed::Yes(_)));
-    done(confirmed).await;
+    done(failed).await;
     assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (None, 0));
 }
 

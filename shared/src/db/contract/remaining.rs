@@ -12,6 +12,7 @@ use crate::jobs::Queue;
 promises!(both:
     what_is_due_under_way_or_soon_is_left_to_do_and_what_is_for_later_is_not,
     a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later,
+    what_is_in_quarantine_is_left_to_whoever_works_on_that,
 );
 
 const SOON: Duration = Duration::from_secs(10);
@@ -52,4 +53,13 @@ async fn a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later(bench: 
     bench.sql("DELETE FROM queues WHERE name = 'images'").await;
     bench.sql(&format!("INSERT INTO queues (name, paused_at) VALUES ('images', {now})")).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (0, 3));
+}
+
+async fn what_is_in_quarantine_is_left_to_whoever_works_on_that(bench: &mut Bench) {
+    let job = bench.enqueue().await;
+    bench.set(job.id, "lapses = 2").await;
+    for (queue, now) in [(Queue::IMAGES, 0), (Queue::QUARANTINE, 1)] {
+        let left = remaining(&mut bench.db.conn().await.unwrap(), &[queue], Duration::ZERO).await.unwrap();
+        assert_eq!((left.now, left.later), (now, 0), "{queue}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Waiting for other jobs, and every way to be woken.
 
+use std::time::Duration;
+
 use super::bench::Bench;
 use super::promises;
 use crate::db::jobs::Job;
@@ -16,6 +18,7 @@ promises!(both:
     every_way_into_a_final_state_wakes_the_waiters,
     a_job_that_is_put_back_wakes_nobody,
     everybody_who_waits_for_a_job_is_woken,
+    who_was_woken_goes_before_who_has_not_begun,
     waiting_burns_no_attempt_and_is_given_back_once,
     a_second_wait_forgets_the_first,
     a_waiter_reads_how_those_ended_that_it_waited_for,
@@ -44,7 +47,8 @@ async fn a_job_whose_awaited_are_all_final_goes_on_at_once(bench: &mut Bench) {
         let job = bench.running().await;
         assert_eq!(bench.wait_for(&job, &on).await, JobState::Pending);
         let row = bench.job(job.id).await;
-        assert_eq!((row.attempt, bench.due_in(job.id).await), (1, 0), "it has had its try");
+        // It waited for nothing: an attempt like any other.
+        assert_eq!((row.attempt, bench.due_in(job.id).await), (1, 0));
     }
 }
 
@@ -65,6 +69,7 @@ async fn every_way_into_a_final_state_wakes_the_waiters(bench: &mut Bench) {
         assert!(state.is_final(), "{way}");
         let woken = bench.job(waiter.id).await;
         assert_eq!((woken.state, woken.attempt), (JobState::Pending, 0), "{way}");
+        assert!(woken.woken && woken.run_at == woken.created_at, "it keeps its place: {way}");
         let told: Vec<_> = std::iter::from_fn(|| bench.signals.changes.try_recv().ok()).collect();
         assert!(told.iter().any(|c| (c.job, c.version) == (waiter.id, woken.version)), "{way}");
     }
@@ -117,6 +122,22 @@ async fn everybody_who_waits_for_a_job_is_woken(bench: &mut Bench) {
     assert_eq!(bench.state(first.id).await, JobState::Pending);
     assert_eq!(bench.state(second.id).await, JobState::Pending);
     assert_eq!(bench.state(third.id).await, JobState::Waiting);
+}
+
+async fn who_was_woken_goes_before_who_has_not_begun(bench: &mut Bench) {
+    let one = bench.running().await;
+    let waiter = bench.waiting_for(&[one.id]).await;
+    let longer_due = bench.enqueue().await;
+    bench.set(longer_due.id, "state = 'pending', run_at = created_at").await;
+    bench.time_passes(60).await;
+    let retried = bench.running().await;
+    bench.settle(&retried, Ending::Retry(Some(Duration::ZERO))).await;
+    bench.settle(&one, Ending::Succeeded).await;
+    let due = take_due(&bench.db, 10).await.unwrap();
+    let lanes: Vec<_> = due.iter().map(|message| (message.envelope.job, message.lane.express)).collect();
+    assert_eq!(lanes, [(waiter.id, true), (longer_due.id, false), (retried.id, false)]);
+    bench.claim(waiter.id).await;
+    assert!(!bench.job(waiter.id).await.woken, "its next wait is another");
 }
 
 async fn waiting_burns_no_attempt_and_is_given_back_once(bench: &mut Bench) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{Bool, Integer, Text};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ pub async fn enqueue_unique<K: Kind>(
 /// Writes a job that exists if and only if the transaction commits.
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
-/// commit; should that be lost, the row is published again in 15 s by any process. One that must wait
+/// commit; should the process die before, the row is published in 5 min by another. One that must wait
 /// for its turn, in a line or among its owner's jobs, or whose queue is paused, is left to the relay.
 ///
 /// # Errors
@@ -165,6 +165,7 @@ async fn insert(
     let job: Option<Job> = with!(tx.conn(), |c| {
         let goes_out = due.into_sql::<Bool>().and(not(exists(queues::is_paused(queue))));
         let republish_at = case_when(goes_out, now_plus(FIRST_REPUBLISH).nullable());
+        let published = case_when(goes_out, 1.into_sql::<Integer>()).otherwise(0.into_sql::<Integer>());
         let state = case_when(goes_out, JobState::Queued.into_sql::<Text>())
             .otherwise(JobState::Pending.into_sql::<Text>());
         diesel::insert_into(jobs::table)
@@ -185,7 +186,7 @@ async fn insert(
                     jobs::created_at.eq(now()),
                     jobs::updated_at.eq(now()),
                 ),
-                jobs::republish_at.eq(republish_at),
+                (jobs::republish_at.eq(republish_at), jobs::published.eq(published)),
                 (
                     jobs::express.eq(options.express),
                     jobs::parent.eq(options.parent),

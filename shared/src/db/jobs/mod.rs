@@ -60,6 +60,8 @@ pub struct Job {
     pub max_attempts: i32,
     /// How often its lease lapsed.
     pub lapses: i32,
+    /// Whether it was woken from waiting and has not run since: who has begun is finished first.
+    pub woken: bool,
     /// How often it was published since it became `queued`.
     pub published: i32,
     /// Not before.
@@ -119,10 +121,7 @@ impl Job {
     /// The lane that its message goes through; `None` when its queue has a name that can't be one. From the second
     /// lapse on that is the quarantine's.
     pub fn lane(&self) -> Option<Lane> {
-        if self.lapses >= QUARANTINED_LAPSES {
-            return Some(Lane::ordinary(Queue::QUARANTINE));
-        }
-        Some(Lane { queue: Queue::named(&self.queue)?, express: self.express })
+        lane_of(&self.queue, self.express, self.woken, self.lapses)
     }
 
     /// The name that this program has for its kind: the row may have been written under another.
@@ -142,6 +141,17 @@ impl Job {
     pub fn error_log(&self) -> Vec<ErrorEntry> {
         serde_json::from_value(self.errors.clone()).unwrap_or_default()
     }
+}
+
+/// The lane of a job with these columns; `None` when its queue has a name that can't be one.
+///
+/// What is woken goes by the lane that is served first. What is suspected of killing its workers goes to the
+/// quarantine, which has one lane, whatever queue it is of.
+pub(super) fn lane_of(queue: &str, express: bool, woken: bool, lapses: i32) -> Option<Lane> {
+    if lapses >= QUARANTINED_LAPSES {
+        return Some(Lane::ordinary(Queue::QUARANTINE));
+    }
+    Some(Lane { queue: Queue::named(queue)?, express: express || woken })
 }
 
 /// A run's identity: whoever holds it may write for the job, as long as the row agrees.
@@ -230,6 +240,19 @@ pub enum FencedError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_lane_follows_from_the_queue_and_from_what_happened_to_the_job() {
+        let mail = Lane::ordinary(Queue::MAIL);
+        let express = Lane { express: true, ..mail };
+        assert_eq!(lane_of("mail", false, false, 0), Some(mail));
+        assert_eq!(lane_of("mail", true, false, 1), Some(express));
+        assert_eq!(lane_of("mail", false, true, 0), Some(express));
+        let quarantine = Some(Lane::ordinary(Queue::QUARANTINE));
+        assert_eq!(lane_of("mail", true, true, QUARANTINED_LAPSES), quarantine);
+        assert_eq!(lane_of("no name", false, false, 0), None);
+        assert_eq!(lane_of("no name", false, false, 4), quarantine);
+    }
 
     #[test]
     fn the_error_log_counts_repetitions_and_keeps_the_newest() {

@@ -12,6 +12,7 @@ use super::relay::ITS_TURN;
 use crate::db::expressions::now_plus;
 use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
+use crate::domain::job::QUARANTINED_LAPSES;
 use crate::jobs::Queue;
 
 /// Unfinished jobs of some queues.
@@ -23,16 +24,28 @@ pub struct Remaining {
     pub later: i64,
 }
 
+/// What is in quarantine is held by a pause of that, too.
+const NOT_PAUSED: &str = "queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL) \
+                          AND (lapses < 2 OR 'quarantine' NOT IN \
+                          (SELECT name FROM queues WHERE paused_at IS NOT NULL))";
+
 /// Counts what is left of these queues; what is due within `soon` counts as due.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn remaining(conn: &mut Conn, queues: &[Queue], soon: Duration) -> Result<Remaining, DbError> {
     let names: Vec<&str> = queues.iter().map(|queue| queue.name()).collect();
+    // Whoever works on the quarantine does what is in it, of whatever queue it is.
+    let quarantine = queues.contains(&Queue::QUARANTINE);
+    let theirs = || {
+        let suspected = jobs::lapses.ge(QUARANTINED_LAPSES);
+        let own = jobs::queue.eq_any(names.clone()).and(jobs::lapses.lt(QUARANTINED_LAPSES));
+        own.or(suspected.and(quarantine.into_sql::<Bool>()))
+    };
     let all: i64 = with!(conn, |c| {
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))
-            .filter(jobs::queue.eq_any(&names))
+            .filter(theirs())
             .count()
             .get_result(c)
             .await
@@ -43,8 +56,8 @@ pub async fn remaining(conn: &mut Conn, queues: &[Queue], soon: Duration) -> Res
         let under_way = sql::<Bool>("state IN ('queued', 'running')");
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))
-            .filter(jobs::queue.eq_any(&names))
-            .filter(sql::<Bool>("queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL)"))
+            .filter(theirs())
+            .filter(sql::<Bool>(NOT_PAUSED))
             .filter(under_way.or(sql::<Bool>("state = 'pending'").and(due)))
             .count()
             .get_result(c)

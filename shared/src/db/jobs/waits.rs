@@ -84,7 +84,8 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
         diesel::update(jobs::table.filter(jobs::id.eq_any(&due)))
             .set((
                 jobs::state.eq(JobState::Pending),
-                jobs::run_at.eq(now()),
+                // It keeps its place and goes by the lane that is served first: who has begun is finished first.
+                jobs::woken.eq(true),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))

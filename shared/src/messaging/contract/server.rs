@@ -26,6 +26,20 @@ impl Server {
         Self { url, api, prefix: format!("test-{}.", uuid::Uuid::now_v7()) }
     }
 
+    /// Where it is.
+    fn address(&self) -> std::net::SocketAddr {
+        let url = reqwest::Url::parse(&self.url).unwrap();
+        url.socket_addrs(|| Some(5672)).unwrap()[0]
+    }
+
+    /// Its URL with another address.
+    fn url_at(&self, address: std::net::SocketAddr) -> String {
+        let mut url = reqwest::Url::parse(&self.url).unwrap();
+        url.set_host(Some(&address.ip().to_string())).unwrap();
+        url.set_port(Some(address.port())).unwrap();
+        url.into()
+    }
+
     /// A broker as a process would have it, not yet connected.
     pub(super) fn broker(&self) -> Broker {
         Broker::rabbitmq(self.settings()).unwrap()
@@ -160,11 +174,11 @@ async fn a_lost_connection_redelivers_what_is_unacked_and_makes_the_old_ack_stal
 async fn a_message_to_a_missing_queue_is_an_error_and_the_queue_comes_back() {
     let server = Server::from_environment();
     let broker = server.connected().await;
-    every_new_queue_is_reported_once(&broker).await;
+    what_is_new_is_reported_once(&broker).await;
 
     server.delete(MAIL).await;
     assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::Unroutable));
-    assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), MAIL);
+    assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), Recreated::Lane(MAIL));
     published(&broker, MAIL).await;
     assert!(timeout(QUIET, broker.recreated()).await.is_err(), "reported once");
     server.clean_up().await;
@@ -264,4 +278,109 @@ async fn a_program_starts_while_the_broker_is_down_and_publishing_fails_at_once(
     assert!(!broker.connected() && !subscription.is_consuming());
     assert_eq!(broker.depth(MAIL).await, None);
     timeout(PATIENCE, broker.close()).await.unwrap();
+}
+
+/// A port that accepts and says nothing: a frozen broker, a balancer without a server behind it. Each attempt to
+/// connect must really end: a time-out alone leaves a thread, its buffers and a descriptor behind.
+///
+/// In a process of its own, whose threads and descriptors are counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_broker_costs_neither_threads_nor_descriptors() {
+    const ALONE: &str = "TEST_RUNS_ALONE";
+    if env::var_os(ALONE).is_none() {
+        let own = "messaging::contract::server::a_silent_broker_costs_neither_threads_nor_descriptors";
+        let mut alone = tokio::process::Command::new(env::current_exe().unwrap());
+        alone.args([own, "--exact", "--nocapture"]).env(ALONE, "1").kill_on_drop(true);
+        let output = timeout(PATIENCE * 2, alone.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let count = |what: &str| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut silent = Vec::new();
+    for scheme in ["amqp", "amqps"] {
+        let url = format!("{scheme}://app:pw@{}", listener.local_addr().unwrap());
+        let uri: lapin::uri::AMQPUri = url.parse().unwrap();
+        let attempt = async || {
+            let limit = Duration::from_millis(100);
+            let connecting = rabbitmq::connect(uri.clone(), ConnectionProperties::default(), limit);
+            let (result, accepted) = tokio::join!(connecting, listener.accept());
+            assert!(result.is_err());
+            accepted.unwrap().0
+        };
+        silent.push(attempt().await);
+        let before = (count("task"), count("fd") - silent.len());
+        for _ in 0..8 {
+            silent.push(attempt().await);
+        }
+        eventually("every thread and descriptor is gone", async || {
+            count("task") <= before.0 && count("fd") - silent.len() <= before.1
+        })
+        .await;
+    }
+    // Dropped half-way, as at the end of the program.
+    let before = count("task");
+    let uri = format!("amqp://app:pw@{}", listener.local_addr().unwrap()).parse().unwrap();
+    let connecting = rabbitmq::connect(uri, ConnectionProperties::default(), PATIENCE);
+    tokio::select! {
+        _ = connecting => panic!("nobody answers"),
+        accepted = listener.accept() => silent.push(accepted.unwrap().0),
+    }
+    eventually("the thread is gone", async || count("task") <= before).await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn after_a_silence_it_connects_to_the_broker_that_comes() {
+    let server = Server::from_environment();
+    let real = server.address();
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = RabbitMqSettings { url: server.url_at(proxy.local_addr().unwrap()), ..server.settings() };
+    let topology = Topology::new(server.prefix());
+    let limit = Duration::from_millis(500);
+    let broker = RabbitMq::start_with(settings, topology, rabbitmq::Pace::default(), limit);
+    let broker = broker.map(Broker::RabbitMq).unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(timeout(PATIENCE, proxy.accept()).await.unwrap().unwrap().0);
+    }
+    assert!(!broker.can_publish());
+    let forwarding = async {
+        loop {
+            let (mut near, _) = proxy.accept().await.unwrap();
+            let mut far = tokio::net::TcpStream::connect(real).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    };
+    tokio::select! {
+        () = forwarding => unreachable!("forwards for ever"),
+        () = eventually("it publishes", async || broker.publish(MAIL, &envelope()).await.is_ok()) => {}
+    }
+    assert!(broker.can_publish());
+    server.clean_up().await;
+}
+
+#[tokio::test]
+#[ignore = "needs servers: scripts/test"]
+async fn whether_it_can_publish_is_told_by_what_became_of_publishing() {
+    let server = Server::from_environment();
+    let broker = server.connected().await;
+    eventually("it can publish", async || broker.can_publish()).await;
+    // A queue that refuses: it is full.
+    server.delete(MAIL).await;
+    let channel = server.connection().await.create_channel().await.unwrap();
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), lapin::types::AMQPValue::LongLongInt(0));
+    full.insert("x-overflow".into(), lapin::types::AMQPValue::LongString("reject-publish".into()));
+    channel.queue_declare(server.name(MAIL).into(), durable, full).await.unwrap();
+    for _ in 0..3 {
+        assert!(broker.can_publish());
+        assert_eq!(broker.publish(MAIL, &envelope()).await, Err(PublishError::Refused));
+    }
+    assert!(broker.connected() && !broker.can_publish());
+    assert_eq!(broker.publishing(), Publishing::Fails);
+    published(&broker, IMAGES).await;
+    assert!(broker.can_publish());
+    server.clean_up().await;
 }

@@ -9,7 +9,7 @@ use lapin::protocol::AMQPSoftError;
 use lapin::{ConnectionProperties, ErrorKind};
 
 use super::declare::{self, DURABLE, PASSIVE};
-use super::{RabbitMqSettings, address::Address, is_prefix};
+use super::{RabbitMqSettings, address::Address, is_prefix, socket};
 use crate::jobs::Lane;
 use crate::messaging::BrokerError;
 use crate::messaging::topology::{QueueSpec, Topology};
@@ -63,8 +63,7 @@ pub async fn look(settings: &RabbitMqSettings, lanes: Vec<Lane>) -> Result<Found
     let broken = |error| CheckError::Broker { address: address.to_string(), error: Box::new(error) };
     let properties =
         ConnectionProperties::default().with_connection_name(settings.connection_name.as_str().into());
-    let connecting = Connection::connect_uri(address.uri(), properties);
-    let connection = declare::within(PATIENCE, connecting).await.map_err(broken)?;
+    let connection = socket::connect(address.uri(), properties, PATIENCE).await.map_err(broken)?;
     let specs = Topology::new(settings.queue_prefix.clone()).queues(lanes);
     let looks = specs.iter().map(|spec| declare::within(PATIENCE, queue(&connection, spec)));
     let looks = join_all(looks).await;

@@ -10,7 +10,6 @@ use tokio::sync::broadcast;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
-use super::backoff::Backoff;
 use super::declare::within;
 use super::link::Link;
 use super::{ANSWER_TIMEOUT, Context};
@@ -27,7 +26,7 @@ pub(super) fn listen(context: &Arc<Context>, link: Link) -> StatusHints {
 }
 
 async fn run(context: Arc<Context>, mut link: Link, exchange: String, hints: broadcast::Sender<HintEvent>) {
-    let mut backoff = Backoff::default();
+    let mut backoff = super::backoff();
     let listening = async {
         while let Some(connection) = link.wait().await {
             match within(ANSWER_TIMEOUT, register(&connection, &exchange)).await {

@@ -1,5 +1,6 @@
 //! One connection that comes back by itself.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,11 @@ use futures_util::StreamExt;
 use lapin::{Connection, ConnectionProperties};
 use tokio::sync::watch;
 use tokio::time::{interval, timeout};
-use tracing::{debug, info, warn};
+use tracing::info;
 
-use super::backoff::Backoff;
-use super::{Context, declare};
-
-/// How long connecting may take, TLS and the handshake included. A peer that accepts and then says
-/// nothing costs a waiting thread in the client for each try.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+use super::{Context, declare, socket};
+use crate::messaging::PublishError;
+use crate::outage::Outage;
 
 /// How long the broker may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -28,6 +26,15 @@ pub(super) enum Role {
     Publish,
     /// Also declares what is found missing: unlike the other, it is never blocked by an alarm.
     Consume,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+        })
+    }
 }
 
 /// The connection of a role, as it is now.
@@ -65,6 +72,27 @@ impl Link {
         }
     }
 
+    /// Why nothing can be published by it now, if so.
+    pub(super) fn trouble(&self) -> Option<PublishError> {
+        match self.connection() {
+            None => Some(PublishError::NotConnected),
+            Some(connection) if connection.status().blocked() => Some(PublishError::Blocked),
+            Some(_) => None,
+        }
+    }
+
+    /// Waits until it is up and not blocked; for ever once it is closed.
+    pub(super) async fn until_usable(&self) {
+        let mut state = self.state.clone();
+        let usable = state.wait_for(|state| match state {
+            State::Up(connection) => connection.status().connected() && !connection.status().blocked(),
+            State::Down | State::Closed => false,
+        });
+        if usable.await.is_err() {
+            std::future::pending().await
+        }
+    }
+
     /// Waits for the connection; `None` when there will be none any more.
     pub(super) async fn wait(&mut self) -> Option<Arc<Connection>> {
         let state = self.state.wait_for(|state| match state {
@@ -80,52 +108,42 @@ impl Link {
 }
 
 async fn keep_up(context: &Context, role: Role, state: &watch::Sender<State>) {
-    let mut backoff = Backoff::default();
-    let mut said = String::new();
+    let mut backoff = super::backoff();
+    let mut outage = Outage::of(format!("connection to the broker {} ({role})", context.address));
     loop {
         match connect(context, role).await {
             Ok(connection) => {
                 backoff.reset();
-                said.clear();
+                outage.over();
                 declare::all(context, &connection).await;
                 let connection = Arc::new(connection);
                 state.send_replace(State::Up(connection.clone()));
-                info!(broker = %context.address, ?role, "connected to the broker");
-                hold(context, role, &connection).await;
+                info!(broker = %context.address, %role, "connected to the broker");
+                hold(context, role, &connection, state).await;
                 state.send_replace(State::Down);
-                warn!(broker = %context.address, ?role, "lost the connection to the broker");
+                outage.failed(&"the connection was lost");
             }
-            // A long outage is one line, not one every few seconds.
-            Err(error) if error.to_string() == said => debug!(?role, %error, "still can't connect"),
-            Err(error) => {
-                warn!(broker = %context.address, ?role, %error, "can't connect to the broker");
-                said = error.to_string();
-            }
+            Err(error) => outage.failed(&error),
         }
         tokio::time::sleep(backoff.next()).await;
     }
 }
 
 async fn connect(context: &Context, role: Role) -> lapin::Result<Connection> {
-    let role = match role {
-        Role::Publish => "publish",
-        Role::Consume => "consume",
-    };
     let name = format!("{} ({role})", context.connection_name);
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(context.address.uri(), properties);
-    declare::within(CONNECT_TIMEOUT, connecting).await
+    socket::connect(context.address.uri(), properties, context.connect_timeout).await
 }
 
 /// Returns when the connection is lost; meanwhile declares again what somebody missed.
-async fn hold(context: &Context, role: Role, connection: &Connection) {
+async fn hold(context: &Context, role: Role, connection: &Connection, state: &watch::Sender<State>) {
     let mut events = connection.events_listener();
     let mut look = interval(LOOK_EVERY);
     while connection.status().connected() {
         tokio::select! {
-            // Any event is a reason to look at the state.
-            Some(_) = events.next() => {}
-            _ = look.tick() => {}
+            // Any event is a reason to look at the state: here, and for whoever waits for the end of an alarm.
+            Some(_) = events.next() => state.send_modify(|_| {}),
+            _ = look.tick() => state.send_modify(|_| {}),
             () = context.missing.notified(), if role == Role::Consume => declare::all(context, connection).await,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! - `address`: the URL.
 //! - `link`: one connection that comes back by itself, and the declaring of what the broker must have.
-//! - `publisher`, `subscription`, `hints`: what is done over the links.
+//! - `socket`: the TCP connection under a link, which really ends when it is given up.
+//! - `publisher`, `subscription`, `pull`, `hints`: what is done over the links.
 //!
 //! **Two connections** a process, one to publish and one to consume: when the broker's memory or disk
 //! alarm goes off, it stops reading from connections that publish, and acks on the same connection
@@ -19,13 +20,14 @@
 //! trace level shows every frame, the login among them: keep the target `lapin` off.
 
 mod address;
-mod backoff;
 pub mod check;
 mod declare;
 mod former;
 mod hints;
 mod link;
+mod pull;
 mod publisher;
+mod socket;
 mod subscription;
 
 use std::collections::BTreeSet;
@@ -36,6 +38,8 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+#[cfg(test)]
+pub(in crate::messaging) use self::socket::connect;
 pub use subscription::Subscription;
 pub(super) use subscription::Unacked;
 
@@ -43,10 +47,12 @@ use self::address::Address;
 pub(in crate::messaging) use self::former::Pace;
 use self::link::{Link, Role};
 use self::publisher::Publisher;
+use self::pull::Pull;
 use super::hints::{StatusHint, StatusHints};
-use super::recreated::Recreated;
+use super::recreated::{Recreated, Reports};
 use super::topology::{Consumed, Topology};
-use super::{Answer, BrokerError, PublishError};
+use super::{Answer, BrokerError, Delivery, PublishError, Publishing};
+use crate::backoff::Backoff;
 use crate::jobs::{Envelope, Lane};
 
 /// How long [`super::Broker::publish`] takes at most.
@@ -54,6 +60,14 @@ pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long [`super::Broker::publish_status`] takes at most.
 pub const HINT_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// How long connecting may take, TLS and the handshake included.
+pub(in crate::messaging) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The pauses between two tries to get something from the broker.
+const fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(5))
+}
 
 /// How long the broker may take to answer anything else that we ask of it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,18 +90,21 @@ pub struct RabbitMq {
     context: Arc<Context>,
     publisher: Arc<Publisher>,
     consuming: Link,
+    pull: Arc<Pull>,
 }
 
 /// What both links and all tasks of a broker share.
 struct Context {
     address: Address,
     connection_name: String,
+    /// How long an attempt to connect may take.
+    connect_timeout: Duration,
     topology: Topology,
     /// How patient it is with queues of former generations.
     pace: Pace,
     /// What must be there: the lanes that the program was built with, and those named since.
     lanes: std::sync::Mutex<BTreeSet<Lane>>,
-    recreated: Recreated,
+    recreated: Reports,
     /// Held while declaring, so that one missing queue is reported once.
     declaring: Mutex<()>,
     /// Somebody found a queue missing.
@@ -99,14 +116,15 @@ struct Context {
 impl RabbitMq {
     pub(super) fn start(settings: RabbitMqSettings) -> Result<Self, BrokerError> {
         let topology = Topology::new(settings.queue_prefix.as_str());
-        Self::start_with(settings, topology, Pace::default())
+        Self::start_with(settings, topology, Pace::default(), CONNECT_TIMEOUT)
     }
 
-    /// As [`RabbitMq::start`], with other queues than this program's.
+    /// As [`RabbitMq::start`], with other queues than this program's and other patience.
     pub(super) fn start_with(
         settings: RabbitMqSettings,
         topology: Topology,
         pace: Pace,
+        connect_timeout: Duration,
     ) -> Result<Self, BrokerError> {
         if !is_prefix(&settings.queue_prefix) {
             return Err(BrokerError::QueuePrefix);
@@ -114,10 +132,11 @@ impl RabbitMq {
         let context = Arc::new(Context {
             address: Address::parse(&settings.url)?,
             connection_name: settings.connection_name,
+            connect_timeout,
             topology,
             pace,
             lanes: std::sync::Mutex::new(Lane::all().collect()),
-            recreated: Recreated::default(),
+            recreated: Reports::default(),
             declaring: Mutex::default(),
             missing: Notify::new(),
             closing: CancellationToken::new(),
@@ -126,7 +145,8 @@ impl RabbitMq {
         let publishing = Link::start(context.clone(), Role::Publish);
         let consuming = Link::start(context.clone(), Role::Consume);
         let publisher = Arc::new(Publisher::new(publishing, context.clone()));
-        Ok(Self { context, publisher, consuming })
+        let pull = Arc::new(Pull::new(consuming.clone()));
+        Ok(Self { context, publisher, consuming, pull })
     }
 
     pub(super) async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
@@ -136,6 +156,11 @@ impl RabbitMq {
     pub(super) fn subscribe(&self, lane: Lane, prefetch: u16) -> Subscription {
         self.context.want(lane);
         self.consume(self.context.topology.consumed_lane(lane), prefetch)
+    }
+
+    /// Of the present generation: the former ones have consumers of their own.
+    pub(super) async fn take(&self, lane: Lane) -> Option<Delivery> {
+        self.pull.take(&self.context.topology.lane(lane)).await
     }
 
     pub(super) fn submissions(&self, prefetch: u16) -> Subscription {
@@ -162,7 +187,15 @@ impl RabbitMq {
         self.publisher.connected() && self.consuming.connection().is_some()
     }
 
-    pub(super) async fn recreated(&self) -> Lane {
+    pub(super) fn publishing(&self) -> Publishing {
+        self.publisher.publishing()
+    }
+
+    pub(super) async fn until_reachable(&self) {
+        self.publisher.until_reachable().await;
+    }
+
+    pub(super) async fn recreated(&self) -> Recreated {
         self.context.recreated.next().await
     }
 

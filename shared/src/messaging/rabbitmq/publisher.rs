@@ -7,19 +7,20 @@
 //! or a future dropped half-way, ends with its channel.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, Connection};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
 use super::link::Link;
-use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT};
+use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT, declare};
 use crate::jobs::{Envelope, Lane};
 use crate::messaging::hints::StatusHint;
-use crate::messaging::{Answer, PublishError};
+use crate::messaging::{Answer, PublishError, Publishing};
 
 /// Messages in flight at most; the others wait their turn. Channels are opened as they are needed.
 const CHANNELS: usize = 64;
@@ -36,6 +37,35 @@ pub(super) struct Publisher {
     turns: Semaphore,
     idle: Mutex<Vec<Channel>>,
     hints: Mutex<Option<Channel>>,
+    failures: Mutex<Failures>,
+}
+
+/// What became of the last publishes.
+#[derive(Debug, Default)]
+struct Failures {
+    in_a_row: u32,
+    last: Option<Instant>,
+}
+
+/// So many failures in a row say that publishing fails, and not one message.
+const FAILURES: u32 = 3;
+
+/// Nobody knows how it is so long after the last failure: nothing else may have been published since.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+impl Failures {
+    fn note(&mut self, result: Result<(), PublishError>, at: Instant) {
+        match result {
+            // A missing queue is an answer, too: the broker takes messages.
+            Ok(()) | Err(PublishError::Unroutable) => *self = Self::default(),
+            Err(_) => *self = Self { in_a_row: self.in_a_row.saturating_add(1), last: Some(at) },
+        }
+    }
+
+    fn are_all(&self, at: Instant) -> bool {
+        let recent = self.last.is_some_and(|last| at.duration_since(last) < FORGOTTEN);
+        self.in_a_row >= FAILURES && recent
+    }
 }
 
 impl Publisher {
@@ -46,11 +76,24 @@ impl Publisher {
             turns: Semaphore::new(CHANNELS),
             idle: Mutex::default(),
             hints: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
     pub(super) fn connected(&self) -> bool {
         self.link.connection().is_some()
+    }
+
+    pub(super) fn publishing(&self) -> Publishing {
+        match self.link.trouble() {
+            Some(trouble) => Publishing::Away(trouble),
+            None if lock(&self.failures).are_all(Instant::now()) => Publishing::Fails,
+            None => Publishing::Works,
+        }
+    }
+
+    pub(super) async fn until_reachable(&self) {
+        self.link.until_usable().await;
     }
 
     pub(super) async fn publish(&self, lane: Lane, envelope: &Envelope) -> Result<(), PublishError> {
@@ -82,7 +125,9 @@ impl Publisher {
         properties: BasicProperties,
     ) -> Result<(), PublishError> {
         let answer = timeout(PUBLISH_TIMEOUT, self.publish_in_turn(queue, body, properties)).await;
-        answer.unwrap_or(Err(PublishError::TimedOut))
+        let result = answer.unwrap_or(Err(PublishError::TimedOut));
+        lock(&self.failures).note(result, Instant::now());
+        result
     }
 
     async fn publish_in_turn(
@@ -105,10 +150,7 @@ impl Publisher {
 
     /// A channel in confirm mode with nothing in flight.
     async fn channel(&self) -> Result<Channel, PublishError> {
-        let connection = self.link.connection().ok_or(PublishError::NotConnected)?;
-        if connection.status().blocked() {
-            return Err(PublishError::Blocked);
-        }
+        let connection = self.usable()?;
         while let Some(channel) = self.take_idle() {
             // Those of an earlier connection are of no use.
             if channel.status().connected() {
@@ -118,6 +160,13 @@ impl Publisher {
         let channel = connection.create_channel().await.map_err(lost)?;
         channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(lost)?;
         Ok(channel)
+    }
+
+    fn usable(&self) -> Result<Arc<Connection>, PublishError> {
+        match self.link.trouble() {
+            Some(trouble) => Err(trouble),
+            None => self.link.connection().ok_or(PublishError::NotConnected),
+        }
     }
 
     fn take_idle(&self) -> Option<Channel> {
@@ -145,10 +194,7 @@ impl Publisher {
 
     /// The channel of all hints: without confirms, they can share one.
     async fn hint_channel(&self) -> Result<Channel, PublishError> {
-        let connection = self.link.connection().ok_or(PublishError::NotConnected)?;
-        if connection.status().blocked() {
-            return Err(PublishError::Blocked);
-        }
+        let connection = self.usable()?;
         let current = lock(&self.hints).clone();
         match current {
             Some(channel) if channel.status().connected() => Ok(channel),
@@ -196,10 +242,14 @@ fn properties(envelope: &Envelope) -> BasicProperties {
     properties
 }
 
-/// Whatever goes wrong between us and the broker, the message may not have arrived.
+/// Whatever goes wrong between us and the broker, the message may not have arrived. An error of the channel alone is
+/// the broker's no: we may not write there.
 fn lost(error: lapin::Error) -> PublishError {
     debug!(%error, "publishing failed");
-    PublishError::NotConnected
+    match declare::error_kind(&error) {
+        Some(_) => PublishError::Refused,
+        None => PublishError::NotConnected,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -210,6 +260,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::domain::JobId;
+
+    #[test]
+    fn publishing_fails_when_the_last_publishes_all_failed_and_not_for_ever() {
+        let mut failures = Failures::default();
+        let now = Instant::now();
+        for _ in 1..FAILURES {
+            failures.note(Err(PublishError::Refused), now);
+        }
+        assert!(!failures.are_all(now), "one queue that refuses is not the broker");
+        failures.note(Err(PublishError::TimedOut), now);
+        assert!(failures.are_all(now));
+        assert!(!failures.are_all(now + FORGOTTEN), "nobody knows any more");
+        failures.note(Err(PublishError::Unroutable), now);
+        assert!(!failures.are_all(now), "the broker answers");
+    }
 
     #[test]
     fn properties_repeat_the_envelope_and_leave_out_what_does_not_fit() {

@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use super::backoff::Backoff;
 use super::declare::within;
 use super::link::Link;
 use super::{ANSWER_TIMEOUT, Context, former};
@@ -35,9 +34,9 @@ pub struct Subscription {
 /// How to ack a delivery.
 #[derive(Debug)]
 pub(in crate::messaging) struct Unacked {
-    acker: Acker,
+    pub(super) acker: Acker,
     /// Keeps the channel open, because only the channel that delivered can ack.
-    _channel: Channel,
+    pub(super) _channel: Channel,
 }
 
 impl Subscription {
@@ -72,6 +71,10 @@ impl Subscription {
 
     pub(in crate::messaging) fn is_consuming(&self) -> bool {
         self.consuming.load(Ordering::Acquire)
+    }
+
+    pub(in crate::messaging) fn is_holding(&self) -> bool {
+        !self.deliveries.is_empty()
     }
 
     pub(in crate::messaging) async fn cancel(mut self) {
@@ -127,7 +130,7 @@ pub(super) struct Task {
 
 impl Task {
     async fn run(self, mut link: Link) {
-        let mut backoff = Backoff::default();
+        let mut backoff = super::backoff();
         loop {
             let connection = tokio::select! {
                 () = self.deliveries.closed() => return,
@@ -216,7 +219,7 @@ async fn cancel(channel: &Channel, mut consumer: Consumer) {
     }
 }
 
-fn properties(sent: &lapin::BasicProperties) -> Properties {
+pub(super) fn properties(sent: &lapin::BasicProperties) -> Properties {
     let text =
         |field: &Option<lapin::types::ShortString>| field.as_ref().map(|text| text.as_str().to_owned());
     Properties {
