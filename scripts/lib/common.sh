@@ -16,6 +16,7 @@ die() {
 # become USER [NAME=VALUE…]: sets `as_service` to the beginning of a command that runs a server's program in a clean
 # environment. Servers refuse to run as root, or should; an ordinary user runs them as himself. (It is an array and not
 # a function, so that `$!` of such a command is the server and not a shell that waits for it.)
+# With SERVER_TREE the program is that of another release of the system, which is unpacked there: see `in-tree`.
 become() {
     local user=$1
     shift
@@ -23,11 +24,15 @@ become() {
     if ((EUID == 0)); then
         as_service=(setpriv --reuid="$user" --regid="$user" --init-groups -- "${as_service[@]}")
     fi
+    if [[ -n ${SERVER_TREE:-} ]]; then as_service=("$library/in-tree" "$SERVER_TREE" "${as_service[@]}"); fi
 }
 
 # own USER PATH…: gives files to the user who runs the server.
 own() {
-    if ((EUID == 0)); then chown --recursive "$1:" "${@:2}"; fi
+    local ids=$1:
+    # It has users of its own.
+    if [[ -n ${SERVER_TREE:-} ]]; then ids=$(sed --quiet "s/^$1:[^:]*:\([0-9]*:[0-9]*\):.*/\1/p" "$SERVER_TREE/etc/passwd"); fi
+    if ((EUID == 0)); then chown --recursive "$ids" "${@:2}"; fi
 }
 
 # is_running PID: a zombie counts as gone, because in a container there may be nobody who reaps it.

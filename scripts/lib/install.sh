@@ -2,7 +2,12 @@
 # Finds the programs that the tests need, and installs those that are missing with apt.
 # Only the programs are wanted: no system service has to run.
 
-postgres_bin() { printf '%s\n' /usr/lib/postgresql/*/bin/postgres | sort --version-sort | tail --lines=1 | xargs dirname; }
+# As a program sees it that runs in SERVER_TREE, if there is one.
+postgres_bin() {
+    local newest
+    newest=$(printf '%s\n' "${SERVER_TREE:-}"/usr/lib/postgresql/*/bin/postgres | sort --version-sort | tail --lines=1)
+    dirname "${newest#"${SERVER_TREE:-}"}"
+}
 has_postgres() { [[ -x $(postgres_bin)/postgres ]]; }
 has_rabbitmq() { [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]]; }
 has_python_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }

@@ -24,18 +24,29 @@ copy_project() {
 
 # make_roots PROJECT
 make_roots() {
+    lock_roots
+    make_server_roots
+    # As in the real image: a linker, the C library's headers, the authorities.
+    make_root rust ca-certificates gcc libc6-dev
+    make_root mailpit python3-aiosmtpd
+    add_toolchain "$CONTAINERS_CACHE/rust" "$1"
+    unlock_roots
+}
+
+# Those that `scripts/servers --next` runs without a container, too.
+make_server_roots() {
+    make_root base
+    make_root postgres postgresql-17
+    make_root rabbitmq rabbitmq-server
+}
+
+lock_roots() {
     mkdir --parents "$CONTAINERS_CACHE"
     exec {roots_lock}>"$CONTAINERS_CACHE/lock"
     flock "$roots_lock"
-    make_root base
-    # As in the real image: a linker, the C library's headers, the authorities.
-    make_root rust ca-certificates gcc libc6-dev
-    make_root postgres postgresql-17
-    make_root rabbitmq rabbitmq-server
-    make_root mailpit python3-aiosmtpd
-    add_toolchain "$CONTAINERS_CACHE/rust" "$1"
-    exec {roots_lock}>&-
 }
+
+unlock_roots() { exec {roots_lock}>&-; }
 
 # make_root NAME PACKAGE…: a folder; half made, it has no stamp and is made anew, as when this file has changed.
 make_root() {

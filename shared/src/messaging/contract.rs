@@ -1,9 +1,10 @@
 //! What every broker does: the same tests against each. What only a server can do is in [`server`]
-//! (one RabbitMQ), [`generations`] (what it held before an argument changed) and [`faults`] (a RabbitMQ that is
-//! stopped and killed).
+//! (one RabbitMQ), [`generations`] (what it held before an argument changed), [`limits`] (where its versions
+//! differ) and [`faults`] (a RabbitMQ that is stopped and killed).
 
 mod faults;
 mod generations;
+mod limits;
 mod server;
 
 use std::collections::HashSet;

@@ -68,6 +68,14 @@ impl Server {
         }
     }
 
+    /// The first number of its version.
+    pub(super) async fn major_version(&self) -> u32 {
+        let url = format!("{}/api/overview", self.api.as_deref().unwrap());
+        let overview: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        let version = overview["rabbitmq_version"].as_str().unwrap();
+        version.split('.').next().unwrap().parse().unwrap()
+    }
+
     pub(super) async fn connected(&self) -> Broker {
         let broker = self.broker();
         eventually("connected", async || broker.connected()).await;
