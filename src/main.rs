@@ -57,9 +57,9 @@ fn main() -> ExitCode {
         Some(Command::Check) => process.command(logs, async move {
             Ok(programs::check::run(Program::AllInOne, &cli.common, &cli.worker).await)
         }),
-        Some(Command::Operate(command)) => process.command(logs, async move {
-            command.run(&cli.common.check(Program::AllInOne)?).await
-        }),
+        Some(Command::Operate(command)) => {
+            process.command(logs, async move { command.run(&cli.common.check(Program::AllInOne)?).await })
+        }
         None if cli.worker.drain => process.serve(logs, |stop| drain(cli, stop)),
         None => process.serve(logs, |stop| run(cli, stop)),
     }
@@ -67,11 +67,7 @@ fn main() -> ExitCode {
 
 /// Starts a task while the print shop does not run. With `--wait` a worker does it here and now, else the
 /// next start of the print shop does.
-async fn run_task(
-    cli: Cli,
-    task: programs::run::RunArgs,
-    stop: Stop,
-) -> Result<ExitCode, programs::Error> {
+async fn run_task(cli: Cli, task: programs::run::RunArgs, stop: Stop) -> Result<ExitCode, programs::Error> {
     let task = task.check()?;
     let common = cli.common.check(Program::AllInOne)?;
     let checked = worker::start::check(&common, &cli.worker)?;

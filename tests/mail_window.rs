@@ -56,7 +56,7 @@ async fn came_twice_and_was_counted(app: &App, placed: &Placed) {
     assert_eq!(mails[0].message_id, mails[1].message_id, "by which a mail program shows it once");
     assert!(mails[0].text.contains(&placed.order), "{mails:?}");
     assert_eq!(app.metric(0, COUNTER).await, 1.0);
-    let done = "SELECT count(*) FROM jobs WHERE kind = 'send_email' AND state = 'succeeded' AND lapses = 1";
+    let done = "SELECT count(*) FROM jobs WHERE kind = 'send_email' AND state = 'succeeded' AND attempt = 2";
     assert_eq!(app.number(done).await, 1);
 }
 

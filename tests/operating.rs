@@ -265,9 +265,9 @@ async fn what_is_in_quarantine_runs_one_at_a_time(setup: Setup) {
     for _ in 0..8 {
         jobs.push(ada.upload(pictures::small_jpeg()).await.job);
     }
-    app.execute("UPDATE jobs SET queue = 'quarantine', lapses = 2 WHERE state = 'pending'").await;
-    let running = "SELECT count(*) FROM jobs WHERE queue = 'quarantine' AND state = 'running'";
-    let over = "SELECT count(*) FROM jobs WHERE queue = 'quarantine' AND state = 'succeeded'";
+    app.execute("UPDATE jobs SET lapses = 2 WHERE state = 'pending'").await;
+    let running = "SELECT count(*) FROM jobs WHERE state = 'running'";
+    let over = "SELECT count(*) FROM jobs WHERE state = 'succeeded' AND kind = 'make_thumbnails'";
     let mut most = 0;
     eventually("all of them to be over", async || {
         most = most.max(app.number(running).await);
@@ -275,7 +275,8 @@ async fn what_is_in_quarantine_runs_one_at_a_time(setup: Setup) {
     })
     .await;
     assert!(most <= 1, "{most} at once");
-    let workers = app.number("SELECT count(DISTINCT worker) FROM jobs WHERE queue = 'quarantine'").await;
+    let workers = "SELECT count(DISTINCT worker) FROM jobs WHERE kind = 'make_thumbnails'";
+    let workers = app.number(workers).await;
     assert_eq!(workers, 1, "one worker has the queue, and the other waits");
     app.says(&["queues", "resume", "images"]).await;
 }

@@ -125,10 +125,10 @@ async fn a_print_that_cannot_be_made_rejects_its_order(setup: Setup) {
 async fn a_print_whose_job_failed_for_good_holds_its_order(setup: Setup) {
     let (mut app, ada, placed) = order_that_waits_for_its_prints(setup).await;
     app.stop_gracefully().await;
-    // As if its worker had died again and again: the last lease has lapsed.
+    // As if its worker had died again and again: it ran in a process that is not there any more.
     app.execute(
         "UPDATE jobs SET state = 'running', fence = fence + 1, attempt = max_attempts, lapses = max_attempts, \
-         started_at = created_at, lease_until = created_at \
+         started_at = created_at \
          WHERE id = (SELECT id FROM jobs WHERE kind = 'render_print' ORDER BY id LIMIT 1)",
     )
     .await;

@@ -90,11 +90,7 @@ async fn migrate(mut common: Common) -> Result<(), programs::Error> {
     Ok(())
 }
 
-async fn work(
-    common: &Common,
-    settings: &WorkerSettings,
-    stop: Stop,
-) -> Result<ExitCode, programs::Error> {
+async fn work(common: &Common, settings: &WorkerSettings, stop: Stop) -> Result<ExitCode, programs::Error> {
     stop.allow(common.shutdown);
     let checked = worker::start::check(common, settings)?;
     let listener = worker::start::health_listener(settings)?;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,40 @@ impl App {
             assert!(status.success(), "{} ended with {status}:\n{}", program.name(), program.log());
         }
         begun.elapsed()
+    }
+
+    /// The same signal so many times to every program that does the work, a moment apart. Gives the time that the
+    /// slowest took, and how each ended.
+    pub async fn end(&mut self, signal: Signal, times: usize) -> (Duration, Vec<ExitStatus>) {
+        let begun = Instant::now();
+        let mut programs: Vec<Program> = match self.setup.production {
+            true => self.workers.drain(..).collect(),
+            false => self.web.take().into_iter().collect(),
+        };
+        self.worker_bases.clear();
+        for program in &programs {
+            for time in 1..=times {
+                let before = program.log().matches("stopping").count();
+                program.signal(signal);
+                if time < times {
+                    let what = format!("{} to hear it", program.name());
+                    eventually(&what, async || {
+                        (program.log().matches("stopping").count() > before).then_some(())
+                    })
+                    .await;
+                }
+            }
+        }
+        let mut ended = Vec::new();
+        for program in &mut programs {
+            ended.push(program.ended(Duration::from_secs(90)).await);
+        }
+        (begun.elapsed(), ended)
+    }
+
+    /// Where a program of that name writes its log.
+    pub fn log_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.log"))
     }
 
     /// Freezes a worker in the middle of whatever it does, as a stopped virtual machine would be.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 type Mails = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A mail server of one test, on loopback. It ends with the test's runtime.
+#[derive(Clone)]
 pub struct SmtpServer {
     port: u16,
     mails: Mails,

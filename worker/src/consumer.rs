@@ -157,7 +157,8 @@ impl Lanes {
             let lies = consumed.subscription.as_ref().is_some_and(Subscription::is_holding);
             if lies && consumed.lay {
                 tracing::debug!(lane = %consumed.lane, "no slot is free: giving back what came");
-                metrics::counter!("lanes_suspended_total", "queue" => consumed.lane.queue.name()).increment(1);
+                metrics::counter!("lanes_suspended_total", "queue" => consumed.lane.queue.name())
+                    .increment(1);
                 if let Some(subscription) = consumed.subscription.take() {
                     subscription.cancel().await;
                 }
@@ -202,11 +203,16 @@ impl Lanes {
     }
 
     fn are_consuming(&self) -> bool {
-        self.lanes.iter().filter_map(|consumed| consumed.subscription.as_ref()).all(Subscription::is_consuming)
+        self.lanes
+            .iter()
+            .filter_map(|consumed| consumed.subscription.as_ref())
+            .all(Subscription::is_consuming)
     }
 
     async fn cancel(self) {
-        join_all(self.lanes.into_iter().filter_map(|consumed| consumed.subscription).map(Subscription::cancel))
-            .await;
+        join_all(
+            self.lanes.into_iter().filter_map(|consumed| consumed.subscription).map(Subscription::cancel),
+        )
+        .await;
     }
 }

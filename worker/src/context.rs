@@ -41,6 +41,15 @@ impl JobContext {
         self.stop.reason().map_or(Ok(()), |reason| Err(JobError::Stopped(reason)))
     }
 
+    /// For handlers that wait for one long thing: waits until there is a reason to stop that can't wait. (When the
+    /// process stops, there is time to finish what takes seconds.)
+    pub async fn must_stop(&self) -> StopReason {
+        match self.stop.raised().await {
+            StopReason::ShuttingDown => std::future::pending().await,
+            why => why,
+        }
+    }
+
     /// Asked before each effect outside that others would repeat: a process that can't renew its lease must take
     /// its jobs for somebody else's.
     ///

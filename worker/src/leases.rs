@@ -47,12 +47,7 @@ struct State {
 impl Lease {
     pub(crate) fn new(length: Duration) -> Self {
         let state = State { id: WorkerId::new(), taken: false, until: None };
-        Self {
-            length,
-            state: Mutex::new(state),
-            held: watch::Sender::new(false),
-            doubted: Notify::new(),
-        }
+        Self { length, state: Mutex::new(state), held: watch::Sender::new(false), doubted: Notify::new() }
     }
 
     /// How long the process may be silent.
@@ -147,7 +142,8 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
     let lease = &worker.lease;
     if lease.lock().taken {
         let (id, sent) = (lease.id(), Instant::now());
-        let renewed = within(&worker.upkeep, async |db| processes::renew(&mut db.conn().await?, id.into()).await);
+        let renewed =
+            within(&worker.upkeep, async |db| processes::renew(&mut db.conn().await?, id.into()).await);
         if renewed.await? {
             lease.renewed(sent);
             return Ok(());
@@ -169,8 +165,7 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
     }
     let (id, sent) = (lease.id(), Instant::now());
     let itself = identity(worker.program, id.into());
-    let taking =
-        async |db: &Db| processes::take_lease(&mut db.conn().await?, &itself, lease.length).await;
+    let taking = async |db: &Db| processes::take_lease(&mut db.conn().await?, &itself, lease.length).await;
     within(&worker.upkeep, taking).await?;
     lease.renewed(sent);
     tracing::info!(worker = %id, "the process took its lease");

@@ -310,15 +310,18 @@ async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
     }
 }
 
-fn answer(
-    ended: Result<Result<Outcome, JobError>, tokio::task::JoinError>,
-) -> Result<Outcome, JobError> {
+fn answer(ended: Result<Result<Outcome, JobError>, tokio::task::JoinError>) -> Result<Outcome, JobError> {
     ended.unwrap_or_else(|_| Err(JobError::Panicked))
 }
 
 /// A run whose row is somebody else's keeps its slot until it really ends, or its kind's time is over: two of a
 /// process would be too many for the machine.
-async fn outlast(worker: &Arc<Worker>, job: &Job, guard: RunGuard, task: JoinHandle<Result<Outcome, JobError>>) {
+async fn outlast(
+    worker: &Arc<Worker>,
+    job: &Job,
+    guard: RunGuard,
+    task: JoinHandle<Result<Outcome, JobError>>,
+) {
     let mut task = task;
     let left = time_left(worker.handler(&job.kind, job.args_version), &guard);
     if tokio::time::timeout(left, &mut task).await.is_err() {
@@ -343,7 +346,8 @@ async fn end_late(
     guard: RunGuard,
     task: JoinHandle<Result<Outcome, JobError>>,
 ) {
-    let timeout = worker.handler(&job.kind, job.args_version).map_or(Duration::ZERO, |handler| handler.timeout);
+    let timeout =
+        worker.handler(&job.kind, job.args_version).map_or(Duration::ZERO, |handler| handler.timeout);
     let note = Note::Failure(format!("took longer than {} s", timeout.as_secs_f32()).into());
     settling::write(&worker, &job, &guard, Ended::by(Ending::Retry(None), note)).await;
     let _ = task.await;

@@ -154,9 +154,8 @@ impl Running {
     /// Of these rows, those that nobody here knows.
     pub fn unknown(&self, rows: &[OwnRun]) -> Vec<Claim> {
         let list = self.lock();
-        let unknown = |claim: &Claim| {
-            !list.runs.contains_key(claim) && !list.claiming.contains_key(&claim.job)
-        };
+        let unknown =
+            |claim: &Claim| !list.runs.contains_key(claim) && !list.claiming.contains_key(&claim.job);
         rows.iter().map(|row| row.claim).filter(unknown).collect()
     }
 

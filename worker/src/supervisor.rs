@@ -148,7 +148,11 @@ mod tests {
     fn a_process_is_lost_after_a_lease_and_a_third_without_a_renewal() {
         assert_eq!(looks_until_lost(LEASE, 10, |_| 7), Some(4), "seen at 0, lost at 40 s");
         assert_eq!(looks_until_lost(LEASE, 10, |look| look as i64), None);
-        assert_eq!(looks_until_lost(LEASE, 10, |look| (look / 3) as i64), None, "a renewal late by two looks");
+        assert_eq!(
+            looks_until_lost(LEASE, 10, |look| (look / 3) as i64),
+            None,
+            "a renewal late by two looks"
+        );
     }
 
     #[test]

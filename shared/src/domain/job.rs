@@ -455,7 +455,11 @@ mod tests {
         let last = Facts { attempt: 20, ..FACTS };
         let hour = Duration::from_secs(3600);
         assert_eq!(outcome(last, Ending::Retry(None)).1, Some(Failure::Exhausted));
-        assert_eq!(outcome(last, Ending::Wait(false)).1, Some(Failure::Exhausted), "or it would ask for ever");
+        assert_eq!(
+            outcome(last, Ending::Wait(false)).1,
+            Some(Failure::Exhausted),
+            "or it would ask for ever"
+        );
         assert_eq!(
             outcome(last, Ending::Unavailable { delay: hour, too_long: true }).1,
             Some(Failure::Exhausted)

@@ -60,6 +60,7 @@ impl Handle for ConsistencyCheck {
             None => Looked::default(),
         };
         while looked.part != Part::Done {
+            context.go_on()?;
             match looked.part {
                 Part::Tables => tables(&context.services, &mut looked).await?,
                 Part::Orders => some_orders(&context.services, &mut looked).await?,

@@ -35,6 +35,7 @@ impl Handle for DeliverCallback {
         let body = serde_json::to_vec(&self.event).map_err(JobError::failed)?;
         let signature = services.keys.sign_webhook(customer, &id, timestamp, &body);
         let begun = Instant::now();
+        context.before_effect()?;
         let answer = services.callbacks.deliver(&url, Message { id, timestamp, signature, body }).await;
         let took = begun.elapsed();
         if answer == Err(DeliveryError::Busy) {

@@ -137,6 +137,7 @@ fn charge<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         let services = &context.services;
         let order = &subject.order;
         let token = order.payment_token.parse().map_err(JobError::failed)?;
+        context.before_effect()?;
         let charge = Charge { order_id: order.id, amount_cents: order.total_cents, token };
         let charged = services.breakers.call(Dependency::Payments, async {
             match services.gateway.charge(&charge).await {
@@ -157,6 +158,7 @@ fn charge<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
 fn refund<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
     Box::pin(async move {
         let services = &context.services;
+        context.before_effect()?;
         let refund = async { services.gateway.refund(subject.order.id).await.map_err(payment_error) };
         services.breakers.call(Dependency::Payments, refund).await?;
         context.begin().await

@@ -72,6 +72,9 @@ enum HandedOver {
 
 async fn hand_over(context: &JobContext, mail: &OutgoingMail) -> HandedOver {
     let services = &context.services;
+    if let Err(error) = context.begin_hand_over() {
+        return HandedOver::NotSent(Err(error));
+    }
     let mut unknown = false;
     let sent = services.breakers.call(Dependency::Mail, async {
         match services.mailer.send(mail).await {

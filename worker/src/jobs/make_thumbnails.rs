@@ -48,7 +48,12 @@ pub(super) async fn render(
     let Some(original) = picture::original(context, photo).await? else {
         return Ok(Err("the uploaded file is gone".into()));
     };
-    let made = context.services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2).await;
+    let making = context.services.imaging.make(Task::Sizes, original, MakeThumbnails::TIMEOUT / 2);
+    let made = tokio::select! {
+        made = making => made,
+        // Leaving the future ends the process that renders.
+        why = context.must_stop() => return Err(JobError::Stopped(why)),
+    };
     picture::judge(&context.job.error_log(), made)
 }
 

@@ -34,7 +34,7 @@ impl Handle for RenderPrint {
         let rendered = tokio::select! {
             rendered = rendering => rendered,
             // Leaving the future ends the process that renders.
-            why = context.stop.raised() => return match why {
+            why = context.must_stop() => return match why {
                 StopReason::Cancelled => Ok(Outcome::Cancelled),
                 other => Err(JobError::Stopped(other)),
             },

@@ -131,6 +131,7 @@ async fn rows(
     begun: Instant,
 ) -> Result<Next, JobError> {
     loop {
+        context.go_on()?;
         let mut tx = context.begin().await?;
         let removed = retention::remove(&mut tx, class, age, ROWS).await?;
         if removed == 0 {
@@ -157,6 +158,7 @@ async fn orphans(
     let after = position.after.as_deref().and_then(BlobPath::parse);
     let mut pages = blobs.list(after).try_chunks(BLOBS);
     loop {
+        context.go_on()?;
         let page = async { pages.try_next().await.map_err(|error| JobError::from(error.1)) };
         let Some(page) = context.services.breakers.call(Dependency::Blobs, page).await? else { break };
         let removed = remove_orphans(context, age, &page).await?;

@@ -69,6 +69,7 @@ async fn count(context: &JobContext, first: NaiveDate, last: NaiveDate) -> Resul
         }
     };
     loop {
+        context.go_on()?;
         let page = sales::page(&mut db.conn().await?, first, last, counted.place, PAGE).await?;
         let Some(newest) = page.last() else { return Ok(counted) };
         metrics::counter!("sales_report_orders_total").increment(page.len() as u64);

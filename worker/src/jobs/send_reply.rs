@@ -24,6 +24,7 @@ impl Handle for SendReply {
         let correlation_id = self.correlation_id.as_deref();
         let message_id = context.job.id.to_string();
         let answer = Answer { message_id: &message_id, correlation_id, content_type, body: body.as_bytes() };
+        context.before_effect()?;
         match context.services.broker.reply(&self.reply_to, answer).await {
             Ok(()) => Ok(Outcome::Done(json!({"reply": "sent"}))),
             Err(PublishError::Unroutable) => Ok(Outcome::Discard("the reply queue is gone".into())),

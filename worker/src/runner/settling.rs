@@ -46,12 +46,7 @@ enum Others {
 }
 
 /// Ends a run as its handler answered.
-pub(super) async fn settle(
-    worker: &Worker,
-    job: &Job,
-    guard: &RunGuard,
-    answer: Result<Outcome, JobError>,
-) {
+pub(super) async fn settle(worker: &Worker, job: &Job, guard: &RunGuard, answer: Result<Outcome, JobError>) {
     let got_on = guard.run().got_on.load(Ordering::Acquire);
     let settlement = match answer {
         Ok(Outcome::WaitFor(on)) => Settlement {
@@ -169,9 +164,8 @@ fn translate(outcome: Outcome) -> (Ending, Note) {
 /// claim's time is the database's.
 fn judge(job: &Job, error: &JobError, ran: Duration) -> (Ending, Note) {
     let failure = Note::Failure(error.run_error());
-    let too_long = || {
-        job.unavailable_since.is_some_and(|since| job.updated_at.since(since) + ran > MAX_UNAVAILABLE)
-    };
+    let too_long =
+        || job.unavailable_since.is_some_and(|since| job.updated_at.since(since) + ran > MAX_UNAVAILABLE);
     match error {
         JobError::CircuitOpen { retry_after, .. } => {
             // The breaker says when, each job another time.

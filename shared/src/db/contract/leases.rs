@@ -57,7 +57,10 @@ async fn declare_lost(bench: &Bench, seen: Watched) -> bool {
 }
 
 async fn a_renewal_counts_up_and_one_that_is_lost_renews_nothing(bench: &mut Bench) {
-    assert_eq!(watched(bench, bench.worker).await.map(|seen| (seen.renewals, seen.lease())), Some((0, LEASE)));
+    assert_eq!(
+        watched(bench, bench.worker).await.map(|seen| (seen.renewals, seen.lease())),
+        Some((0, LEASE))
+    );
     for renewals in 1..=2 {
         assert!(renew(bench, bench.worker).await);
         assert_eq!(watched(bench, bench.worker).await.unwrap().renewals, renewals);

@@ -98,7 +98,9 @@ async fn a_redrive_with_a_rate_is_spread_and_goes_on_where_it_ended(bench: &mut 
 async fn dead_letters_are_grouped_by_reason(bench: &mut Bench) {
     for message in ["photo 1: HTTP 500", "photo 2: HTTP 500", "no space left"] {
         let job = bench.running().await;
-        settle(&bench.db, own(&job), Ended::by(Ending::Exhausted, Note::Failure(message.into()))).await.unwrap();
+        settle(&bench.db, own(&job), Ended::by(Ending::Exhausted, Note::Failure(message.into())))
+            .await
+            .unwrap();
     }
     let groups = letters(&bench.db).await.unwrap().groups;
     let found: Vec<(&str, &str, &str, i64)> = groups

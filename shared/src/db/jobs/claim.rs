@@ -60,7 +60,6 @@ pub async fn claim(db: &Db, job: JobId, worker: WorkerId) -> Result<Claimed, DbE
                 jobs::started_at.eq(coalesce(jobs::started_at, now()).nullable()),
                 jobs::republish_at.eq(None::<crate::domain::Timestamp>),
                 jobs::published.eq(0),
-                jobs::woken.eq(false),
                 jobs::unique_key.eq(case_when(jobs::kind.eq_any(kept_unique), jobs::unique_key)),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),

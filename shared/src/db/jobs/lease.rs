@@ -77,9 +77,8 @@ pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbE
 async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError> {
     let rows: Vec<(JobId, i64, bool)> = with!(conn, |c| {
         let its_process = || processes::table.filter(processes::id.nullable().eq(jobs::worker));
-        let living = its_process()
-            .filter(processes::lost_at.is_null())
-            .filter(processes::stopped_at.is_null());
+        let living =
+            its_process().filter(processes::lost_at.is_null()).filter(processes::stopped_at.is_null());
         // Lost and stopped: it found itself lost, and went on under another id.
         let stopped =
             its_process().filter(processes::lost_at.is_null()).filter(processes::stopped_at.is_not_null());

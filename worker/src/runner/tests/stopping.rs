@@ -74,9 +74,8 @@ async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_was_lost_is_put_back_without_a_lapse() {
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
-        Box::pin(async { Ok(Outcome::Done(json!("made"))) })
-    })];
+    const HANDLERS: &[Handler] =
+        &[handler(MakeThumbnails::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(json!("made"))) }))];
     let shop = Shop::open(HANDLERS).await;
     until(|| shop.worker.lease.is_held()).await;
     // As the server has it that executed a claim, and whose answer never came.
@@ -158,7 +157,8 @@ async fn a_stop_releases_the_rows_that_nobody_here_knows() {
     until(|| shop.worker.lease.is_held()).await;
     let id = shop.scheduled().await;
     let worker: WorkerId = shop.worker.lease.id();
-    shop.sql(&format!("UPDATE jobs SET state = 'running', fence = 1, attempt = 1, worker = '{worker}'")).await;
+    shop.sql(&format!("UPDATE jobs SET state = 'running', fence = 1, attempt = 1, worker = '{worker}'"))
+        .await;
     shop.stop.cancel();
     let db = shop.db.clone();
     shop.close().await;

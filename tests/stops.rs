@@ -1,0 +1,128 @@
+//! A stop ends, whatever hangs, and doubles nothing.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{App, Order, Placed, Program, Setup, eventually, on_both_set_ups, on_production};
+
+/// A handler that waits for a row that somebody holds, on a database that answers.
+async fn a_stop_ends_at_its_deadline_whatever_hangs(setup: Setup) {
+    let mut app = setup.with("SHUTDOWN_SECONDS", 6).leaving_work().start().await;
+    let (console, _) = order_that_waits_for_a_row(&app).await;
+    let (took, codes) = app.end(Signal::TERM, 1).await;
+    assert!(took <= Duration::from_secs(8), "it may take 6 s, it took {took:?}: {codes:?}");
+    console.batch_execute("ROLLBACK").await.unwrap();
+}
+
+async fn a_second_signal_ends_at_once(setup: Setup) {
+    let mut app = setup.with("SHUTDOWN_SECONDS", 60).leaving_work().start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    ada.order(&Order::of(&photo, "print-10x15", 1).paid_by("tok_slow")).await;
+    eventually("the order to be at the gateway", async || {
+        (app.number("SELECT count(*) FROM payments").await == 1).then_some(())
+    })
+    .await;
+    let (took, codes) = app.end(Signal::TERM, 2).await;
+    assert!(took < Duration::from_secs(4), "the charge takes 5 s, the end took {took:?}: {codes:?}");
+}
+
+/// The very first moment of a program that waits for its database, as the first process of a container would.
+async fn a_program_that_waits_for_its_database_can_be_stopped(setup: Setup) {
+    let app = setup.leaving_work().start().await;
+    let mut settings = app.settings().to_vec();
+    settings.retain(|(name, _)| name != "DATABASE_URL");
+    // Nobody listens there.
+    settings.push(("DATABASE_URL".into(), "postgres://app:pw@127.0.0.1:1/none".into()));
+    let folder = tempfile::tempdir().unwrap();
+    for program in ["web", "worker"] {
+        let mut waiting = Program::start(program, program, &settings, folder.path());
+        eventually("it to wait", async || waiting.log().contains("database").then_some(())).await;
+        let begun = Instant::now();
+        waiting.signal(Signal::TERM);
+        let status = waiting.ended(Duration::from_secs(20)).await;
+        assert!(
+            status.success() && begun.elapsed() < Duration::from_secs(4),
+            "{status} {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+/// A rolling deployment whose release names new queues.
+async fn queues_that_are_named_while_a_worker_stops_do_not_hold_it_up(setup: Setup) {
+    let mut app = setup.with("SHUTDOWN_SECONDS", 20).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    ada.order(&Order::of(&photo, "print-10x15", 1).paid_by("tok_slow")).await;
+    eventually("the order to be at the gateway", async || {
+        (app.number("SELECT count(*) FROM payments").await == 1).then_some(())
+    })
+    .await;
+    for name in ["bulk-1", "bulk-2", "bulk-3"] {
+        app.execute(&format!("INSERT INTO queues (name) VALUES ('{name}')")).await;
+    }
+    let took = app.stop_gracefully().await;
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    app.start_again().await;
+}
+
+/// The server takes its time: longer than a stop leaves runs before it releases them.
+async fn a_mail_that_is_being_handed_over_is_waited_for(setup: Setup) {
+    let mut app = setup.with("SHUTDOWN_SECONDS", 8).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    app.production().smtp.set_silent(true);
+    ada.order(&Order::of(&photo, "print-10x15", 1)).await;
+    app.mail_to("ada@example.org").await;
+    let (smtp, log) = (app.production().smtp.clone(), app.log_file("worker-1"));
+    let answering = tokio::spawn(async move {
+        eventually("the worker to wait for it, when all others are released", async || {
+            let log = std::fs::read_to_string(&log).unwrap();
+            log.contains("something is being handed over").then_some(())
+        })
+        .await;
+        smtp.set_silent(false);
+    });
+    app.stop_gracefully().await;
+    answering.await.unwrap();
+    app.start_again().await;
+    app.idle().await;
+    assert_eq!(app.mails().len(), 1, "and came once");
+}
+
+/// An order whose handler waits for a product's row, and who holds that.
+async fn order_that_waits_for_a_row(app: &App) -> (tokio_postgres::Client, Placed) {
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let console = app.console().await;
+    console.batch_execute("BEGIN; UPDATE products SET stock = stock").await.unwrap();
+    let placed = ada.order(&Order::of(&photo, "print-10x15", 1)).await;
+    eventually("the order to wait for the product", async || {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        (app.number(waiting).await > 0
+            || app.number("SELECT count(*) FROM jobs WHERE state = 'running'").await > 0)
+            .then_some(())
+    })
+    .await;
+    (console, placed)
+}
+
+on_both_set_ups!(a_second_signal_ends_at_once);
+
+mod servers {
+    use super::{
+        a_mail_that_is_being_handed_over_is_waited_for, a_program_that_waits_for_its_database_can_be_stopped,
+        a_stop_ends_at_its_deadline_whatever_hangs, on_production,
+        queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
+    };
+
+    on_production!(
+        a_stop_ends_at_its_deadline_whatever_hangs,
+        a_program_that_waits_for_its_database_can_be_stopped,
+        queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
+        a_mail_that_is_being_handed_over_is_waited_for,
+    );
+}
