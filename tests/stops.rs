@@ -77,16 +77,15 @@ async fn a_mail_that_is_being_handed_over_is_waited_for(setup: Setup) {
     ada.order(&Order::of(&photo, "print-10x15", 1)).await;
     app.mail_to("ada@example.org").await;
     let (smtp, log) = (app.production().smtp.clone(), app.log_file("worker-1"));
-    let answering = tokio::spawn(async move {
+    let answering = async {
         eventually("the worker to wait for it, when all others are released", async || {
             let log = std::fs::read_to_string(&log).unwrap();
             log.contains("something is being handed over").then_some(())
         })
         .await;
         smtp.set_silent(false);
-    });
-    app.stop_gracefully().await;
-    answering.await.unwrap();
+    };
+    tokio::join!(app.stop_gracefully(), answering);
     app.start_again().await;
     app.idle().await;
     assert_eq!(app.mails().len(), 1, "and came once");
