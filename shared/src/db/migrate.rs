@@ -18,6 +18,10 @@ const LOCK: i64 = 0x7771_7700;
 /// its step is undone, and it can be run again.
 const LOCK_TIMEOUT: &str = "5s";
 
+/// Steps that this program does not know, and others missing that it has: two histories.
+const STRANGE: &str = "the database was made by a state of this program that was never released: \
+                       begin with an empty one";
+
 impl Db {
     /// Brings the schema up to date; several processes may do it at once. Returns how many steps ran.
     ///
@@ -64,6 +68,16 @@ where
     DB: diesel::backend::Backend,
     EmbeddedMigrations: MigrationSource<DB>,
 {
+    let known: Vec<_> = MigrationSource::<DB>::migrations(&source)
+        .map_err(failed)?
+        .iter()
+        .map(|step| step.name().version().as_owned())
+        .collect();
+    let applied = harness.applied_migrations().map_err(failed)?;
+    let is_strange = applied.iter().any(|version| !known.contains(version));
+    if is_strange && known.iter().any(|version| !applied.contains(version)) {
+        return Err(DbError::Migration(STRANGE.into()));
+    }
     Ok(harness.run_pending_migrations(source).map_err(failed)?.len())
 }
 
