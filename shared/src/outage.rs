@@ -66,9 +66,8 @@ mod tests {
     fn an_outage_is_logged_when_it_begins_and_once_a_minute() {
         let mut outage = Outage::of("the broker");
         let begin = Instant::now();
-        let logged = (0..600).filter(|second| {
-            outage.failed_at(begin + Duration::from_secs(*second), &"refused")
-        });
+        let logged =
+            (0..600).filter(|second| outage.failed_at(begin + Duration::from_secs(*second), &"refused"));
         assert_eq!(logged.collect::<Vec<_>>(), (0..600).step_by(60).collect::<Vec<_>>());
         outage.over();
         assert!(outage.failed_at(begin, &"refused"), "the next one is another");

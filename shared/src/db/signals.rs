@@ -1,8 +1,8 @@
 //! What a commit tells the rest of the process: hints only. A lost one is made good by the relay's
 //! slow look at the table and by the fallback of the status waiters.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
@@ -124,7 +124,8 @@ impl Signals {
     pub(super) fn send(&self, after_commit: AfterCommit) {
         for publication in after_commit.publications {
             // Where no relay runs there is nobody to remember it for: its row is due in 5 min.
-            if let Err(mpsc::error::TrySendError::Full(publication)) = self.publications.try_send(publication) {
+            if let Err(mpsc::error::TrySendError::Full(publication)) = self.publications.try_send(publication)
+            {
                 self.dropped.add([publication]);
             }
         }

@@ -27,8 +27,8 @@ pub mod topology;
 pub use delivery::{Delivery, Properties, Settled, Subscription};
 pub use hints::{HintEvent, StatusHint, StatusHints};
 pub use in_process::InProcess;
-pub use recreated::Recreated;
 pub use rabbitmq::{RabbitMq, RabbitMqSettings};
+pub use recreated::Recreated;
 
 use crate::jobs::{Envelope, Lane};
 

@@ -153,7 +153,9 @@ async fn refuse_to_move(bench: &Bench, id: JobId) {
     if bench.is_postgres() {
         bench.sql("CREATE FUNCTION refuse() RETURNS trigger AS 'BEGIN RAISE EXCEPTION ''no''; END' LANGUAGE plpgsql").await;
         let when = format!("WHEN (OLD.id = '{id}') EXECUTE FUNCTION refuse()");
-        bench.sql(&format!("CREATE TRIGGER refused BEFORE UPDATE OF state ON jobs FOR EACH ROW {when}")).await;
+        bench
+            .sql(&format!("CREATE TRIGGER refused BEFORE UPDATE OF state ON jobs FOR EACH ROW {when}"))
+            .await;
     } else {
         let then = format!("WHEN OLD.id = '{id}' BEGIN SELECT RAISE(ABORT, 'no'); END");
         bench.sql(&format!("CREATE TRIGGER refused BEFORE UPDATE OF state ON jobs {then}")).await;

@@ -276,8 +276,7 @@ async fn due_again(
         rows.set((
             jobs::republish_at
                 .eq(case_when(jobs::republish_at.gt(soon()), soon()).otherwise(jobs::republish_at)),
-            jobs::published
-                .eq(case_when(counted, jobs::published - 1).otherwise(0.into_sql::<Integer>())),
+            jobs::published.eq(case_when(counted, jobs::published - 1).otherwise(0.into_sql::<Integer>())),
         ))
         .execute(c)
         .await

@@ -43,12 +43,7 @@ pub async fn remaining(conn: &mut Conn, queues: &[Queue], soon: Duration) -> Res
         own.or(suspected.and(quarantine.into_sql::<Bool>()))
     };
     let all: i64 = with!(conn, |c| {
-        jobs::table
-            .filter(sql::<Bool>(UNFINISHED))
-            .filter(theirs())
-            .count()
-            .get_result(c)
-            .await
+        jobs::table.filter(sql::<Bool>(UNFINISHED)).filter(theirs()).count().get_result(c).await
     })?;
     // After the other: what ends meanwhile may be counted as later, but nothing is overlooked.
     let now: i64 = with!(conn, |c| {

@@ -18,7 +18,9 @@ const PACE: Pace = Pace {
 /// A process of the next release, which has another delivery limit.
 async fn next_release(server: &Server) -> Broker {
     let topology = Topology::of_the_next_generation(server.prefix());
-    let broker = RabbitMq::start_with(server.settings(), topology, PACE, rabbitmq::CONNECT_TIMEOUT).map(Broker::RabbitMq).unwrap();
+    let broker = RabbitMq::start_with(server.settings(), topology, PACE, rabbitmq::CONNECT_TIMEOUT)
+        .map(Broker::RabbitMq)
+        .unwrap();
     eventually("connected", async || broker.connected()).await;
     broker
 }

@@ -25,8 +25,8 @@ mod declare;
 mod former;
 mod hints;
 mod link;
-mod pull;
 mod publisher;
+mod pull;
 mod socket;
 mod subscription;
 

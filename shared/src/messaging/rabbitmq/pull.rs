@@ -43,10 +43,7 @@ impl Pull {
             properties: properties(&taken.properties),
             redelivered: taken.redelivered,
             body: taken.delivery.data,
-            unacked: delivery::Unacked::RabbitMq(Unacked {
-                acker: taken.delivery.acker,
-                _channel: channel,
-            }),
+            unacked: delivery::Unacked::RabbitMq(Unacked { acker: taken.delivery.acker, _channel: channel }),
         }))
     }
 
