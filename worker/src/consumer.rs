@@ -329,6 +329,15 @@ mod tests {
         delete_queues(&prefix).await;
     }
 
+    async fn delete_queues(prefix: &str) {
+        let api = std::env::var("TEST_RABBITMQ_API").expect("TEST_RABBITMQ_API: see scripts/test");
+        let client = reqwest::Client::new();
+        let lanes = Lane::all().map(|lane| lane.to_string());
+        for queue in lanes.chain(["dead".into(), "submit".into()]) {
+            client.delete(format!("{api}/api/queues/%2f/{prefix}{queue}")).send().await.unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn the_quarantine_has_one_consumer() {
         let lanes = Lanes::subscribe(Broker::in_process(), Queue::QUARANTINE, 1).await;
