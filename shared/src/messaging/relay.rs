@@ -135,7 +135,7 @@ impl Relay {
             };
             if taken > 0 && published == 0 {
                 // Each commit wakes: that would be a look for each.
-                self.pause(failing.next(), None).await;
+                self.pause(failing.pause(), None).await;
                 continue;
             }
             failing.reset();
@@ -202,7 +202,7 @@ impl Relay {
             outage: Outage::of(format!("publishing to the queue {lane}")),
         });
         trouble.outage.failed(&error);
-        trouble.backoff.next()
+        trouble.backoff.pause()
     }
 
     /// What can't be written now is kept: it would be minutes late otherwise.
