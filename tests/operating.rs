@@ -266,6 +266,7 @@ async fn what_is_in_quarantine_runs_one_at_a_time(setup: Setup) {
         jobs.push(ada.upload(pictures::small_jpeg()).await.job);
     }
     app.execute("UPDATE jobs SET lapses = 2 WHERE state = 'pending'").await;
+    app.says(&["queues", "resume", "images"]).await;
     let running = "SELECT count(*) FROM jobs WHERE state = 'running'";
     let over = "SELECT count(*) FROM jobs WHERE state = 'succeeded' AND kind = 'make_thumbnails'";
     let mut most = 0;
@@ -278,7 +279,6 @@ async fn what_is_in_quarantine_runs_one_at_a_time(setup: Setup) {
     let workers = "SELECT count(DISTINCT worker) FROM jobs WHERE kind = 'make_thumbnails'";
     let workers = app.number(workers).await;
     assert_eq!(workers, 1, "one worker has the queue, and the other waits");
-    app.says(&["queues", "resume", "images"]).await;
 }
 
 fn charges(answer: ResponseTemplate) -> Mock {

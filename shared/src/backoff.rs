@@ -19,7 +19,7 @@ impl Backoff {
     }
 
     /// It failed (again): so long it is left alone.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let delay = self.first.saturating_mul(1 << self.tries.min(16)).min(self.longest);
         self.tries = self.tries.saturating_add(1);
         delay.mul_f64(rand::random_range(0.5..1.5))
@@ -39,12 +39,12 @@ mod tests {
     fn pauses_grow_to_their_limit_and_start_over_after_a_success() {
         let (first, longest) = (Duration::from_millis(200), Duration::from_secs(5));
         let mut backoff = Backoff::new(first, longest);
-        assert!(backoff.next() <= first.mul_f64(1.5));
+        assert!(backoff.pause() <= first.mul_f64(1.5));
         for _ in 0..100 {
-            assert!(backoff.next() <= longest.mul_f64(1.5));
+            assert!(backoff.pause() <= longest.mul_f64(1.5));
         }
-        assert!(backoff.next() >= longest.mul_f64(0.5));
+        assert!(backoff.pause() >= longest.mul_f64(0.5));
         backoff.reset();
-        assert!(backoff.next() <= first.mul_f64(1.5));
+        assert!(backoff.pause() <= first.mul_f64(1.5));
     }
 }

@@ -216,3 +216,132 @@ impl Lanes {
         .await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::JobId;
+    use shared::jobs::Envelope;
+    use shared::messaging::RabbitMqSettings;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    const EXPRESS: Lane = Lane { queue: Queue::MAIL, express: true };
+    const ORDINARY: Lane = Lane::ordinary(Queue::MAIL);
+
+    async fn process(prefix: &str) -> Broker {
+        let url = std::env::var("TEST_AMQP_URL").expect("TEST_AMQP_URL: see scripts/test");
+        let (queue_prefix, connection_name) = (prefix.to_owned(), prefix.to_owned());
+        Broker::rabbitmq(RabbitMqSettings { url, queue_prefix, connection_name }).unwrap()
+    }
+
+    async fn published(broker: &Broker, lane: Lane) -> JobId {
+        let envelope = Envelope {
+            job: JobId::new(),
+            kind: "send_email".into(),
+            version: 1,
+            traceparent: None,
+            correlation_id: None,
+        };
+        until("it is published", async || broker.publish(lane, &envelope).await.is_ok()).await;
+        envelope.job
+    }
+
+    async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+    }
+
+    fn job(delivery: &Delivery) -> JobId {
+        Envelope::parse(&delivery.body).unwrap().job
+    }
+
+    /// As a worker does that has no free slot, for as long as `meanwhile` takes.
+    async fn without_a_slot<T>(lanes: &mut Lanes, meanwhile: impl Future<Output = T>) -> T {
+        let busy = async {
+            loop {
+                lanes.give_back_what_lies().await;
+                tokio::time::sleep(GRACE).await;
+            }
+        };
+        tokio::select! {
+            () = busy => unreachable!("is busy for ever"),
+            done = meanwhile => done,
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs servers: scripts/test"]
+    async fn what_a_busy_worker_was_sent_is_done_by_an_idle_one() {
+        let prefix = format!("test-{}.", JobId::new());
+        let (one, two) = (process(&prefix).await, process(&prefix).await);
+        let mut busy = Lanes::subscribe(one.clone(), Queue::MAIL, 2).await;
+        until("it consumes", async || busy.are_consuming()).await;
+        // All that there is goes to the busy one, which is alone.
+        let sent = [published(&one, EXPRESS).await, published(&one, ORDINARY).await];
+        until("both lie there", async || {
+            busy.lanes.iter().all(|lane| lane.subscription.as_ref().is_some_and(Subscription::is_holding))
+        })
+        .await;
+        let mut idle = Lanes::subscribe(two.clone(), Queue::MAIL, 2).await;
+        let taken = async {
+            let mut taken = Vec::new();
+            while taken.len() < 2 {
+                let delivery = idle.next().await.unwrap();
+                taken.push(job(&delivery));
+                delivery.ack().await;
+            }
+            taken.sort();
+            taken
+        };
+        let taken = tokio::time::timeout(PATIENCE, without_a_slot(&mut busy, taken)).await.unwrap();
+        assert_eq!(taken, sent);
+        idle.cancel().await;
+
+        // Its next message comes when it has a slot, the express one first.
+        let (ordinary, express) = (published(&one, ORDINARY).await, published(&one, EXPRESS).await);
+        for expected in [express, ordinary] {
+            let mut delivery = None;
+            until("it takes one", async || {
+                delivery = busy.take().await;
+                delivery.is_some()
+            })
+            .await;
+            let delivery = delivery.unwrap();
+            assert_eq!(job(&delivery), expected);
+            delivery.ack().await;
+        }
+        // When there is none left, the broker sends again.
+        assert!(busy.take().await.is_none());
+        until("it consumes", async || busy.are_consuming()).await;
+        let last = published(&one, ORDINARY).await;
+        let delivery = tokio::time::timeout(PATIENCE, busy.next()).await.unwrap().unwrap();
+        assert_eq!(job(&delivery), last);
+        delivery.ack().await;
+        busy.cancel().await;
+        one.close().await;
+        two.close().await;
+        delete_queues(&prefix).await;
+    }
+
+    async fn delete_queues(prefix: &str) {
+        let api = std::env::var("TEST_RABBITMQ_API").expect("TEST_RABBITMQ_API: see scripts/test");
+        let client = reqwest::Client::new();
+        let lanes = Lane::all().map(|lane| lane.to_string());
+        for queue in lanes.chain(["dead".into(), "submit".into()]) {
+            client.delete(format!("{api}/api/queues/%2f/{prefix}{queue}")).send().await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_quarantine_has_one_consumer() {
+        let lanes = Lanes::subscribe(Broker::in_process(), Queue::QUARANTINE, 1).await;
+        let lanes: Vec<Lane> = lanes.lanes.iter().map(|consumed| consumed.lane).collect();
+        assert_eq!(lanes, [Lane::ordinary(Queue::QUARANTINE)]);
+    }
+}

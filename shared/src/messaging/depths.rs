@@ -1,4 +1,8 @@
-//! How many messages the broker has, of many queues at once.
+//! How many messages are ready at the broker, of many queues at once.
+//!
+//! Not how much work there is: a job that waits for long is published again now and then, so there may be several
+//! messages of one, and of one that is over. And not what lies at consumers or runs. How much there is to do says
+//! [`crate::db::depths`], which counts rows; scale by that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -48,7 +48,7 @@ pub async fn run(db: Db, broker: Broker, signals: SignalReceivers, stop: Cancell
         broker,
         stop,
         dropped,
-        away: Mutex::new(Outage::of("publishing of jobs")),
+        blocked: Mutex::new(Outage::of("publishing of jobs")),
         troubled: Mutex::default(),
     };
     tokio::join!(
@@ -67,8 +67,8 @@ struct Relay {
     stop: CancellationToken,
     /// What must be written back: there was no room for it, or the database was away.
     dropped: Dropped,
-    /// Nothing can be published at all.
-    away: Mutex<Outage>,
+    /// The broker takes nothing, though there is a connection.
+    blocked: Mutex<Outage>,
     /// The lanes whose messages the broker does not take, though it can be reached.
     troubled: Mutex<HashMap<Lane, Trouble>>,
 }
@@ -112,7 +112,10 @@ impl Relay {
                 // One that is tried tells how it is now.
                 Publishing::Fails => 1,
                 Publishing::Away(error) => {
-                    lock(&self.away).failed(&error);
+                    // A connection that is lost is logged by its link.
+                    if error != PublishError::NotConnected {
+                        lock(&self.blocked).failed(&error);
+                    }
                     tokio::select! {
                         () = self.stop.cancelled() => return,
                         () = self.broker.until_reachable() => {}
@@ -121,7 +124,7 @@ impl Relay {
                     continue;
                 }
             };
-            lock(&self.away).over();
+            lock(&self.blocked).over();
             let (taken, published) = match take_due(&self.db, limit as i64).await {
                 Ok(due) => (due.len(), self.publish(due).await),
                 Err(error) => {
@@ -132,7 +135,7 @@ impl Relay {
             };
             if taken > 0 && published == 0 {
                 // Each commit wakes: that would be a look for each.
-                self.pause(failing.next(), None).await;
+                self.pause(failing.pause(), None).await;
                 continue;
             }
             failing.reset();
@@ -199,7 +202,7 @@ impl Relay {
             outage: Outage::of(format!("publishing to the queue {lane}")),
         });
         trouble.outage.failed(&error);
-        trouble.backoff.next()
+        trouble.backoff.pause()
     }
 
     /// What can't be written now is kept: it would be minutes late otherwise.

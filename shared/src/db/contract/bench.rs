@@ -86,6 +86,11 @@ impl Bench {
         Db::open(&settings).unwrap().0
     }
 
+    /// As [`Bench::another_process`], with what its commits tell its relay.
+    pub(super) fn another_process_with_a_relay(&self) -> (Db, SignalReceivers) {
+        Db::open(&settings(self.url.clone())).unwrap()
+    }
+
     pub(super) fn is_postgres(&self) -> bool {
         matches!(self.place, Place::Server { .. })
     }
@@ -157,7 +162,16 @@ impl Bench {
     }
 
     pub(super) async fn enqueue_with(&self, options: Options) -> Job {
-        let mut tx = self.db.begin().await.unwrap();
+        Self::enqueue_by(&self.db, options).await
+    }
+
+    /// As another process does it.
+    pub(super) async fn enqueue_in(&self, db: &Db) -> Job {
+        Self::enqueue_by(db, Options::default()).await
+    }
+
+    async fn enqueue_by(db: &Db, options: Options) -> Job {
+        let mut tx = db.begin().await.unwrap();
         let job = enqueue(&mut tx, &MakeThumbnails { photo_id: PhotoId::new() }, options).await.unwrap();
         tx.commit().await.unwrap();
         job

@@ -128,7 +128,7 @@ async fn a_late_word_of_a_message_does_not_touch_a_later_life_of_its_job(bench: 
     bench.settle(&job, Ending::Retry(None)).await;
     bench.time_passes(60).await;
     assert_eq!(due(bench).await, [job.id]);
-    not_published(&bench.db, &[early.clone()], Duration::ZERO).await.unwrap();
+    not_published(&bench.db, std::slice::from_ref(&early), Duration::ZERO).await.unwrap();
     assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (Some(300), 1));
     let job = bench.claim(job.id).await;
     bench.settle(&job, Ending::Succeeded).await;

@@ -1,7 +1,7 @@
 //! What the database layer promises, as tests: the same against SQLite and PostgreSQL, and for
 //! PostgreSQL alone what only several connections can show.
 //!
-//! - [`life`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
+//! - [`life`], [`relaying`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
 //! - [`schedules`]: what happens at set times.
 //! - [`acts`], [`dead`], [`pauses`], [`operations`]: what operators do.
@@ -42,6 +42,7 @@ mod pauses;
 mod presence;
 mod races;
 mod reading;
+mod relaying;
 mod remaining;
 mod retention;
 mod runs;

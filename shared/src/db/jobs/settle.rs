@@ -114,6 +114,8 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     };
     let Ended { ending, note, .. } = ended;
     let verdict = decide(job.facts(), ending, rand::random());
+    // What it waited for was final already: it has begun, and goes on before what has not, as if it were woken.
+    let goes_on = (ending == Ending::Wait(false)).then(|| jobs::woken.eq(true));
     // Since when something that it needs is away: from the first such answer on, until another answer.
     let unavailable_since = match ending {
         Ending::Unavailable { .. } => Some(coalesce(jobs::unavailable_since, now()).nullable()),
@@ -144,7 +146,8 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
                     jobs::failure.eq(verdict.failure),
                     jobs::attempt.eq(verdict.attempt),
                     jobs::lapses.eq(lapses),
-                    jobs::run_at.eq(now_plus(verdict.delay)),
+                    goes_on.is_none().then(|| jobs::run_at.eq(now_plus(verdict.delay))),
+                    goes_on,
                     result.as_ref().map(|result| jobs::result.eq(result)),
                     errors.as_ref().map(|errors| jobs::errors.eq(errors)),
                 ),

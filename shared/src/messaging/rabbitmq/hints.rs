@@ -41,7 +41,7 @@ async fn run(context: Arc<Context>, mut link: Link, exchange: String, hints: bro
                     context.missing.notify_one();
                 }
             }
-            sleep(backoff.next()).await;
+            sleep(backoff.pause()).await;
         }
     };
     tokio::select! {

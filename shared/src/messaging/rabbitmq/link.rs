@@ -125,7 +125,7 @@ async fn keep_up(context: &Context, role: Role, state: &watch::Sender<State>) {
             }
             Err(error) => outage.failed(&error),
         }
-        tokio::time::sleep(backoff.next()).await;
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 

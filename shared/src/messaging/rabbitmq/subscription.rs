@@ -153,7 +153,7 @@ impl Task {
             self.context.missing.notify_one();
             tokio::select! {
                 () = self.deliveries.closed() => return,
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.pause()) => {}
             }
         }
     }
