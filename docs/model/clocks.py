@@ -1,13 +1,15 @@
-"""Clocks and outages. A tick is a third of the lease of the supervisor V, or of the worker P if nothing else is said. P may be well,
+"""Clocks and outages. A tick is a third of the lease of the worker P and of the supervisor V, if nothing else is said. P may be well,
 frozen, dead. The database may be away, its clock may jump. lease = ticks left of P's lease by the database's clock; bel = ticks left that P
-believes in. `length`: P's lease in ticks, of which its row tells; it tries to renew each `length / 3` ticks."""
+believes in. `length`: P's lease in ticks, of which its row tells; it tries to renew each `length / 3` ticks.
+`looks`: V looks each so many ticks; three times that is its own lease. `anew`: a look that fails begins the watch anew."""
 from engine import check
-def model(declare='watch', renewable=True, belief='sending', watch=4, down=5, jump=0, freeze=1, die=1, vfreeze=1, gap=1, strict=False, length=3):
+def model(declare='watch', renewable=True, belief='sending', watch=4, down=5, jump=0, freeze=1, die=1, vfreeze=1, gap=1, strict=False, length=3, looks=1, anew=True):
     """declare: time (lease over by the database's clock, at once) | two (seen over at two looks in a row, the same renewal) | watch (the supervisor has itself
     seen this same renewal unchanged for `watch` ticks, no gap of more than `gap` between its looks; CAS on the renewal's number).
     renewable: a lease that is over but not declared lost can be renewed. belief: sending (counted from before the renewal is sent) | answer."""
     # P: w well, f frozen, d dead; lease, lost, bel, flight (None | ticks since its renewal was sent)
-    # V: state (w, f), same (no renewal since its last look), age of watching, ticks since its last look ; db up?, budgets ; done (ticks until P tries again, V looked in this tick)
+    # V: state (w, f), same (no renewal since its last look), age of watching, ticks since its last look ; db up?, budgets ; done (ticks until P tries again, ticks until V looks again)
+    # Looks in two ticks, one after the other, may be nearly two ticks apart: `gap=1` allows that, and no more.
     T, every = length, length // 3
     init = (('w', T, 0, T, None), ('w', 0, 0, 0), 1, (down, jump, freeze, die, vfreeze), (0, 0), 1)
     def succ(s):
@@ -19,7 +21,7 @@ def model(declare='watch', renewable=True, belief='sending', watch=4, down=5, ju
         def b(i): return tuple(x - 1 if k == i else x for k, x in enumerate(bud))
         # tick: everybody who is well has had his turn (P tries each tick, V looks each tick, if the database answers)
         if (pst != 'w' or pt or lost) and (vst != 'w' or vl) and not (pst == 'w' and fl is not None and fl >= 1):
-            yield ('tick', 1, mk(P=p(lease=max(lease - 1, 0), bel=max(bel - 1, 0), fl=None if fl is None else min(fl + 1, T)), V=(vst, same, min(age + 1, watch + 1), min(since + 1, 9)), done=(max(pt - 1, 0), 0)), None)
+            yield ('tick', 1, mk(P=p(lease=max(lease - 1, 0), bel=max(bel - 1, 0), fl=None if fl is None else min(fl + 1, T)), V=(vst, same, min(age + 1, watch + 1), min(since + 1, 9)), done=(max(pt - 1, 0), max(vl - 1, 0))), None)
         # database, clocks
         if up and dn: yield ('the database goes away', 0, mk(up=0), None)
         if not up:
@@ -46,7 +48,7 @@ def model(declare='watch', renewable=True, belief='sending', watch=4, down=5, ju
         if vst == 'w':
             if vf: yield ('V freezes', 0, mk(V=('f', same, age, since), bud=b(4)), None)
             if not vl:
-                if not up: yield ('V: look fails', 1, mk(done=(pt, 1)), None)
+                if not up: yield ('V: look fails', 1, mk(V=(vst, same, age, 9) if anew else None, done=(pt, looks)), None)
                 else:
                     if declare == 'time': hit = lease == 0
                     elif declare == 'two': hit = lease == 0 and same and age >= 1
@@ -56,8 +58,8 @@ def model(declare='watch', renewable=True, belief='sending', watch=4, down=5, ju
                     else: s2 = 1
                     if hit and not lost:
                         v = 'a living process whose every renewal was tried in time is declared lost' if wellp and pst == 'w' else None
-                        yield ('V declares P lost (compare-and-set)', 1, mk(P=p(lost=1), V=(vst, s2, a2, 0), done=(pt, 1)), v)
-                    else: yield ('V looks', 1, mk(V=(vst, s2, a2, 0), done=(pt, 1)), None)
+                        yield ('V declares P lost (compare-and-set)', 1, mk(P=p(lost=1), V=(vst, s2, a2, 0), done=(pt, looks)), v)
+                    else: yield ('V looks', 1, mk(V=(vst, s2, a2, 0), done=(pt, looks)), None)
         else: yield ('V thaws', 1, mk(V=('w', same, age, since)), None)
     def inv(s):
         (pst, lease, lost, bel, fl), V, up, bud, done, wellp = s
@@ -72,8 +74,12 @@ def runs():
     run('renewable until declared lost; lost when this supervisor has seen the row unchanged for a lease and a third, by its own clock, without a gap')
     run('the same, the clock of the database may jump ahead', jump=1)
     run('the process has twice the lease of the supervisor, which watches for that and a third', length=6, watch=8)
+    run('the supervisor has three times the lease of the process, and watches for its own and a third', looks=3, gap=5, watch=12)
+    run('a failed look is only a gap', anew=False)
     run('the belief counts from before the renewal is sent', freeze=0, strict=True)
     run('the process has twice the lease of the supervisor, which watches for its own and a third', belief, length=6, watch=4)
+    run('the supervisor has three times the lease of the process, and watches for that of the process and a third', living, looks=3, gap=5, watch=4)
+    run('two looks may be nearly a lease apart', living, gap=2)
     run('what is over can not be renewed, and is lost at once', living, refused, declare='time', renewable=False, strict=True)
     run('renewable until declared lost, but lost as soon as its time is over', living, declare='time')
     run('lost at the second look that sees it over', living, declare='two')

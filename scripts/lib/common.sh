@@ -24,7 +24,7 @@ become() {
     if ((EUID == 0)); then
         as_service=(setpriv --reuid="$user" --regid="$user" --init-groups -- "${as_service[@]}")
     fi
-    if [[ -n ${SERVER_TREE:-} ]]; then as_service=("$library/in-tree" "$SERVER_TREE" "${as_service[@]}"); fi
+    if [[ -n ${SERVER_TREE:-} ]]; then as_service=("${BASH_SOURCE[0]%/*}/in-tree" "$SERVER_TREE" "${as_service[@]}"); fi
 }
 
 # own USER PATH…: gives files to the user who runs the server.
