@@ -99,7 +99,7 @@ impl App {
     /// On what every program stands.
     pub fn new(foundation: &Foundation, config: Config) -> Self {
         Self {
-            db: foundation.db.clone(),
+            db: foundation.db.for_requests(),
             blobs: foundation.blobs.clone(),
             broker: foundation.broker.clone(),
             keys: foundation.keys.clone(),

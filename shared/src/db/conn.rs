@@ -4,14 +4,18 @@
 //! way, Diesel's `MultiConnection`, has no `on_conflict`, no `as_returning` and no row locks.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
-use diesel::SqliteConnection;
-use diesel_async::pooled_connection::deadpool::Object;
+use diesel::{QueryResult, SqliteConnection};
+use deadpool::managed::Object;
+use diesel_async::pooled_connection::deadpool::Object as SqliteObject;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AnsiTransactionManager, AsyncConnection, AsyncPgConnection, TransactionManager};
+use diesel_async::{AnsiTransactionManager, AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
 use super::DbError;
+use super::postgres::PostgresManager;
 use super::signals::{AfterCommit, Signals};
+use super::sql_state::SqlState;
 
 /// SQLite behind diesel-async: each statement runs on tokio's blocking threads.
 pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
@@ -20,22 +24,29 @@ pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
 #[expect(clippy::large_enum_variant, reason = "there are as many as there are connections")]
 pub enum Conn {
     /// PostgreSQL, in production.
-    Postgres(Object<AsyncPgConnection>),
+    Postgres(Object<PostgresManager>),
     /// SQLite, the embedded default. There is one connection: whoever has it, has the database.
-    Sqlite(Object<AsyncSqliteConnection>),
+    Sqlite(SqliteObject<AsyncSqliteConnection>),
 }
 
-/// Runs the same query on whichever database the connection is to.
+/// Runs the same query on whichever database the connection is to, and says of an error what it means.
+///
+/// The body is one query, without `?`: a way out before the answer marks the connection as unusable.
 macro_rules! with {
     ($conn:expr, |$c:ident| $body:expr) => {
         match &mut *$conn {
             $crate::db::Conn::Postgres(object) => {
-                let $c: &mut diesel_async::AsyncPgConnection = &mut *object;
-                $body
+                object.asking = true;
+                let outcome = {
+                    let $c: &mut diesel_async::AsyncPgConnection = &mut object.conn;
+                    $body
+                };
+                object.asking = false;
+                outcome.map_err(|error| $crate::db::DbError::of_postgres(error, object.last_error()))
             }
             $crate::db::Conn::Sqlite(object) => {
                 let $c: &mut $crate::db::conn::AsyncSqliteConnection = &mut *object;
-                $body
+                $body.map_err($crate::db::DbError::of_sqlite)
             }
         }
     };
@@ -47,19 +58,39 @@ impl Conn {
     /// half-way that it must write could not get it any more.
     pub(super) async fn begin(&mut self) -> Result<(), DbError> {
         match self {
-            Self::Postgres(object) => AnsiTransactionManager::begin_transaction(&mut **object).await?,
-            Self::Sqlite(object) => {
-                object
-                    .spawn_blocking(|sqlite| {
-                        diesel::connection::AnsiTransactionManager::begin_transaction_sql(
-                            sqlite,
-                            "BEGIN IMMEDIATE",
-                        )
-                    })
-                    .await?;
+            Self::Postgres(object) => {
+                object.asking = true;
+                let begin = object.begin().to_owned();
+                let begun = AnsiTransactionManager::begin_transaction_sql(&mut object.conn, &begin).await;
+                object.asking = false;
+                begun.map_err(|error| DbError::of_postgres(error, object.last_error()))
             }
+            Self::Sqlite(object) => object
+                .spawn_blocking(|sqlite| {
+                    diesel::connection::AnsiTransactionManager::begin_transaction_sql(
+                        sqlite,
+                        "BEGIN IMMEDIATE",
+                    )
+                })
+                .await
+                .map_err(DbError::of_sqlite),
         }
-        Ok(())
+    }
+
+    /// Statements for PostgreSQL alone; SQLite does nothing.
+    pub(super) async fn postgres(&mut self, sql: &str) -> Result<(), DbError> {
+        match self {
+            Self::Postgres(_) => with!(self, |c| c.batch_execute(sql).await),
+            Self::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// Whether the last error was that a lock was not to be had in time.
+    pub(super) fn lacked_a_lock(&self) -> bool {
+        match self {
+            Self::Postgres(object) => object.last_error() == Some(SqlState::LOCK_NOT_AVAILABLE),
+            Self::Sqlite(_) => false,
+        }
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {
@@ -67,12 +98,12 @@ impl Conn {
     }
 }
 
-async fn commit<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
-    Ok(C::TransactionManager::commit_transaction(conn).await?)
+async fn commit<C: AsyncConnection>(conn: &mut C) -> QueryResult<()> {
+    C::TransactionManager::commit_transaction(conn).await
 }
 
-async fn rollback<C: AsyncConnection>(conn: &mut C) -> Result<(), DbError> {
-    Ok(C::TransactionManager::rollback_transaction(conn).await?)
+async fn rollback<C: AsyncConnection>(conn: &mut C) -> QueryResult<()> {
+    C::TransactionManager::rollback_transaction(conn).await
 }
 
 /// An open transaction, made by [`super::Db::begin`] only.
@@ -90,6 +121,15 @@ pub struct Tx {
 impl Tx {
     pub(super) fn new(conn: Conn, signals: Signals) -> Self {
         Self { conn: Some(conn), signals, after_commit: AfterCommit::default() }
+    }
+
+    /// Lets the statements of this transaction take so long each, where the usual 30 s are too short: for work that
+    /// reads whole tables. On SQLite nothing limits a statement.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn allow(&mut self, limit: Duration) -> Result<(), DbError> {
+        self.conn().postgres(&format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await
     }
 
     /// Makes everything done in this transaction durable, then tells the rest of the process.

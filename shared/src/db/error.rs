@@ -2,16 +2,19 @@
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
+use super::sql_state::{Meaning, SqlState};
+
 /// An error of the database layer.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// It can't be reached, has no connection free, or went away: try again later.
+    /// It can't be reached, has no connection free, went away, has no room, or did not answer in time: try again
+    /// later. Whether it did what it was asked is not known.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
     /// Two transactions got in each other's way (deadlock, serialisation): try again at once.
     #[error("the transaction collided with another: {0}")]
     Collision(String),
-    /// A row with this key exists already.
+    /// A row with this key exists already: the constraint on PostgreSQL, the columns on SQLite.
     #[error("duplicate key: {0}")]
     Duplicate(String),
     /// The database is at another version than this program.
@@ -34,63 +37,82 @@ impl DbError {
     }
 }
 
-impl From<DieselError> for DbError {
-    fn from(error: DieselError) -> Self {
-        match &error {
-            DieselError::DatabaseError(kind, info) => {
-                let message = info.message().to_owned();
-                match kind {
-                    DatabaseErrorKind::UniqueViolation => Self::Duplicate(message),
-                    DatabaseErrorKind::SerializationFailure => Self::Collision(message),
-                    DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
-                        Self::Unavailable(message)
-                    }
-                    // The old primary after a failover: the next connection may be to the new one.
-                    DatabaseErrorKind::ReadOnlyTransaction => Self::Unavailable(message),
-                    _ if message.contains("deadlock detected") => Self::Collision(message),
-                    _ if went_away(&message) => Self::Unavailable(message),
-                    _ => Self::Other(error),
-                }
-            }
-            DieselError::BrokenTransactionManager => {
-                Self::Unavailable("the connection broke inside a transaction".into())
+impl DbError {
+    /// Of PostgreSQL, by the code of the last error; the text is for people only.
+    pub(super) fn of_postgres(error: DieselError, last: Option<SqlState>) -> Self {
+        let DieselError::DatabaseError(kind, info) = &error else { return Self::of_client(error) };
+        // The server did not answer: there is no code of this error.
+        if matches!(kind, DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand) {
+            return Self::Unavailable(info.message().to_owned());
+        }
+        let Some(code) = last else { return Self::Other(error) };
+        let text = format!("{} ({code})", info.message());
+        match code.meaning() {
+            Meaning::Unavailable => Self::Unavailable(text),
+            Meaning::Collision => Self::Collision(text),
+            Meaning::Duplicate => Self::Duplicate(info.constraint_name().map_or(text, str::to_owned)),
+            Meaning::Other => Self::Other(error),
+        }
+    }
+
+    /// Of SQLite. Diesel keeps no result code but of broken constraints; but SQLite's words are compiled in, in one
+    /// language.
+    pub(super) fn of_sqlite(error: DieselError) -> Self {
+        let DieselError::DatabaseError(kind, info) = &error else { return Self::of_client(error) };
+        let message = info.message();
+        match kind {
+            DatabaseErrorKind::UniqueViolation => Self::Duplicate(message.to_owned()),
+            _ if SQLITE_UNAVAILABLE.iter().any(|words| message.contains(words)) => {
+                Self::Unavailable(message.to_owned())
             }
             _ => Self::Other(error),
         }
     }
+
+    /// Neither database said it.
+    fn of_client(error: DieselError) -> Self {
+        match error {
+            DieselError::BrokenTransactionManager => {
+                Self::Unavailable("the connection broke inside a transaction".into())
+            }
+            error => Self::Other(error),
+        }
+    }
 }
 
-/// Messages for which Diesel has no kind: PostgreSQL goes away, or another program has SQLite's file.
-fn went_away(message: &str) -> bool {
-    const SIGNS: [&str; 9] = [
-        "terminating connection",
-        "the database system is",
-        "connection closed",
-        "connection reset",
-        "broken pipe",
-        "too many clients",
-        "remaining connection slots",
-        "database is locked",
-        "disk is full",
-    ];
-    SIGNS.iter().any(|sign| message.contains(sign))
-}
+/// SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, in SQLite's words: another program has the file, the
+/// disk is full or broken.
+const SQLITE_UNAVAILABLE: [&str; 4] =
+    ["database is locked", "database table is locked", "disk is full", "disk I/O error"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn error(kind: DatabaseErrorKind, message: &str) -> DieselError {
+        DieselError::DatabaseError(kind, Box::new(message.to_owned()))
+    }
+
     #[test]
-    fn a_message_tells_whether_trying_again_later_may_help() {
+    fn sqlite_says_in_fixed_words_whether_trying_again_later_may_help() {
         for (message, unavailable) in [
-            ("terminating connection due to administrator command", true),
-            ("the database system is starting up", true),
             ("database is locked", true),
             ("database or disk is full", true),
-            ("syntax error at or near \"SELEKT\"", false),
+            ("disk I/O error", true),
+            ("near \"SELEKT\": syntax error", false),
         ] {
-            let error = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(message.to_owned()));
-            assert_eq!(DbError::from(error).is_unavailable(), unavailable, "{message}");
+            let error = error(DatabaseErrorKind::Unknown, message);
+            assert_eq!(DbError::of_sqlite(error).is_unavailable(), unavailable, "{message}");
         }
+    }
+
+    #[test]
+    fn a_text_of_postgresql_decides_nothing() {
+        for message in ["deadlock detected", "terminating connection", "database is locked"] {
+            let found = DbError::of_postgres(error(DatabaseErrorKind::Unknown, message), None);
+            assert!(matches!(found, DbError::Other(_)), "{found:?}");
+        }
+        let silent = error(DatabaseErrorKind::UnableToSendCommand, "x");
+        assert!(DbError::of_postgres(silent, None).is_unavailable());
     }
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::RunQueryDsl;
 
 use super::expressions::{now, now_minus};
 use super::schema::idempotency_keys as keys;
+use super::postgres::LOCK_TIMEOUT;
 use super::{Conn, DbError, Tx, with};
 use crate::domain::CustomerId;
 
@@ -62,7 +63,7 @@ pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> 
                 return Ok(Key::New);
             }
         }
-        Err(DbError::Other(error)) if error.to_string().contains("lock timeout") => {
+        Err(DbError::Unavailable(_)) if tx.lacked_a_lock() => {
             undo_waiting(tx.conn()).await?;
             return Ok(Key::Busy);
         }
@@ -113,22 +114,15 @@ async fn insert(tx: &mut Tx, request: &KeyedRequest) -> Result<usize, DbError> {
 /// wait happened when the transaction began. The savepoint is there because an error, and a timeout is
 /// one, would spoil the whole transaction: its commit would do nothing, and not even say so.
 async fn begin_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    postgres(conn, "SAVEPOINT key; SET LOCAL lock_timeout = '2s'").await
+    conn.postgres("SAVEPOINT key; SET LOCAL lock_timeout = '2s'").await
 }
 
 async fn end_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    postgres(conn, "SET LOCAL lock_timeout TO DEFAULT; RELEASE SAVEPOINT key").await
+    conn.postgres(&format!("SET LOCAL lock_timeout = {}; RELEASE SAVEPOINT key", LOCK_TIMEOUT.as_millis())).await
 }
 
 async fn undo_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    postgres(conn, "ROLLBACK TO SAVEPOINT key; RELEASE SAVEPOINT key").await
-}
-
-async fn postgres(conn: &mut Conn, sql: &str) -> Result<(), DbError> {
-    if let Conn::Postgres(pg) = conn {
-        pg.batch_execute(sql).await?;
-    }
-    Ok(())
+    conn.postgres("ROLLBACK TO SAVEPOINT key; RELEASE SAVEPOINT key").await
 }
 
 /// Keeps the answer under the key that this transaction claimed.

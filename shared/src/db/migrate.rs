@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use diesel::migration::{Migration, MigrationSource};
-use diesel_async::AsyncMigrationHarness;
+use deadpool::managed::Object;
+use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::{Conn, Db, DbError};
@@ -29,22 +30,16 @@ impl Db {
     /// [`DbError::Migration`] with the step that failed.
     pub async fn migrate(&self) -> Result<usize, DbError> {
         match self.conn().await? {
-            Conn::Postgres(mut object) => {
-                use diesel_async::RunQueryDsl;
-                // Session locks: released below, or with the connection.
-                let lock = diesel::sql_query(format!("SELECT pg_advisory_lock({LOCK})"));
-                lock.execute(&mut *object).await?;
-                // After the wait for another's migration, which may take long.
-                diesel::sql_query(format!("SET lock_timeout = '{LOCK_TIMEOUT}'"))
-                    .execute(&mut *object)
-                    .await?;
-                let mut harness = AsyncMigrationHarness::new(object);
-                let ran = run(&mut harness, POSTGRES);
-                let mut object = harness.into_inner();
-                let unlock = diesel::sql_query(format!("SELECT pg_advisory_unlock({LOCK})"));
-                unlock.execute(&mut *object).await?;
-                diesel::sql_query("RESET lock_timeout").execute(&mut *object).await?;
-                ran
+            Conn::Postgres(object) => {
+                // Out of the pool for good: its settings are of this use alone, and its lock ends with it.
+                let mut conn = Object::take(object).conn;
+                // The wait for another's migration may take long, and so may a step; a step's wait for a lock not.
+                let begin = format!(
+                    "SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK}); \
+                     SET lock_timeout = '{LOCK_TIMEOUT}'"
+                );
+                conn.batch_execute(&begin).await.map_err(|error| DbError::of_postgres(error, None))?;
+                run(&mut AsyncMigrationHarness::new(conn), POSTGRES)
             }
             Conn::Sqlite(object) => run(&mut AsyncMigrationHarness::new(object), SQLITE),
         }
@@ -56,7 +51,9 @@ impl Db {
     /// When the database can't be asked.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, DbError> {
         match self.conn().await? {
-            Conn::Postgres(object) => pending(&mut AsyncMigrationHarness::new(object), POSTGRES),
+            Conn::Postgres(object) => {
+                pending(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES)
+            }
             Conn::Sqlite(object) => pending(&mut AsyncMigrationHarness::new(object), SQLITE),
         }
     }
@@ -101,7 +98,9 @@ impl Db {
     /// Brings an empty database to where it was before this step.
     pub(super) async fn migrate_to_before(&self, step: &str) -> Result<(), DbError> {
         match self.conn().await? {
-            Conn::Postgres(object) => to_before(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
+            Conn::Postgres(object) => {
+                to_before(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES, step)
+            }
             Conn::Sqlite(object) => to_before(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }
     }
@@ -109,7 +108,9 @@ impl Db {
     /// Takes back this step and those that came later.
     pub(super) async fn revert_to_before(&self, step: &str) -> Result<(), DbError> {
         match self.conn().await? {
-            Conn::Postgres(object) => back(&mut AsyncMigrationHarness::new(object), POSTGRES, step),
+            Conn::Postgres(object) => {
+                back(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES, step)
+            }
             Conn::Sqlite(object) => back(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }
     }

@@ -28,6 +28,7 @@ pub mod orders;
 pub mod payments;
 pub mod photos;
 mod pool;
+mod postgres;
 pub mod processes;
 pub mod products;
 pub mod retention;
@@ -36,6 +37,7 @@ pub mod samples;
 pub mod schedules;
 mod schema;
 mod signals;
+mod sql_state;
 pub mod sql_types;
 pub mod stock;
 pub mod triggers;
@@ -58,6 +60,9 @@ use signals::Signals;
 /// How long a caller waits for a free connection before the database counts as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
+/// How long a request's database work may take.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How often a transaction that collided with another is tried again.
 const COLLISION_RETRIES: u32 = 5;
 
@@ -65,6 +70,8 @@ const COLLISION_RETRIES: u32 = 5;
 #[derive(Clone)]
 pub struct Db {
     inner: Arc<Inner>,
+    /// How long [`Db::run`] may take.
+    deadline: Option<Duration>,
 }
 
 struct Inner {
@@ -83,7 +90,7 @@ impl Db {
         let (signals, receivers) = Signals::new();
         let pool = Pool::new(settings)?;
         let inner = Inner { pool, settings: settings.clone(), runtime: Handle::current(), signals };
-        Ok((Self { inner: Arc::new(inner) }, receivers))
+        Ok((Self { inner: Arc::new(inner), deadline: None }, receivers))
     }
 
     /// The same database over connections that nobody else uses: for work that must not wait behind a busy pool.
@@ -98,7 +105,21 @@ impl Db {
         let settings = DatabaseSettings { max_connections: connections, ..self.inner.settings.clone() };
         let pool = Pool::new(&settings)?;
         let (runtime, signals) = (self.inner.runtime.clone(), self.inner.signals.clone());
-        Ok(Self { inner: Arc::new(Inner { pool, settings, runtime, signals }) })
+        Ok(Self { inner: Arc::new(Inner { pool, settings, runtime, signals }), deadline: None })
+    }
+
+    /// The same database for requests: what [`Db::run`] does for one of them has 5 s. Then the database counts as
+    /// unavailable, and on PostgreSQL the connection is closed, and with it the transaction undone. (A commit whose
+    /// answer did not come in time may have happened.)
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self { deadline: Some(REQUEST_DEADLINE), ..self.clone() }
+    }
+
+    /// The same without a deadline: for what a person starts and knows to take long.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { deadline: None, ..self.clone() }
     }
 
     /// A connection for a single look, or for a few that need not agree with each other.
@@ -128,7 +149,8 @@ impl Db {
     ///
     /// It runs on the main runtime. (An actix worker has a current-thread runtime of its own, and drops
     /// a handler's future when the client hangs up: a transaction would stay open, or worse.) Work
-    /// that collided with another transaction is done again from its beginning.
+    /// that collided with another transaction is done again from its beginning. See [`Db::for_requests`] for how long
+    /// it may take.
     ///
     /// # Errors
     /// Those of the work.
@@ -149,7 +171,21 @@ impl Db {
                 }
             }
         });
-        match task.await {
+        let abort = task.abort_handle();
+        let ended = match self.deadline {
+            None => task.await,
+            Some(deadline) => match tokio::time::timeout(deadline, task).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    // SQLite answers; it is only slow, and its one connection is no more of use in pieces.
+                    if matches!(self.inner.settings.url, DatabaseUrl::Postgres(_)) {
+                        abort.abort();
+                    }
+                    return Err(DbError::Unavailable("no answer within 5 s".into()).into());
+                }
+            },
+        };
+        match ended {
             Ok(outcome) => outcome,
             Err(broken) => Err(DbError::Unavailable(format!("database work died: {broken}")).into()),
         }

@@ -6,16 +6,16 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::pooled_connection::deadpool::Pool as Deadpool;
+use deadpool::managed::Pool as Deadpool;
+use diesel_async::pooled_connection::deadpool::Pool as SqlitePool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::Config;
 
 use super::DbError;
 use super::conn::{AsyncSqliteConnection, Conn};
+use super::postgres::PostgresManager;
 
 /// Where the database is.
 #[derive(Clone)]
@@ -71,8 +71,8 @@ pub struct DatabaseSettings {
 
 /// The pool.
 pub(super) enum Pool {
-    Postgres(Deadpool<AsyncPgConnection>),
-    Sqlite(Deadpool<AsyncSqliteConnection>),
+    Postgres(Deadpool<PostgresManager>),
+    Sqlite(SqlitePool<AsyncSqliteConnection>),
 }
 
 impl Pool {
@@ -80,11 +80,7 @@ impl Pool {
         let broken = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
         match &settings.url {
             DatabaseUrl::Postgres(url) => {
-                let mut config = ManagerConfig::default();
-                config.recycling_method = RecyclingMethod::Fast;
-                let idle = settings.idle_transaction_timeout;
-                config.custom_setup = Box::new(move |url| connect_postgres(url.to_owned(), idle).boxed());
-                let manager = AsyncDieselConnectionManager::new_with_config(url, config);
+                let manager = PostgresManager::new(url, settings.idle_transaction_timeout);
                 let pool = Deadpool::builder(manager)
                     .max_size(settings.max_connections)
                     .build()
@@ -97,7 +93,7 @@ impl Pool {
                 config.custom_setup = Box::new(|path| connect_sqlite(path.to_owned()).boxed());
                 let path = path.to_string_lossy().into_owned();
                 let manager = AsyncDieselConnectionManager::new_with_config(path, config);
-                let pool = Deadpool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
+                let pool = SqlitePool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
                 Ok(Self::Sqlite(pool))
             }
         }
@@ -154,31 +150,9 @@ async fn connect_sqlite(path: String) -> ConnectionResult<AsyncSqliteConnection>
     Ok(conn)
 }
 
-async fn connect_postgres(url: String, idle: Duration) -> ConnectionResult<AsyncPgConnection> {
-    let bad = |error: &dyn fmt::Display| ConnectionError::BadConnection(error.to_string());
-    let config = postgres_config(&url).map_err(|error| bad(&error))?;
-    let mut conn = if config.get_ssl_mode() == SslMode::Require {
-        let tls = MakeRustlsConnect::new(crate::tls::client_config().map_err(|error| bad(&error))?);
-        let (client, connection) = config.connect(tls).await.map_err(|error| bad(&chain(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-    } else {
-        let (client, connection) = config.connect(NoTls).await.map_err(|error| bad(&chain(&error)))?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await?
-    };
-    // Whatever the server's default is: a statement that waited for a lock must be followed by one
-    // that sees what it waited for.
-    let setup = format!(
-        "SET default_transaction_isolation = 'read committed';
-         SET idle_in_transaction_session_timeout = {}",
-        idle.as_millis()
-    );
-    conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
-}
-
 /// `require` and the libpq names above it mean TLS with a verified certificate; without `sslmode` the
 /// connection is plain (libpq's `prefer` verifies nothing, so it would promise what it can't keep).
-fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error> {
+pub(super) fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error> {
     let url =
         url.replace("sslmode=verify-full", "sslmode=require").replace("sslmode=verify-ca", "sslmode=require");
     let mut config: Config = url.parse()?;
@@ -186,17 +160,6 @@ fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error> {
     config.keepalives_idle(Duration::from_secs(30));
     config.tcp_user_timeout(Duration::from_secs(20));
     Ok(config)
-}
-
-/// `tokio_postgres` says only "error connecting to server"; the reason is in its source.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        text = format!("{text}: {source}");
-        next = source.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -288,7 +288,7 @@ async fn execute(db: &Db, sql: &str) {
 
 async fn try_execute(db: &Db, sql: &str) -> Result<(), diesel::result::Error> {
     match db.conn().await.unwrap() {
-        Conn::Postgres(mut pg) => pg.batch_execute(sql).await,
+        Conn::Postgres(mut pg) => pg.conn.batch_execute(sql).await,
         Conn::Sqlite(mut sqlite) => sqlite.batch_execute(sql).await,
     }
 }

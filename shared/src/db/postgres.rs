@@ -1,0 +1,147 @@
+//! A connection to PostgreSQL: how it is made, how long its statements may wait, and the code (SQLSTATE) of
+//! its last error.
+//!
+//! Diesel passes the text of an error on, in the server's language, and its code for a few errors only. So a
+//! connection notes the codes as they go by: see [`super::sql_state`].
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use tokio::net::UnixStream;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode, SslNegotiation};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::pool::postgres_config;
+use super::sql_state::{LastError, NoTls, SqlState, Watched};
+
+/// A statement waits so long for a lock of another transaction, at most. Then it fails and is tried again later.
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A statement takes so long, at most; see [`super::Tx::allow`] for those that may take longer.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connection, and what Diesel does not tell about it.
+pub struct PostgresConnection {
+    pub(super) conn: AsyncPgConnection,
+    last_error: LastError,
+    /// Between a statement and its answer. Whoever is dropped there leaves a connection that nobody can use: its
+    /// next answer would be a late one, or never come.
+    pub(super) asking: bool,
+    begin: String,
+}
+
+impl PostgresConnection {
+    /// The code of the last error that the server sent.
+    pub(super) fn last_error(&self) -> Option<SqlState> {
+        self.last_error.get()
+    }
+
+    /// The text that begins a transaction.
+    pub(super) fn begin(&self) -> &str {
+        &self.begin
+    }
+}
+
+/// Makes connections for the pool.
+pub struct PostgresManager {
+    url: String,
+    setup: String,
+    begin: String,
+}
+
+impl PostgresManager {
+    /// The settings are made twice. A pooler that gives each transaction another session of the server (PgBouncer's
+    /// transaction mode) loses what `SET` did, and knows no startup parameter `options`; so every transaction sets
+    /// its own, in the same round trip as its `BEGIN`. Single statements have only the session's: behind such a
+    /// pooler the role's defaults must say the same (`worker check` looks).
+    pub(super) fn new(url: &str, idle_transaction_timeout: Duration) -> Self {
+        let limits = [
+            ("lock_timeout", LOCK_TIMEOUT),
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("idle_in_transaction_session_timeout", idle_transaction_timeout),
+        ];
+        let set = |word: &str| {
+            let each = limits.map(|(name, limit)| format!("{word} {name} = {}", limit.as_millis()));
+            each.join("; ")
+        };
+        // Whatever the server's default is: a statement that waited for a lock must be followed by one
+        // that sees what it waited for.
+        Self {
+            url: url.to_owned(),
+            setup: format!("SET default_transaction_isolation = 'read committed'; {}", set("SET")),
+            begin: format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", set("SET LOCAL")),
+        }
+    }
+}
+
+impl Manager for PostgresManager {
+    type Type = PostgresConnection;
+    type Error = ConnectionError;
+
+    async fn create(&self) -> ConnectionResult<PostgresConnection> {
+        let last_error = LastError::default();
+        let mut conn = connect(&self.url, &last_error).await?;
+        conn.batch_execute(&self.setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+        Ok(PostgresConnection { conn, last_error, asking: false, begin: self.begin.clone() })
+    }
+
+    async fn recycle(&self, used: &mut PostgresConnection, _: &Metrics) -> RecycleResult<ConnectionError> {
+        if used.asking || used.conn.is_broken() {
+            return Err(RecycleError::message("the connection is of no use any more"));
+        }
+        Ok(())
+    }
+}
+
+async fn connect(url: &str, last_error: &LastError) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: &dyn fmt::Display| ConnectionError::BadConnection(error.to_string());
+    let mut config = postgres_config(url).map_err(|error| bad(&error))?;
+    if config.get_ssl_mode() == SslMode::Require {
+        let tls = MakeRustlsConnect::new(crate::tls::client_config().map_err(|error| bad(&error))?);
+        let tls = Watched::new(tls, last_error);
+        let (client, connection) = config.connect(tls).await.map_err(|error| bad(&chain(&error)))?;
+        return AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+    }
+    // The client hands its stream out only for TLS. So it is told to begin with TLS at once, and given one that
+    // encrypts nothing.
+    config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+    let tls = Watched::new(NoTls, last_error);
+    if let Some(Host::Unix(folder)) = config.get_hosts().first() {
+        return connect_socket(&config, folder, tls).await;
+    }
+    let (client, connection) = config.connect(tls).await.map_err(|error| bad(&chain(&error)))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+/// A socket in the file system has no host's name, without which the client begins no TLS: it is opened here.
+async fn connect_socket(
+    config: &Config,
+    folder: &Path,
+    tls: Watched<NoTls>,
+) -> ConnectionResult<AsyncPgConnection> {
+    let bad = |error: &dyn fmt::Display| ConnectionError::BadConnection(error.to_string());
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let path = folder.join(format!(".s.PGSQL.{port}"));
+    let stream = UnixStream::connect(&path).await.map_err(|error| bad(&error))?;
+    let (client, connection) = config.connect_raw(stream, tls).await.map_err(|error| bad(&chain(&error)))?;
+    // It ends with its client; an error of it is told to whoever asks the client.
+    tokio::spawn(connection);
+    AsyncPgConnection::try_from(client).await
+}
+
+/// `tokio_postgres` says only "error connecting to server"; the reason is in its source.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
