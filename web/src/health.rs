@@ -52,7 +52,7 @@ pub async fn live(app: Data<App>) -> Result<HttpResponse, ApiError> {
 /// # Errors
 /// 503 without the database, or when stopping.
 #[utoipa::path(get, path = "/readyz", operation_id = "show_readiness", tag = "operation", security(()), responses(
-    (status = 200, description = "Ready; degraded while the broker is away", body = Health),
+    (status = 200, description = "Ready; degraded while nothing can be published", body = Health),
     (status = 503, description = "Not ready", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
@@ -67,10 +67,11 @@ pub async fn ready(app: Data<App>) -> Result<HttpResponse, ApiError> {
         }
         Ok(Err(error)) => return Err(error.into()),
     }
-    let health = if app.broker.connected() {
-        Health { status: "ok", broker: Some("connected") }
-    } else {
-        Health { status: "degraded", broker: Some("disconnected") }
+    let health = match (app.broker.connected(), app.broker.can_publish()) {
+        (true, true) => Health { status: "ok", broker: Some("connected") },
+        // A memory or disk alarm, or rights that were taken away: the table takes the jobs meanwhile.
+        (true, false) => Health { status: "degraded", broker: Some("connected, but takes no messages") },
+        (false, _) => Health { status: "degraded", broker: Some("disconnected") },
     };
     Ok(HttpResponse::Ok().json(health))
 }

@@ -61,6 +61,15 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
     let queues = settings.queues()?;
     let pictures =
         queues.slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let slots = queues.slots.iter().map(|(_, slots)| slots).sum();
+    if are_crowded(slots, common.database_connections) {
+        tracing::warn!(
+            slots,
+            connections = common.database_connections,
+            "far more slots than connections to the database: jobs will wait for connections; \
+             raise DATABASE_CONNECTIONS, or lower QUEUES"
+        );
+    }
     let sender: Sender = settings.mail_from.parse().map_err(|error| ConfigError::new("MAIL_FROM", error))?;
     Ok(Checked {
         lease: settings.lease()?,
@@ -78,6 +87,14 @@ pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, Conf
         queues,
         sender,
     })
+}
+
+/// A job uses a connection now and then: so many slots a connection still get on.
+const SLOTS_A_CONNECTION: usize = 4;
+
+/// Whether so many jobs at a time are too many for the connections.
+fn are_crowded(slots: usize, connections: usize) -> bool {
+    slots > connections * SLOTS_A_CONNECTION
 }
 
 /// Makes a worker from its settings. `base_url` is the site's address, for the links in mail.
@@ -182,5 +199,17 @@ pub fn health_listener(settings: &WorkerSettings) -> Result<TcpListener, ConfigE
         None => TcpListener::bind(DEFAULT_WORKER_HTTP_ADDR)
             .or_else(|_| TcpListener::bind("127.0.0.1:0"))
             .map_err(|error| wrong(&"127.0.0.1", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_worker_is_not_crowded_and_one_with_many_slots_is() {
+        let default: usize = Queue::ALL.iter().map(|queue| queue.default_slots(8)).sum();
+        assert!(!are_crowded(default, 20), "{default} slots");
+        assert!(are_crowded(150, 20));
     }
 }

@@ -6,8 +6,8 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use diesel::{QueryResult, SqliteConnection};
 use deadpool::managed::Object;
+use diesel::{QueryResult, SqliteConnection};
 use diesel_async::pooled_connection::deadpool::Object as SqliteObject;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AnsiTransactionManager, AsyncConnection, SimpleAsyncConnection, TransactionManager};

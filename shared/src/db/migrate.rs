@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use diesel::migration::{Migration, MigrationSource};
 use deadpool::managed::Object;
+use diesel::migration::{Migration, MigrationSource};
 use diesel_async::{AsyncMigrationHarness, SimpleAsyncConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use diesel::{ConnectionError, ConnectionResult};
 use deadpool::managed::Pool as Deadpool;
+use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::Pool as SqlitePool;
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
@@ -35,12 +35,14 @@ impl FromStr for DatabaseUrl {
     type Err = InvalidDatabaseUrl;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A secret that is mounted as a file often ends with a newline.
+        let text = text.trim();
         if let Some(path) = text.strip_prefix("sqlite://") {
             return Ok(Self::Sqlite(path.into()));
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             // The parser's own message may repeat a part of the URL, and with it the password.
-            postgres_config(text).map_err(|_| InvalidDatabaseUrl("is not a valid postgres:// URL".into()))?;
+            postgres_config(text).map_err(|_| InvalidDatabaseUrl(refusal(text)))?;
             return Ok(Self::Postgres(text.to_owned()));
         }
         Err(InvalidDatabaseUrl("must begin with postgres:// or sqlite://".into()))
@@ -93,7 +95,8 @@ impl Pool {
                 config.custom_setup = Box::new(|path| connect_sqlite(path.to_owned()).boxed());
                 let path = path.to_string_lossy().into_owned();
                 let manager = AsyncDieselConnectionManager::new_with_config(path, config);
-                let pool = SqlitePool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
+                let pool =
+                    SqlitePool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
                 Ok(Self::Sqlite(pool))
             }
         }
@@ -162,6 +165,26 @@ pub(super) fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error
     Ok(config)
 }
 
+/// Why this is no URL of a PostgreSQL database. It names a parameter that does not work, and no value.
+fn refusal(url: &str) -> String {
+    const GENERAL: &str = "is not a valid postgres:// URL";
+    let Some((base, query)) = url.split_once('?') else { return GENERAL.into() };
+    // A password with a bare `?` is followed by `@host`: then what looks like a parameter may be a part of it.
+    if query.contains('@') || postgres_config(base).is_err() {
+        return GENERAL.into();
+    }
+    // What follows a password with a bare `&` may be a part of it, too.
+    let parameters = query.split('&').take_while(|parameter| !parameter.starts_with("password="));
+    for parameter in parameters {
+        let name = parameter.split('=').next().unwrap_or_default();
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        if is_name && postgres_config(&format!("{base}?{parameter}")).is_err() {
+            return format!("{GENERAL}: the parameter {name} is unknown, or its value is");
+        }
+    }
+    GENERAL.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +201,35 @@ mod tests {
         }
         let shown = format!("{:?}", "postgres://a:secret@b/c".parse::<DatabaseUrl>().unwrap());
         assert!(!shown.contains("secret"));
+    }
+
+    fn refused(url: &str) -> String {
+        url.parse::<DatabaseUrl>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_parameter_that_does_not_work_is_named_without_the_password() {
+        for (query, name) in [("sslrootcert=/ca.pem", "sslrootcert"), ("sslmode=allow", "sslmode")] {
+            let text = refused(&format!("postgres://ada:sesame@db/app?connect_timeout=3&{query}"));
+            assert!(text.contains(&format!("the parameter {name} ")), "{text}");
+            assert!(!text.contains("sesame") && !text.contains('\n'), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_password_is_not_taken_for_a_parameter() {
+        for url in
+            ["postgres://ada:open?sesame=1@db/app?sslmode=allow", "postgres://db/app?password=open&sesame=1"]
+        {
+            assert!(!refused(url).contains("sesame"), "{url}");
+        }
+    }
+
+    #[test]
+    fn white_space_around_the_url_is_not_a_part_of_it() {
+        let url = " postgres://ada:sesame@db/app\n".parse::<DatabaseUrl>().unwrap();
+        assert!(matches!(url, DatabaseUrl::Postgres(url) if url == "postgres://ada:sesame@db/app"));
+        let url = "sqlite:///data/app.db\n".parse::<DatabaseUrl>().unwrap();
+        assert!(matches!(url, DatabaseUrl::Sqlite(path) if path == std::path::Path::new("/data/app.db")));
     }
 }

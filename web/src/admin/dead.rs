@@ -207,7 +207,8 @@ pub async fn decide(
     let form = form.into_inner();
     let Decision { which, how, discards } = read(&form)?;
     let actor = operator.actor(Via::Page);
-    let done = app.db.patient().run(move |db| {
+    let db = app.db.patient();
+    let done = db.run(move |db| {
         let (actor, which) = (actor.clone(), which.clone());
         async move {
             if discards {
@@ -319,7 +320,8 @@ pub async fn discard_messages(
 ) -> Result<HttpResponse, ApiError> {
     let MessageChoice { queue, reason } = form.into_inner();
     let actor = operator.actor(Via::Page);
-    let done = app.db.patient().run(move |db| {
+    let db = app.db.patient();
+    let done = db.run(move |db| {
         let (actor, queue, reason) = (actor.clone(), queue.clone(), reason.clone());
         async move { operations::discard_messages(&db, &actor, &queue, &reason).await }
     });

@@ -106,7 +106,8 @@ pub async fn list(app: Data<App>, _: Operator) -> Result<Json<DeadLetters>, ApiE
 pub async fn redrive(app: Data<App>, operator: Operator, body: JsonBody) -> Result<Json<Report>, ApiError> {
     let (which, how) = read(&body)?;
     let actor = operator.actor(Via::Api);
-    let done = app.db.patient().run(move |db| {
+    let db = app.db.patient();
+    let done = db.run(move |db| {
         let (actor, which) = (actor.clone(), which.clone());
         async move { dead::redrive(&db, &actor, which, how).await }
     });
@@ -131,7 +132,8 @@ pub async fn redrive(app: Data<App>, operator: Operator, body: JsonBody) -> Resu
 pub async fn discard(app: Data<App>, operator: Operator, body: JsonBody) -> Result<Json<Report>, ApiError> {
     let (which, how) = read(&body)?;
     let actor = operator.actor(Via::Api);
-    let done = app.db.patient().run(move |db| {
+    let db = app.db.patient();
+    let done = db.run(move |db| {
         let (actor, which) = (actor.clone(), which.clone());
         async move { dead::discard(&db, &actor, which, how.dry_run).await }
     });
@@ -190,7 +192,8 @@ pub async fn discard_messages(
 ) -> Result<HttpResponse, ApiError> {
     let MessageSelection { queue, reason } = parse(&body)?;
     let actor = operator.actor(Via::Api);
-    let done = app.db.patient().run(move |db| {
+    let db = app.db.patient();
+    let done = db.run(move |db| {
         let (actor, queue, reason) = (actor.clone(), queue.clone(), reason.clone());
         async move { dead::discard_messages(&db, &actor, &queue, &reason).await }
     });
