@@ -143,6 +143,7 @@ async fn database(common: &Common) -> Result<(Option<Db>, String), String> {
         url: common.database.clone(),
         max_connections: 1,
         idle_transaction_timeout: PATIENCE,
+        lock_timeout: PATIENCE,
     };
     let (db, _) = Db::open(&settings).map_err(|error| one_line(&error))?;
     within(db.ping()).await?;

@@ -14,6 +14,9 @@ has_python_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 chromium_path() { printf '%s\n' "${TEST_CHROMIUM:-$(command -v chromium google-chrome | head --lines=1)}"; }
 chromedriver_path() { printf '%s\n' "${TEST_CHROMEDRIVER:-$(command -v chromedriver)}"; }
 
+has_locale_sources() { [[ -e /usr/share/i18n/locales/de_DE ]]; }
+has_german() { locale --all-locales | grep --quiet --ignore-case '^de_DE\.utf-\?8$'; }
+
 missing_packages() {
     has_postgres || echo postgresql
     has_rabbitmq || echo rabbitmq-server
@@ -22,14 +25,21 @@ missing_packages() {
     [[ -x $(chromedriver_path) ]] || echo chromium-driver
     command -v openssl >/dev/null || echo openssl
     command -v curl >/dev/null || echo curl
+    has_german || has_locale_sources || echo locales
 }
 
 install_missing() {
     local packages become=()
+    if ((EUID != 0)); then become=(sudo); fi
+    install_packages_missing
+    # In this language the errors of PostgreSQL are for some tests: no decision may depend on their words.
+    has_german || "${become[@]}" localedef --inputfile=de_DE --charmap=UTF-8 de_DE.UTF-8
+}
+
+install_packages_missing() {
     mapfile -t packages < <(missing_packages)
     ((${#packages[@]})) || return 0
     command -v apt-get >/dev/null || die "these must be installed by hand (no apt-get here): ${packages[*]}"
-    if ((EUID != 0)); then become=(sudo); fi
     say "installing ${packages[*]}"
     "${become[@]}" apt-get update >&2
     "${become[@]}" env DEBIAN_FRONTEND=noninteractive \

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
 use crate::db::jobs::queues;
-use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
+use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, LOCK_TIMEOUT, SignalReceivers};
 use crate::jobs::Queue;
 use crate::messaging::{Broker, BrokerError, RabbitMqSettings, relay};
 use crate::signing::{SecretKeys, SecretKeysError};
@@ -181,6 +181,7 @@ async fn open_database(common: &Common) -> Result<(Db, SignalReceivers), StartEr
         url: common.database.clone(),
         max_connections: common.database_connections,
         idle_transaction_timeout: IDLE_TRANSACTION,
+        lock_timeout: LOCK_TIMEOUT,
     };
     let (db, signals) = Db::open(&settings)?;
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;

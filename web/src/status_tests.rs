@@ -28,6 +28,7 @@ async fn shop() -> Shop {
         url: DatabaseUrl::Sqlite(folder.path().join("shop.db")),
         max_connections: 1,
         idle_transaction_timeout: PATIENCE,
+        lock_timeout: PATIENCE,
     };
     let (db, signals) = Db::open(&settings).unwrap();
     db.migrate().await.unwrap();

@@ -85,6 +85,14 @@ impl Conn {
         }
     }
 
+    /// How long a statement waits for a lock; zero where there are none.
+    pub(super) fn lock_timeout(&self) -> Duration {
+        match self {
+            Self::Postgres(object) => object.lock_timeout(),
+            Self::Sqlite(_) => Duration::ZERO,
+        }
+    }
+
     /// Whether the last error was that a lock was not to be had in time.
     pub(super) fn lacked_a_lock(&self) -> bool {
         match self {

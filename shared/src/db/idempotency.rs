@@ -7,7 +7,6 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::expressions::{now, now_minus};
-use super::postgres::LOCK_TIMEOUT;
 use super::schema::idempotency_keys as keys;
 use super::{Conn, DbError, Tx, with};
 use crate::domain::CustomerId;
@@ -118,8 +117,8 @@ async fn begin_waiting(conn: &mut Conn) -> Result<(), DbError> {
 }
 
 async fn end_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    conn.postgres(&format!("SET LOCAL lock_timeout = {}; RELEASE SAVEPOINT key", LOCK_TIMEOUT.as_millis()))
-        .await
+    let usual = conn.lock_timeout().as_millis();
+    conn.postgres(&format!("SET LOCAL lock_timeout = {usual}; RELEASE SAVEPOINT key")).await
 }
 
 async fn undo_waiting(conn: &mut Conn) -> Result<(), DbError> {

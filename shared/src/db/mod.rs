@@ -51,7 +51,7 @@ use tokio::runtime::Handle;
 pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
-pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, PoolUsage};
+pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, LOCK_TIMEOUT, PoolUsage};
 pub use signals::{Dropped, Publication, SignalReceivers, StatusChange};
 
 use pool::Pool;

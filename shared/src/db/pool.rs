@@ -69,7 +69,12 @@ pub struct DatabaseSettings {
     /// A transaction that does nothing for so long is ended by PostgreSQL. For workers it lies below
     /// the lease, so that a worker frozen inside a transaction can't keep its job's row locked.
     pub idle_transaction_timeout: Duration,
+    /// A statement waits so long for a lock of another transaction, at most. Then it fails, and is tried again later.
+    pub lock_timeout: Duration,
 }
+
+/// The [`DatabaseSettings::lock_timeout`] of every program.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pool.
 pub(super) enum Pool {
@@ -82,7 +87,8 @@ impl Pool {
         let broken = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
         match &settings.url {
             DatabaseUrl::Postgres(url) => {
-                let manager = PostgresManager::new(url, settings.idle_transaction_timeout);
+                let manager =
+                    PostgresManager::new(url, settings.idle_transaction_timeout, settings.lock_timeout);
                 let pool = Deadpool::builder(manager)
                     .max_size(settings.max_connections)
                     .build()

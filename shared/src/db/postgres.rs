@@ -20,9 +20,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::pool::postgres_config;
 use super::sql_state::{LastError, NoTls, SqlState, Watched};
 
-/// A statement waits so long for a lock of another transaction, at most. Then it fails and is tried again later.
-pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// A statement takes so long, at most; see [`super::Tx::allow`] for those that may take longer.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -34,9 +31,15 @@ pub struct PostgresConnection {
     /// next answer would be a late one, or never come.
     pub(super) asking: bool,
     begin: String,
+    lock_timeout: Duration,
 }
 
 impl PostgresConnection {
+    /// How long a statement waits for a lock.
+    pub(super) fn lock_timeout(&self) -> Duration {
+        self.lock_timeout
+    }
+
     /// The code of the last error that the server sent.
     pub(super) fn last_error(&self) -> Option<SqlState> {
         self.last_error.get()
@@ -53,6 +56,7 @@ pub struct PostgresManager {
     url: String,
     setup: String,
     begin: String,
+    lock_timeout: Duration,
 }
 
 impl PostgresManager {
@@ -60,9 +64,9 @@ impl PostgresManager {
     /// transaction mode) loses what `SET` did, and knows no startup parameter `options`; so every transaction sets
     /// its own, in the same round trip as its `BEGIN`. Single statements have only the session's: behind such a
     /// pooler the role's defaults must say the same (`worker check` looks).
-    pub(super) fn new(url: &str, idle_transaction_timeout: Duration) -> Self {
+    pub(super) fn new(url: &str, idle_transaction_timeout: Duration, lock_timeout: Duration) -> Self {
         let limits = [
-            ("lock_timeout", LOCK_TIMEOUT),
+            ("lock_timeout", lock_timeout),
             ("statement_timeout", STATEMENT_TIMEOUT),
             ("idle_in_transaction_session_timeout", idle_transaction_timeout),
         ];
@@ -75,6 +79,7 @@ impl PostgresManager {
         Self {
             url: url.to_owned(),
             setup: format!("SET default_transaction_isolation = 'read committed'; {}", set("SET")),
+            lock_timeout,
             begin: format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", set("SET LOCAL")),
         }
     }
@@ -88,7 +93,13 @@ impl Manager for PostgresManager {
         let last_error = LastError::default();
         let mut conn = connect(&self.url, &last_error).await?;
         conn.batch_execute(&self.setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(PostgresConnection { conn, last_error, asking: false, begin: self.begin.clone() })
+        Ok(PostgresConnection {
+            conn,
+            last_error,
+            asking: false,
+            begin: self.begin.clone(),
+            lock_timeout: self.lock_timeout,
+        })
     }
 
     async fn recycle(&self, used: &mut PostgresConnection, _: &Metrics) -> RecycleResult<ConnectionError> {

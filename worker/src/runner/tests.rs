@@ -59,6 +59,7 @@ impl Shop {
             url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
             max_connections: 1,
             idle_transaction_timeout: PATIENCE,
+            lock_timeout: PATIENCE,
         };
         let (db, signals) = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();

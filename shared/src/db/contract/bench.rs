@@ -60,6 +60,17 @@ impl Bench {
         Self::open(DatabaseUrl::Postgres(url.into()), Place::Server { admin, name }).await
     }
 
+    /// A server whose errors are told in German.
+    pub(super) async fn postgres_in_german() -> Self {
+        let mut bench = Self::postgres().await;
+        let Place::Server { admin, name } = &bench.place else { unreachable!() };
+        execute(admin, &format!("ALTER DATABASE {name} SET lc_messages = 'de_DE.UTF-8'")).await;
+        bench.db = bench.another_process(|_| {});
+        let error = bench.try_sql("SELECT no_such_column").await.unwrap_err().to_string();
+        assert!(error.contains("existiert nicht"), "the server has no German messages: {error}");
+        bench
+    }
+
     async fn open(url: DatabaseUrl, place: Place) -> Self {
         let (db, signals) = Db::open(&settings(url.clone())).unwrap();
         db.migrate().await.unwrap();
@@ -279,7 +290,13 @@ pub(super) async fn begin_process(db: &Db) -> WorkerId {
 }
 
 fn settings(url: DatabaseUrl) -> DatabaseSettings {
-    DatabaseSettings { url, max_connections: 8, idle_transaction_timeout: Duration::from_secs(10) }
+    DatabaseSettings {
+        url,
+        max_connections: 8,
+        idle_transaction_timeout: Duration::from_secs(10),
+        // The steps of a race may take their time on a busy machine.
+        lock_timeout: PATIENCE,
+    }
 }
 
 async fn execute(db: &Db, sql: &str) {

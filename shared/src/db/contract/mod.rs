@@ -12,6 +12,7 @@
 //! - [`shop`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
+//! - [`codes`]: errors of PostgreSQL are told apart by their codes, in whatever language they are told.
 //! - [`collisions`], [`faults`]: what is sacrificed, frozen, dropped or cut.
 //!
 //! Nothing sleeps: time passes by moving the rows' times into the past, and a race is stepped by
@@ -22,6 +23,7 @@ mod bench;
 mod callbacks;
 mod cancelling;
 mod claims;
+mod codes;
 mod collisions;
 mod coordination;
 mod coordination_races;
@@ -68,13 +70,19 @@ macro_rules! promises {
         promises!(postgres: $($promise),+);
     };
     (postgres: $($promise:ident),+ $(,)?) => {
-        mod postgres {
+        promises!(postgres in postgres: $($promise),+);
+    };
+    (postgres_in_german: $($promise:ident),+ $(,)?) => {
+        promises!(postgres_in_german in postgres_in_german: $($promise),+);
+    };
+    ($bench:ident in $module:ident: $($promise:ident),+) => {
+        mod $module {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 #[ignore = "needs servers: scripts/test"]
                 async fn $promise() {
                     use futures_util::FutureExt;
-                    let mut bench = $crate::db::contract::bench::Bench::postgres().await;
+                    let mut bench = $crate::db::contract::bench::Bench::$bench().await;
                     let promise = std::panic::AssertUnwindSafe(super::$promise(&mut bench));
                     let outcome = promise.catch_unwind().await;
                     bench.drop_database().await;
