@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::bench::Bench;
+use super::bench::{Bench, done};
 use super::promises;
 use crate::db::DbError;
 
