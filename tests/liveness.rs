@@ -64,10 +64,10 @@ async fn take_for_itself(connection: &Connection, queue: &str) {
 async fn a_worker_whose_database_does_not_answer_is_alive_and_says_so(setup: Setup) {
     let app = setup.with("LEASE_SECONDS", 3).start().await;
     green(&app).await;
-    let lock = app.console().await;
-    lock.batch_execute("BEGIN; LOCK TABLE jobs, processes, queues, schedules IN ACCESS EXCLUSIVE MODE")
-        .await
-        .unwrap();
+    // Apart, so that they wait for nobody who waits for them.
+    let (processes, jobs) = (app.console().await, app.console().await);
+    processes.batch_execute("BEGIN; LOCK TABLE processes IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    jobs.batch_execute("BEGIN; LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
     eventually("the worker to say that the database does not answer", async || {
         (livez(&app).await == (200, json!({"status": "degraded", "database": false}))).then_some(())
     })
@@ -79,7 +79,8 @@ async fn a_worker_whose_database_does_not_answer_is_alive_and_says_so(setup: Set
         (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
     })
     .await;
-    lock.batch_execute("ROLLBACK").await.unwrap();
+    jobs.batch_execute("ROLLBACK").await.unwrap();
+    processes.batch_execute("ROLLBACK").await.unwrap();
     eventually("the worker to be well", async || (livez(&app).await == well()).then_some(())).await;
     app.visitor().await.ready_photo().await;
 }

@@ -16,7 +16,7 @@ const MANY: usize = 50;
 
 async fn fifty_dead_orders_are_found_tried_out_and_redriven_and_each_is_charged_once(setup: Setup) {
     let gateway = MockServer::start().await;
-    charges(ResponseTemplate::new(500)).mount(&gateway).await;
+    charges(ResponseTemplate::new(400)).mount(&gateway).await;
     let app = setup.with("PAYMENT_URL", gateway.uri()).start().await;
     let operator = Operator::new(&app, "grace", false).await;
     let placed = doomed_orders(&app).await;
@@ -95,7 +95,7 @@ async fn doomed_orders(app: &App) -> Vec<(Visitor, Placed)> {
 
 async fn dead_jobs_are_discarded_and_what_they_did_is_undone(setup: Setup) {
     let gateway = MockServer::start().await;
-    charges(ResponseTemplate::new(500)).mount(&gateway).await;
+    charges(ResponseTemplate::new(400)).mount(&gateway).await;
     Mock::given(method("POST"))
         .and(path("/refunds"))
         .respond_with(ResponseTemplate::new(200))

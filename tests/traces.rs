@@ -15,7 +15,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 async fn a_trace_goes_from_the_request_through_a_retry_to_the_mail(setup: Setup) {
     let gateway = MockServer::start().await;
     let charges = || Mock::given(path("/charges"));
-    charges().respond_with(ResponseTemplate::new(500)).up_to_n_times(1).mount(&gateway).await;
+    charges().respond_with(ResponseTemplate::new(400)).up_to_n_times(1).mount(&gateway).await;
     let charged = ResponseTemplate::new(201).set_body_json(json!({"charge_id": "ch_1"}));
     charges().respond_with(charged).mount(&gateway).await;
     let app = setup.with("LOG_FORMAT", "json").with("PAYMENT_URL", gateway.uri()).start().await;
