@@ -311,7 +311,7 @@ async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
 }
 
 fn answer(ended: Result<Result<Outcome, JobError>, tokio::task::JoinError>) -> Result<Outcome, JobError> {
-    ended.unwrap_or_else(|_| Err(JobError::Panicked))
+    ended.unwrap_or(Err(JobError::Panicked))
 }
 
 /// A run whose row is somebody else's keeps its slot until it really ends, or its kind's time is over: two of a

@@ -159,7 +159,6 @@ async fn end_run(
 /// [`LostLease`]: the transaction must be dropped.
 pub async fn lock_own(tx: &mut Tx, claim: Claim) -> Result<Job, FencedError> {
     let rows: Vec<Job> =
-        with!(tx.conn(), |c| for_update(settle::own(claim).select(Job::as_select())).load(c).await)
-            .map_err(DbError::from)?;
+        with!(tx.conn(), |c| for_update(settle::own(claim).select(Job::as_select())).load(c).await)?;
     rows.into_iter().next().ok_or(FencedError::LostLease(LostLease))
 }

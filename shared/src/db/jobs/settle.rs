@@ -235,8 +235,7 @@ pub async fn report(db: &Db, claim: Claim, progress: &Progress) -> Result<(), Fe
             .get_result(c)
             .await
             .optional()
-    })
-    .map_err(DbError::from)?;
+    })?;
     tx.after_commit().changed(claim.job, version.ok_or(LostLease)?);
     Ok(tx.commit().await?)
 }
@@ -275,8 +274,7 @@ pub async fn checkpoint(
             .get_result(c)
             .await
             .optional()
-    })
-    .map_err(DbError::from)?;
+    })?;
     let (version, cancel_requested_at) = written.ok_or(LostLease)?;
     tx.after_commit().changed(claim.job, version);
     Ok(cancel_requested_at.is_some())
