@@ -141,12 +141,19 @@ async fn database(common: &Common) -> Result<(Option<Db>, String), String> {
     };
     let settings = DatabaseSettings {
         url: common.database.clone(),
-        max_connections: 1,
+        // Two at once show what a pooler does between them.
+        max_connections: 2,
         idle_transaction_timeout: PATIENCE,
         lock_timeout: PATIENCE,
     };
     let (db, _) = Db::open(&settings).map_err(|error| one_line(&error))?;
     within(db.ping()).await?;
+    within(db.probe_prepared()).await.map_err(|error| {
+        format!(
+            "prepared statements don't work over two connections ({error}): behind PgBouncer use its session mode, \
+             or 1.21 and later with max_prepared_statements"
+        )
+    })?;
     Ok((Some(db), kind))
 }
 

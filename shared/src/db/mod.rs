@@ -196,6 +196,26 @@ impl Db {
         self.inner.pool.usage()
     }
 
+    /// Whether prepared statements hold, as all of ours are: runs one on two connections at once, again and again.
+    /// A pooler that gives each transaction another session, and does not know of them, mixes them up.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn probe_prepared(&self) -> Result<(), DbError> {
+        use diesel_async::RunQueryDsl;
+        if matches!(self.inner.settings.url, DatabaseUrl::Sqlite(_)) {
+            return Ok(());
+        }
+        let (mut one, mut two) = (self.conn().await?, self.conn().await?);
+        for _ in 0..4 {
+            for conn in [&mut one, &mut two] {
+                let _: crate::domain::Timestamp =
+                    with!(conn, |c| diesel::select(expressions::now()).get_result(c).await)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

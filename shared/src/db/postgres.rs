@@ -63,7 +63,7 @@ impl PostgresManager {
     /// The settings are made twice. A pooler that gives each transaction another session of the server (PgBouncer's
     /// transaction mode) loses what `SET` did, and knows no startup parameter `options`; so every transaction sets
     /// its own, in the same round trip as its `BEGIN`. Single statements have only the session's: behind such a
-    /// pooler the role's defaults must say the same (`worker check` looks).
+    /// pooler the role's defaults must say the same.
     pub(super) fn new(url: &str, idle_transaction_timeout: Duration, lock_timeout: Duration) -> Self {
         let limits = [
             ("lock_timeout", lock_timeout),
