@@ -36,7 +36,6 @@ mod orders;
 mod outages;
 mod overview;
 mod pages;
-mod pooler;
 mod previous_release;
 mod prints;
 mod retention;

@@ -27,7 +27,8 @@ async fn shop() -> Shop {
     let settings = DatabaseSettings {
         url: DatabaseUrl::Sqlite(folder.path().join("shop.db")),
         max_connections: 1,
-        limits: shared::db::Limits::default(),
+        idle_transaction_timeout: PATIENCE,
+        lock_timeout: PATIENCE,
     };
     let (db, signals) = Db::open(&settings).unwrap();
     db.migrate().await.unwrap();

@@ -32,17 +32,16 @@ impl Db {
         match self.conn().await? {
             Conn::Postgres(object) => {
                 // Out of the pool for good: its settings are of this use alone, and its lock ends with it.
-                let mut taken = Object::take(object);
+                let mut conn = Object::take(object).conn;
                 // The wait for another's migration may take long, and so may a step; a step's wait for a lock not.
                 let begin = format!(
                     "SET lock_timeout = 0; SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK}); \
                      SET lock_timeout = '{LOCK_TIMEOUT}'"
                 );
-                let begun = taken.conn.batch_execute(&begin).await;
-                begun.map_err(|error| DbError::of_postgres(error, taken.last_error()))?;
-                run(&mut AsyncMigrationHarness::new(taken.conn), POSTGRES)
+                conn.batch_execute(&begin).await.map_err(|error| DbError::of_postgres(error, None))?;
+                run(&mut AsyncMigrationHarness::new(conn), POSTGRES)
             }
-            Conn::Sqlite(object) => run(&mut AsyncMigrationHarness::new(Object::take(object).conn), SQLITE),
+            Conn::Sqlite(object) => run(&mut AsyncMigrationHarness::new(object), SQLITE),
         }
     }
 
@@ -55,9 +54,7 @@ impl Db {
             Conn::Postgres(object) => {
                 pending(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES)
             }
-            Conn::Sqlite(object) => {
-                pending(&mut AsyncMigrationHarness::new(Object::take(object).conn), SQLITE)
-            }
+            Conn::Sqlite(object) => pending(&mut AsyncMigrationHarness::new(object), SQLITE),
         }
     }
 }
@@ -104,9 +101,7 @@ impl Db {
             Conn::Postgres(object) => {
                 to_before(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES, step)
             }
-            Conn::Sqlite(object) => {
-                to_before(&mut AsyncMigrationHarness::new(Object::take(object).conn), SQLITE, step)
-            }
+            Conn::Sqlite(object) => to_before(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }
     }
 
@@ -116,9 +111,7 @@ impl Db {
             Conn::Postgres(object) => {
                 back(&mut AsyncMigrationHarness::new(Object::take(object).conn), POSTGRES, step)
             }
-            Conn::Sqlite(object) => {
-                back(&mut AsyncMigrationHarness::new(Object::take(object).conn), SQLITE, step)
-            }
+            Conn::Sqlite(object) => back(&mut AsyncMigrationHarness::new(object), SQLITE, step),
         }
     }
 }
