@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use shared::blobs::Blobs;
 use shared::config::{Common, CommonSettings, Migrate, Program, WorkerSettings};
 use shared::db::jobs::queues;
-use shared::db::{DatabaseSettings, DatabaseUrl, Db};
+use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use shared::jobs::{Lane, Queue};
 use shared::messaging::{RabbitMqSettings, rabbitmq};
 use shared::signing::SecretKeys;
@@ -143,8 +143,7 @@ async fn database(common: &Common) -> Result<(Option<Db>, String), String> {
         url: common.database.clone(),
         // Two at once show what a pooler does between them.
         max_connections: 2,
-        idle_transaction_timeout: PATIENCE,
-        lock_timeout: PATIENCE,
+        limits: Limits::default(),
     };
     let (db, _) = Db::open(&settings).map_err(|error| one_line(&error))?;
     within(db.ping()).await?;

@@ -51,7 +51,7 @@ use tokio::runtime::Handle;
 pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
-pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, LOCK_TIMEOUT, PoolUsage};
+pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, Limits, PoolUsage};
 pub use signals::{Dropped, Publication, SignalReceivers, StatusChange};
 
 use pool::Pool;
@@ -62,6 +62,9 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a request's database work may take.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a task that reads whole tables allows its statements; see [`Tx::allow`].
+pub const WHOLE_TABLE: Duration = Duration::from_secs(10 * 60);
 
 /// How often a transaction that collided with another is tried again.
 const COLLISION_RETRIES: u32 = 5;
