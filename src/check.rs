@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use shared::blobs::Blobs;
 use shared::config::{Common, CommonSettings, Migrate, Program, WorkerSettings};
 use shared::db::jobs::queues;
-use shared::db::{DatabaseSettings, DatabaseUrl, Db};
+use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use shared::jobs::{Lane, Queue};
 use shared::messaging::{RabbitMqSettings, rabbitmq};
 use shared::signing::SecretKeys;
@@ -139,14 +139,17 @@ async fn database(common: &Common) -> Result<(Option<Db>, String), String> {
         DatabaseUrl::Sqlite(path) => path.display().to_string(),
         DatabaseUrl::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let settings = DatabaseSettings {
-        url: common.database.clone(),
-        max_connections: 1,
-        idle_transaction_timeout: PATIENCE,
-        lock_timeout: PATIENCE,
-    };
+    // Two at once show what a pooler does between them.
+    let settings =
+        DatabaseSettings { url: common.database.clone(), max_connections: 2, limits: Limits::default() };
     let (db, _) = Db::open(&settings).map_err(|error| one_line(&error))?;
     within(db.ping()).await?;
+    within(db.probe_prepared()).await.map_err(|error| {
+        format!(
+            "prepared statements don't work over two connections ({error}): behind PgBouncer use its session mode, \
+             or 1.21 and later with max_prepared_statements"
+        )
+    })?;
     Ok((Some(db), kind))
 }
 

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 /// next start of the print shop does.
 async fn run_task(cli: Cli, task: programs::run::RunArgs, stop: Stop) -> Result<ExitCode, programs::Error> {
     let task = task.check()?;
-    let common = cli.common.check(Program::AllInOne)?;
+    let common = cli.common.check(Program::AllInOne)?.with_lease(cli.worker.lease()?);
     let checked = worker::start::check(&common, &cli.worker)?;
     stop.allow(common.shutdown);
     let laid = async {
@@ -104,7 +104,7 @@ async fn run_task(cli: Cli, task: programs::run::RunArgs, stop: Stop) -> Result<
 
 /// Does what is left to do while the print shop does not run, and serves nobody meanwhile.
 async fn drain(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
-    let common = cli.common.check(Program::AllInOne)?;
+    let common = cli.common.check(Program::AllInOne)?.with_lease(cli.worker.lease()?);
     let checked = worker::start::check(&common, &cli.worker)?;
     stop.allow(common.shutdown);
     let mut foundation = stop.or(Foundation::lay(&common)).await?;
@@ -128,7 +128,7 @@ fn site(common: &Common, http_addr: SocketAddr) -> Result<Url, programs::Error> 
 }
 
 async fn run(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
-    let common = cli.common.check(Program::AllInOne)?;
+    let common = cli.common.check(Program::AllInOne)?.with_lease(cli.worker.lease()?);
     cli.web.check()?;
     let checked = worker::start::check(&common, &cli.worker)?;
     let listener = TcpListener::bind(cli.web.http_addr)

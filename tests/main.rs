@@ -36,6 +36,7 @@ mod orders;
 mod outages;
 mod overview;
 mod pages;
+mod pooler;
 mod previous_release;
 mod prints;
 mod retention;

@@ -25,6 +25,7 @@ missing_packages() {
     [[ -x $(chromedriver_path) ]] || echo chromium-driver
     command -v openssl >/dev/null || echo openssl
     command -v curl >/dev/null || echo curl
+    [[ -x /usr/sbin/pgbouncer ]] || echo pgbouncer
     has_german || has_locale_sources || echo locales
 }
 

@@ -9,14 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
 use crate::db::jobs::queues;
-use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, LOCK_TIMEOUT, SignalReceivers};
+use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
 use crate::jobs::Queue;
 use crate::messaging::{Broker, BrokerError, RabbitMqSettings, relay};
 use crate::signing::{SecretKeys, SecretKeysError};
 use crate::telemetry::{self, Metrics, MetricsError};
-
-/// A worker frozen inside a transaction loses it after this time, well before its lease.
-const IDLE_TRANSACTION: Duration = Duration::from_secs(10);
 
 /// How long a program that starts together with its database waits for it.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
@@ -180,8 +177,7 @@ async fn open_database(common: &Common) -> Result<(Db, SignalReceivers), StartEr
     let settings = DatabaseSettings {
         url: common.database.clone(),
         max_connections: common.database_connections,
-        idle_transaction_timeout: IDLE_TRANSACTION,
-        lock_timeout: LOCK_TIMEOUT,
+        limits: common.limits,
     };
     let (db, signals) = Db::open(&settings)?;
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;

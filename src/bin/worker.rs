@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     let logs = cli.common.log_format;
     match cli.command {
         None => process.serve(logs, |stop| async move {
-            let common = cli.common.check(Program::Worker)?;
+            let common = cli.common.check(Program::Worker)?.with_lease(cli.worker.lease()?);
             work(&common, &cli.worker, stop).await
         }),
         Some(command) => process.command(logs, run(command, cli.common, cli.worker)),

@@ -27,8 +27,7 @@ async fn shop() -> Shop {
     let settings = DatabaseSettings {
         url: DatabaseUrl::Sqlite(folder.path().join("shop.db")),
         max_connections: 1,
-        idle_transaction_timeout: PATIENCE,
-        lock_timeout: PATIENCE,
+        limits: shared::db::Limits::default(),
     };
     let (db, signals) = Db::open(&settings).unwrap();
     db.migrate().await.unwrap();

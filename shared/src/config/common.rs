@@ -9,7 +9,7 @@ use url::Url;
 use super::ConfigError;
 use crate::blobs::BlobUrl;
 use crate::callbacks::CallbackPolicy;
-use crate::db::DatabaseUrl;
+use crate::db::{DatabaseUrl, Limits};
 use crate::domain::photo::PictureLimits;
 use crate::intake::IntakeLimits;
 use crate::signing::MachineTokens;
@@ -111,6 +111,8 @@ pub struct Common {
     pub database: DatabaseUrl,
     /// Connections to it.
     pub database_connections: usize,
+    /// How long the database waits for what.
+    pub limits: Limits,
     /// Where the broker is; `None` means inside the process.
     pub amqp_url: Option<String>,
     /// Where the blobs are.
@@ -136,6 +138,12 @@ pub struct Common {
 }
 
 impl Common {
+    /// For a program that runs jobs under a lease of this length.
+    #[must_use]
+    pub fn with_lease(self, lease: Duration) -> Self {
+        Self { limits: Limits::below(lease), ..self }
+    }
+
     /// What a picture may be that comes in.
     pub fn intake_limits(&self) -> IntakeLimits {
         IntakeLimits { bytes: self.max_upload_bytes, pictures: self.picture_limits }
@@ -203,6 +211,7 @@ impl CommonSettings {
             data_dir: self.data_dir.clone(),
             database,
             database_connections: self.database_connections,
+            limits: Limits::default(),
             amqp_url: self.amqp_url.clone(),
             blobs,
             secret_keys: self.secret_keys.clone(),

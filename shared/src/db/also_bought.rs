@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 
 use super::expressions::now_minus;
 use super::schema::{also_bought, order_lines, orders};
-use super::{Conn, DbError, Tx, with};
+use super::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::domain::order::OrderStatus;
 
 /// The most others of one product that are kept.
@@ -20,6 +20,7 @@ pub const MOST_OTHERS: i64 = 3;
 /// # Errors
 /// Those of the database.
 pub async fn recount(tx: &mut Tx, product: &str, window: Duration) -> Result<usize, DbError> {
+    tx.allow(WHOLE_TABLE).await?;
     let beside = diesel::alias!(order_lines as beside);
     let counted: Vec<(String, i64)> = with!(tx.conn(), |c| {
         let of_product = beside.filter(beside.field(order_lines::product_id).eq(product));

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use deadpool::managed::Object;
 use diesel::{QueryResult, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::Object as SqliteObject;
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AnsiTransactionManager, AsyncConnection, SimpleAsyncConnection, TransactionManager};
 
@@ -16,6 +15,7 @@ use super::DbError;
 use super::postgres::PostgresManager;
 use super::signals::{AfterCommit, Signals};
 use super::sql_state::SqlState;
+use super::sqlite::SqliteManager;
 
 /// SQLite behind diesel-async: each statement runs on tokio's blocking threads.
 pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
@@ -26,27 +26,36 @@ pub enum Conn {
     /// PostgreSQL, in production.
     Postgres(Object<PostgresManager>),
     /// SQLite, the embedded default. There is one connection: whoever has it, has the database.
-    Sqlite(SqliteObject<AsyncSqliteConnection>),
+    Sqlite(Object<SqliteManager>),
 }
 
 /// Runs the same query on whichever database the connection is to, and says of an error what it means.
 ///
 /// The body is one query, without `?`: a way out before the answer marks the connection as unusable.
+///
+/// PostgreSQL ends a statement by itself that takes too long; but a server, or a proxy before it, that says nothing
+/// any more does not. So the wait for an answer ends here, too.
 macro_rules! with {
     ($conn:expr, |$c:ident| $body:expr) => {
         match &mut *$conn {
-            $crate::db::Conn::Postgres(object) => {
+            $crate::db::Conn::Postgres(object) => match object.ask() {
+                Err(error) => Err(error),
+                Ok(patience) => {
+                    let outcome = {
+                        let $c: &mut diesel_async::AsyncPgConnection = &mut object.conn;
+                        tokio::time::timeout(patience, async { $body }).await
+                    };
+                    object.answered(outcome)
+                }
+            },
+            $crate::db::Conn::Sqlite(object) => {
                 object.asking = true;
                 let outcome = {
-                    let $c: &mut diesel_async::AsyncPgConnection = &mut object.conn;
+                    let $c: &mut $crate::db::conn::AsyncSqliteConnection = &mut object.conn;
                     $body
                 };
                 object.asking = false;
-                outcome.map_err(|error| $crate::db::DbError::of_postgres(error, object.last_error()))
-            }
-            $crate::db::Conn::Sqlite(object) => {
-                let $c: &mut $crate::db::conn::AsyncSqliteConnection = &mut *object;
-                $body.map_err($crate::db::DbError::of_sqlite)
+                outcome.map_err($crate::db::DbError::of_sqlite)
             }
         }
     };
@@ -59,21 +68,24 @@ impl Conn {
     pub(super) async fn begin(&mut self) -> Result<(), DbError> {
         match self {
             Self::Postgres(object) => {
-                object.asking = true;
+                let patience = object.ask()?;
                 let begin = object.begin().to_owned();
-                let begun = AnsiTransactionManager::begin_transaction_sql(&mut object.conn, &begin).await;
-                object.asking = false;
-                begun.map_err(|error| DbError::of_postgres(error, object.last_error()))
+                let begun = AnsiTransactionManager::begin_transaction_sql(&mut object.conn, &begin);
+                let outcome = tokio::time::timeout(patience, begun).await;
+                object.answered(outcome)
             }
-            Self::Sqlite(object) => object
-                .spawn_blocking(|sqlite| {
+            Self::Sqlite(object) => {
+                object.asking = true;
+                let begun = object.conn.spawn_blocking(|sqlite| {
                     diesel::connection::AnsiTransactionManager::begin_transaction_sql(
                         sqlite,
                         "BEGIN IMMEDIATE",
                     )
-                })
-                .await
-                .map_err(DbError::of_sqlite),
+                });
+                let outcome = begun.await;
+                object.asking = false;
+                outcome.map_err(DbError::of_sqlite)
+            }
         }
     }
 
@@ -137,7 +149,12 @@ impl Tx {
     /// # Errors
     /// Those of the database.
     pub async fn allow(&mut self, limit: Duration) -> Result<(), DbError> {
-        self.conn().postgres(&format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await
+        let conn = self.conn();
+        conn.postgres(&format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await?;
+        if let Conn::Postgres(object) = conn {
+            object.allow(limit);
+        }
+        Ok(())
     }
 
     /// Makes everything done in this transaction durable, then tells the rest of the process.

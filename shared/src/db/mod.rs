@@ -39,6 +39,7 @@ mod schema;
 mod signals;
 mod sql_state;
 pub mod sql_types;
+mod sqlite;
 pub mod stock;
 pub mod triggers;
 
@@ -51,7 +52,7 @@ use tokio::runtime::Handle;
 pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
-pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, LOCK_TIMEOUT, PoolUsage};
+pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, Limits, PoolUsage};
 pub use signals::{Dropped, Publication, SignalReceivers, StatusChange};
 
 use pool::Pool;
@@ -62,6 +63,9 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a request's database work may take.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What a task that reads whole tables allows its statements; see [`Tx::allow`].
+pub const WHOLE_TABLE: Duration = Duration::from_secs(10 * 60);
 
 /// How often a transaction that collided with another is tried again.
 const COLLISION_RETRIES: u32 = 5;
@@ -194,6 +198,26 @@ impl Db {
     /// How busy the connections are.
     pub fn pool_usage(&self) -> PoolUsage {
         self.inner.pool.usage()
+    }
+
+    /// Whether prepared statements hold, as all of ours are: runs one on two connections at once, again and again.
+    /// A pooler that gives each transaction another session, and does not know of them, mixes them up.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn probe_prepared(&self) -> Result<(), DbError> {
+        use diesel_async::RunQueryDsl;
+        if matches!(self.inner.settings.url, DatabaseUrl::Sqlite(_)) {
+            return Ok(());
+        }
+        let (mut one, mut two) = (self.conn().await?, self.conn().await?);
+        for _ in 0..4 {
+            for conn in [&mut one, &mut two] {
+                let _: crate::domain::Timestamp =
+                    with!(conn, |c| diesel::select(expressions::now()).get_result(c).await)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the database answers.

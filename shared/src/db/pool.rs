@@ -6,16 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool::managed::Pool as Deadpool;
-use diesel::{ConnectionError, ConnectionResult};
-use diesel_async::pooled_connection::deadpool::Pool as SqlitePool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
-use diesel_async::{AsyncConnection, SimpleAsyncConnection};
-use futures_util::FutureExt;
 use tokio_postgres::Config;
 
 use super::DbError;
-use super::conn::{AsyncSqliteConnection, Conn};
+use super::conn::Conn;
 use super::postgres::PostgresManager;
+use super::sqlite::SqliteManager;
 
 /// Where the database is.
 #[derive(Clone)]
@@ -66,20 +62,45 @@ pub struct DatabaseSettings {
     pub url: DatabaseUrl,
     /// The most connections of this process; SQLite always has one.
     pub max_connections: usize,
-    /// A transaction that does nothing for so long is ended by PostgreSQL. For workers it lies below
-    /// the lease, so that a worker frozen inside a transaction can't keep its job's row locked.
-    pub idle_transaction_timeout: Duration,
-    /// A statement waits so long for a lock of another transaction, at most. Then it fails, and is tried again later.
-    pub lock_timeout: Duration,
+    /// How long PostgreSQL waits for what.
+    pub limits: Limits,
 }
 
-/// The [`DatabaseSettings::lock_timeout`] of every program.
-pub const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long PostgreSQL waits before it gives up. (SQLite waits 5 s for another program that has its file.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A statement waits so long for a lock of another transaction, at most. Then it fails, and is tried again later.
+    pub lock: Duration,
+    /// A statement takes so long, at most; see [`super::Tx::allow`] for those that may take longer.
+    pub statement: Duration,
+    /// A transaction that does nothing for so long is ended. For workers it lies below the lease, so that a worker
+    /// frozen inside a transaction can't keep its job's row locked.
+    pub idle_transaction: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            lock: Duration::from_secs(5),
+            statement: Duration::from_secs(30),
+            idle_transaction: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    /// Those of a process with a lease of this length.
+    #[must_use]
+    pub fn below(lease: Duration) -> Self {
+        let usual = Self::default();
+        Self { idle_transaction: usual.idle_transaction.min(lease * 2 / 3), ..usual }
+    }
+}
 
 /// The pool.
 pub(super) enum Pool {
     Postgres(Deadpool<PostgresManager>),
-    Sqlite(SqlitePool<AsyncSqliteConnection>),
+    Sqlite(Deadpool<SqliteManager>),
 }
 
 impl Pool {
@@ -87,8 +108,7 @@ impl Pool {
         let broken = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
         match &settings.url {
             DatabaseUrl::Postgres(url) => {
-                let manager =
-                    PostgresManager::new(url, settings.idle_transaction_timeout, settings.lock_timeout);
+                let manager = PostgresManager::new(url, settings.limits);
                 let pool = Deadpool::builder(manager)
                     .max_size(settings.max_connections)
                     .build()
@@ -96,13 +116,10 @@ impl Pool {
                 Ok(Self::Postgres(pool))
             }
             DatabaseUrl::Sqlite(path) => {
-                let mut config = ManagerConfig::default();
-                config.recycling_method = RecyclingMethod::Fast;
-                config.custom_setup = Box::new(|path| connect_sqlite(path.to_owned()).boxed());
-                let path = path.to_string_lossy().into_owned();
-                let manager = AsyncDieselConnectionManager::new_with_config(path, config);
-                let pool =
-                    SqlitePool::builder(manager).max_size(1).build().map_err(|error| broken(&error))?;
+                let pool = Deadpool::builder(SqliteManager::new(path))
+                    .max_size(1)
+                    .build()
+                    .map_err(|error| broken(&error))?;
                 Ok(Self::Sqlite(pool))
             }
         }
@@ -143,22 +160,6 @@ pub struct PoolUsage {
     pub waiting: usize,
 }
 
-/// WAL lets readers of other processes (backups, a person with `sqlite3`) in; `FULL` makes a commit
-/// survive a power cut. The patience comes first: without it, changing to WAL fails while such a reader
-/// holds the file.
-const SQLITE_SETUP: &str = "
-    PRAGMA busy_timeout = 5000;
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    PRAGMA foreign_keys = ON;
-";
-
-async fn connect_sqlite(path: String) -> ConnectionResult<AsyncSqliteConnection> {
-    let mut conn = AsyncSqliteConnection::establish(&path).await?;
-    conn.batch_execute(SQLITE_SETUP).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(conn)
-}
-
 /// `require` and the libpq names above it mean TLS with a verified certificate; without `sslmode` the
 /// connection is plain (libpq's `prefer` verifies nothing, so it would promise what it can't keep).
 pub(super) fn postgres_config(url: &str) -> Result<Config, tokio_postgres::Error> {
@@ -194,6 +195,15 @@ fn refusal(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frozen_transaction_is_ended_before_the_lease_of_its_process_lapses() {
+        for seconds in [3, 10, 30, 600] {
+            let lease = Duration::from_secs(seconds);
+            assert!(Limits::below(lease).idle_transaction < lease, "{seconds}");
+        }
+        assert_eq!(Limits::below(Duration::from_secs(600)), Limits::default());
+    }
 
     #[test]
     fn a_url_tells_the_database_and_a_wrong_one_is_refused_without_its_password() {

@@ -9,19 +9,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
-use diesel::{ConnectionError, ConnectionResult};
+use diesel::{ConnectionError, ConnectionResult, QueryResult};
 use diesel_async::pooled_connection::PoolableConnection;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio::net::UnixStream;
+use tokio::time::error::Elapsed;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::pool::postgres_config;
+use super::DbError;
+use super::pool::{Limits, postgres_config};
 use super::sql_state::{LastError, NoTls, SqlState, Watched};
 
-/// A statement takes so long, at most; see [`super::Tx::allow`] for those that may take longer.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long we wait for an answer beyond the time after which the server ends the statement.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// A connection, and what Diesel does not tell about it.
 pub struct PostgresConnection {
@@ -29,15 +31,41 @@ pub struct PostgresConnection {
     last_error: LastError,
     /// Between a statement and its answer. Whoever is dropped there leaves a connection that nobody can use: its
     /// next answer would be a late one, or never come.
-    pub(super) asking: bool,
+    asking: bool,
+    /// How long a statement may take in this transaction, or outside of one.
+    limit: Duration,
     begin: String,
-    lock_timeout: Duration,
+    limits: Limits,
 }
 
 impl PostgresConnection {
     /// How long a statement waits for a lock.
     pub(super) fn lock_timeout(&self) -> Duration {
-        self.lock_timeout
+        self.limits.lock
+    }
+
+    /// Before a statement: how long to wait for its answer.
+    pub(super) fn ask(&mut self) -> Result<Duration, DbError> {
+        if self.asking {
+            return Err(DbError::Unavailable("an earlier statement was given up without an answer".into()));
+        }
+        self.asking = true;
+        Ok(self.limit + MARGIN)
+    }
+
+    /// After a statement. One that was not answered in time leaves a connection that nobody uses any more.
+    pub(super) fn answered<T>(&mut self, outcome: Result<QueryResult<T>, Elapsed>) -> Result<T, DbError> {
+        let Ok(answer) = outcome else {
+            let waited = (self.limit + MARGIN).as_secs();
+            return Err(DbError::Unavailable(format!("no answer within {waited} s")));
+        };
+        self.asking = false;
+        answer.map_err(|error| DbError::of_postgres(error, self.last_error.get()))
+    }
+
+    /// Until the end of the transaction a statement may take so long.
+    pub(super) fn allow(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// The code of the last error that the server sent.
@@ -56,7 +84,7 @@ pub struct PostgresManager {
     url: String,
     setup: String,
     begin: String,
-    lock_timeout: Duration,
+    limits: Limits,
 }
 
 impl PostgresManager {
@@ -64,14 +92,14 @@ impl PostgresManager {
     /// transaction mode) loses what `SET` did, and knows no startup parameter `options`; so every transaction sets
     /// its own, in the same round trip as its `BEGIN`. Single statements have only the session's: behind such a
     /// pooler the role's defaults must say the same.
-    pub(super) fn new(url: &str, idle_transaction_timeout: Duration, lock_timeout: Duration) -> Self {
-        let limits = [
-            ("lock_timeout", lock_timeout),
-            ("statement_timeout", STATEMENT_TIMEOUT),
-            ("idle_in_transaction_session_timeout", idle_transaction_timeout),
+    pub(super) fn new(url: &str, limits: Limits) -> Self {
+        let settings = [
+            ("lock_timeout", limits.lock),
+            ("statement_timeout", limits.statement),
+            ("idle_in_transaction_session_timeout", limits.idle_transaction),
         ];
         let set = |word: &str| {
-            let each = limits.map(|(name, limit)| format!("{word} {name} = {}", limit.as_millis()));
+            let each = settings.map(|(name, limit)| format!("{word} {name} = {}", limit.as_millis()));
             each.join("; ")
         };
         // Whatever the server's default is: a statement that waited for a lock must be followed by one
@@ -79,7 +107,7 @@ impl PostgresManager {
         Self {
             url: url.to_owned(),
             setup: format!("SET default_transaction_isolation = 'read committed'; {}", set("SET")),
-            lock_timeout,
+            limits,
             begin: format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", set("SET LOCAL")),
         }
     }
@@ -97,8 +125,9 @@ impl Manager for PostgresManager {
             conn,
             last_error,
             asking: false,
+            limit: self.limits.statement,
             begin: self.begin.clone(),
-            lock_timeout: self.lock_timeout,
+            limits: self.limits,
         })
     }
 
@@ -106,6 +135,7 @@ impl Manager for PostgresManager {
         if used.asking || used.conn.is_broken() {
             return Err(RecycleError::message("the connection is of no use any more"));
         }
+        used.limit = self.limits.statement;
         Ok(())
     }
 }

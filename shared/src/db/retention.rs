@@ -18,7 +18,7 @@ use super::schema::{
     orders, photos, triggered_jobs,
 };
 use super::sql_types::Instant;
-use super::{Conn, DbError, Tx, with};
+use super::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::blobs::BlobPath;
 use crate::domain::order::OrderStatus;
 use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
@@ -66,6 +66,7 @@ impl Class {
 /// # Errors
 /// Those of the database.
 pub async fn remove(tx: &mut Tx, class: Class, age: Duration, limit: i64) -> Result<usize, DbError> {
+    tx.allow(WHOLE_TABLE).await?;
     match class {
         Class::Jobs => old_jobs(tx, age, limit).await,
         Class::Tombstones => tombstones(tx, age, limit).await,

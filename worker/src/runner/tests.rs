@@ -14,7 +14,7 @@ use shared::config::{Keep, Program, WorkedQueues};
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::settle::Progress;
 use shared::db::jobs::status;
-use shared::db::{DatabaseSettings, DatabaseUrl, Db};
+use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use shared::domain::job::JobState;
 use shared::domain::photo::PictureLimits;
 use shared::domain::{JobId, OrderId, PhotoId};
@@ -58,8 +58,7 @@ impl Shop {
         let settings = DatabaseSettings {
             url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
             max_connections: 1,
-            idle_transaction_timeout: PATIENCE,
-            lock_timeout: PATIENCE,
+            limits: Limits::default(),
         };
         let (db, signals) = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();

@@ -17,7 +17,7 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::settle::{Ended, Note, settle, settle_waiting};
 use crate::db::jobs::{Claim, FencedError, Job, status};
 use crate::db::schema::jobs;
-use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, SignalReceivers, Tx, processes, with};
+use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, Limits, SignalReceivers, Tx, processes, with};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, PhotoId, Timestamp, WorkerId};
 use crate::jobs::MakeThumbnails;
@@ -293,9 +293,8 @@ fn settings(url: DatabaseUrl) -> DatabaseSettings {
     DatabaseSettings {
         url,
         max_connections: 8,
-        idle_transaction_timeout: Duration::from_secs(10),
         // The steps of a race may take their time on a busy machine.
-        lock_timeout: PATIENCE,
+        limits: Limits { lock: PATIENCE, ..Limits::default() },
     }
 }
 

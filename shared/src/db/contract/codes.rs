@@ -30,7 +30,7 @@ promises!(postgres_in_german:
 async fn a_lock_that_is_not_to_be_had_in_time_may_be_later(bench: &mut Bench) {
     let job = bench.running().await;
     let held = bench.hold(&[job.id]).await;
-    let impatient = bench.another_process(|settings| settings.lock_timeout = Duration::from_millis(50));
+    let impatient = bench.another_process(|settings| settings.limits.lock = Duration::from_millis(50));
     let mut tx = impatient.begin().await.unwrap();
     let error = match lock_own(&mut tx, own(&job)).await {
         Err(FencedError::Db(error)) => error,

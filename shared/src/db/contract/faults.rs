@@ -23,7 +23,7 @@ promises!(postgres:
 async fn a_transaction_that_is_dropped_lets_go_of_its_rows_at_once(bench: &mut Bench) {
     let job = bench.running().await;
     // Nobody else asks the pool of this process for a connection, so that it has no cause to tidy up.
-    let frozen = bench.another_process(|settings| settings.idle_transaction_timeout = PATIENCE * 3);
+    let frozen = bench.another_process(|settings| settings.limits.idle_transaction = PATIENCE * 3);
     let mut tx = frozen.begin().await.unwrap();
     lock_own(&mut tx, own(&job)).await.unwrap();
     drop(tx);
@@ -33,7 +33,7 @@ async fn a_transaction_that_is_dropped_lets_go_of_its_rows_at_once(bench: &mut B
 
 async fn a_transaction_that_is_frozen_loses_its_rows_and_can_commit_nothing(bench: &mut Bench) {
     let job = bench.running().await;
-    let worker = bench.another_process(|s| s.idle_transaction_timeout = Duration::from_millis(300));
+    let worker = bench.another_process(|s| s.limits.idle_transaction = Duration::from_millis(300));
     let mut frozen = worker.begin().await.unwrap();
     lock_own(&mut frozen, own(&job)).await.unwrap();
     let args = MakeThumbnails { photo_id: PhotoId::new() };

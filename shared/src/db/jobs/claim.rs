@@ -91,7 +91,7 @@ fn unique_until_finished(kinds: &'static [KindInfo]) -> Vec<&'static str> {
 }
 
 /// Puts a job that this program can't read back for a newer one: claimed and snoozed in one
-/// statement. The fence rises, so that a late confirm of this message can't touch the next one; no
+/// statement. The fence rises, so that a late word about this message can't touch the next one; no
 /// attempt is burnt.
 ///
 /// # Errors
