@@ -137,7 +137,9 @@ impl JobError {
 impl From<DbError> for JobError {
     fn from(error: DbError) -> Self {
         match error {
-            DbError::Unavailable(message) => Self::unavailable(Dependency::Database, message),
+            DbError::Unavailable(message) | DbError::Collision(message) => {
+                Self::unavailable(Dependency::Database, message)
+            }
             other => Self::failed(other),
         }
     }
@@ -158,5 +160,21 @@ impl From<BlobError> for JobError {
             BlobError::Unavailable(_) => Self::unavailable(Dependency::Blobs, error),
             other => Self::failed(other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_may_do_later_burns_no_attempt() {
+        for error in [DbError::Unavailable("full".into()), DbError::Collision("deadlock".into())] {
+            assert!(matches!(
+                JobError::from(error),
+                JobError::Unavailable { dependency: Dependency::Database, .. }
+            ));
+        }
+        assert!(matches!(JobError::from(DbError::Duplicate("key".into())), JobError::Failed(_)));
     }
 }
