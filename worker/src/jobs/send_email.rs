@@ -71,6 +71,9 @@ async fn mail_line(context: &JobContext, line: OrderLine) -> Result<OrderMailLin
         match services.blobs.get(BlobPath::Sized(line.photo_id, Variant::Thumb)).await {
             Ok(bytes) => thumb = Some(Thumb { kind: variant.content_type, bytes: bytes.to_vec() }),
             Err(BlobError::Missing) => {}
+            Err(error @ BlobError::Refused(_)) => {
+                tracing::warn!(photo = %line.photo_id, %error, "a mail goes without a picture");
+            }
             Err(error) => return Err(error.into()),
         }
     }
