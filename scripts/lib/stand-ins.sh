@@ -36,7 +36,7 @@ make_roots() {
 # Those that `scripts/servers --next` runs without a container, too.
 make_server_roots() {
     make_root base
-    make_root postgres postgresql-17
+    make_root postgres postgresql-17 pgbouncer
     make_root rabbitmq rabbitmq-server
 }
 

@@ -1,12 +1,13 @@
 //! What operators ask: alive, ready, and how much of what.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 use shared::db::DbError;
-use shared::db::jobs::status::unfinished_by_queue;
+use shared::db::depths::unfinished_by_queue;
 use shared::domain::job::JobState;
 use shared::jobs::Queue;
 use tokio::time::timeout;
@@ -96,11 +97,10 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 }
 
 /// A queue without jobs shows 0: a gauge that is not set would keep its last value.
-fn show_unfinished(counts: &[(String, JobState, i64)]) {
+fn show_unfinished(counts: &BTreeMap<(String, JobState), i64>) {
     for queue in Queue::ALL {
         for state in JobState::ALL.into_iter().filter(|state| !state.is_final()) {
-            let found = counts.iter().find(|(name, found, _)| name == queue.name() && *found == state);
-            let count = found.map_or(0, |(_, _, count)| *count);
+            let count = counts.get(&(queue.name().to_owned(), state)).copied().unwrap_or(0);
             metrics::gauge!("jobs_unfinished", "queue" => queue.name(), "state" => state.name())
                 .set(count as f64);
         }

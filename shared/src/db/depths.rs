@@ -1,5 +1,8 @@
 //! How many jobs each queue has in which state, counted in one look over the partial indexes: what is over costs
 //! nothing, however much there is of it.
+//!
+//! A job counts where it runs: one that is suspected of killing its process is the quarantine's, whatever its own
+//! queue.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +15,9 @@ use super::expressions::{first, now};
 use super::jobs::UNFINISHED;
 use super::schema::{dead_messages, jobs, queues};
 use super::{Conn, DbError, with};
-use crate::domain::Timestamp;
-use crate::domain::job::JobState;
+use crate::domain::job::{JobState, MAX_LAPSES, QUARANTINED_LAPSES};
+use crate::domain::{JobId, Timestamp};
+use crate::jobs::{KindInfo, Queue};
 
 /// What there is of a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +36,10 @@ pub struct Depth {
     pub oldest_seconds: Option<u64>,
     /// Since when it is paused.
     pub paused_at: Option<Timestamp>,
+    /// Of all these, jobs whose undo crashed so often that anything else would have failed.
+    pub crashing: i64,
+    /// Of all these, jobs of a kind that this program does not know.
+    pub unknown: i64,
 }
 
 /// Every queue that exists or has a job, and what there is of it.
@@ -42,7 +50,7 @@ pub async fn by_queue(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbErro
     let mut depths: BTreeMap<String, Depth> = known(conn).await?;
     let (counted, time) = unfinished(conn).await?;
     for row in counted {
-        let depth = depths.entry(row.queue).or_default();
+        let depth = depths.entry(row.queue().to_owned()).or_default();
         match row.state {
             JobState::Pending => {
                 depth.scheduled += row.later;
@@ -56,6 +64,12 @@ pub async fn by_queue(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbErro
         let waits = matches!(row.state, JobState::Pending | JobState::Queued);
         if waits && row.first <= time {
             depth.oldest_seconds = depth.oldest_seconds.max(Some(time.since(row.first).as_secs()));
+        }
+        if row.undoing && row.lapses >= MAX_LAPSES {
+            depth.crashing += row.jobs;
+        }
+        if KindInfo::find(&row.kind).is_none() {
+            depth.unknown += row.jobs;
         }
     }
     for (queue, dead) in dead(conn).await? {
@@ -71,16 +85,38 @@ async fn known(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbError> {
     Ok(known.into_iter().map(|(name, paused_at)| (name, empty(paused_at))).collect())
 }
 
-/// The jobs of a queue and state.
+/// How many unfinished jobs each queue has in each state.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_by_queue(conn: &mut Conn) -> Result<BTreeMap<(String, JobState), i64>, DbError> {
+    let mut counts = BTreeMap::new();
+    for row in unfinished(conn).await?.0 {
+        *counts.entry((row.queue().to_owned(), row.state)).or_default() += row.jobs;
+    }
+    Ok(counts)
+}
+
+/// Jobs that have all of this in common.
 #[derive(Queryable)]
 struct Counted {
-    queue: String,
+    own_queue: String,
+    kind: String,
     state: JobState,
+    lapses: i32,
+    undoing: bool,
     jobs: i64,
     /// Of these, the ones that are not due.
     later: i64,
     /// When the first of them was or will be due.
     first: Timestamp,
+}
+
+impl Counted {
+    /// Where they run.
+    fn queue(&self) -> &str {
+        if self.lapses >= QUARANTINED_LAPSES { Queue::QUARANTINE.name() } else { &self.own_queue }
+    }
 }
 
 async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbError> {
@@ -89,10 +125,13 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
             case_when(jobs::run_at.gt(now()), 1.into_sql::<Integer>()).otherwise(0.into_sql::<Integer>());
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))
-            .group_by((jobs::queue, jobs::state))
+            .group_by((jobs::queue, jobs::kind, jobs::state, jobs::lapses, jobs::undoing))
             .select((
                 jobs::queue,
+                jobs::kind,
                 jobs::state,
+                jobs::lapses,
+                jobs::undoing,
                 count_star(),
                 sum(later).assume_not_null(),
                 first(jobs::run_at),
@@ -102,6 +141,23 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
     })?;
     let time = with!(conn, |c| diesel::select(now()).get_result(c).await)?;
     Ok((counted, time))
+}
+
+/// Some of the jobs that [`Depth::crashing`] counts.
+///
+/// # Errors
+/// Those of the database.
+pub async fn crashing_undos(conn: &mut Conn, limit: i64) -> Result<Vec<JobId>, DbError> {
+    Ok(with!(conn, |c| {
+        jobs::table
+            .filter(sql::<Bool>(UNFINISHED))
+            .filter(jobs::undoing.and(jobs::lapses.ge(MAX_LAPSES)))
+            .order(jobs::id)
+            .limit(limit)
+            .select(jobs::id)
+            .load(c)
+            .await
+    })?)
 }
 
 async fn dead(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {

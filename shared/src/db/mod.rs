@@ -200,24 +200,21 @@ impl Db {
         self.inner.pool.usage()
     }
 
-    /// Whether prepared statements hold, as all of ours are: runs one on two connections at once, again and again.
-    /// A pooler that gives each transaction another session, and does not know of them, mixes them up.
+    /// Whether what is prepared stays prepared, as every program here expects. A pooler that gives each transaction
+    /// another session of the server loses it. So one connection prepares a statement, another takes the session that
+    /// did it into a transaction, and the first asks again.
     ///
     /// # Errors
     /// What the database said.
     pub async fn probe_prepared(&self) -> Result<(), DbError> {
-        use diesel_async::RunQueryDsl;
         if matches!(self.inner.settings.url, DatabaseUrl::Sqlite(_)) {
             return Ok(());
         }
-        let (mut one, mut two) = (self.conn().await?, self.conn().await?);
-        for _ in 0..4 {
-            for conn in [&mut one, &mut two] {
-                let _: crate::domain::Timestamp =
-                    with!(conn, |c| diesel::select(expressions::now()).get_result(c).await)?;
-            }
-        }
-        Ok(())
+        let mut one = self.conn().await?;
+        ask_the_time(&mut one).await?;
+        let other = self.begin().await?;
+        ask_the_time(&mut one).await?;
+        other.rollback().await
     }
 
     /// Whether the database answers.
@@ -230,6 +227,13 @@ impl Db {
         with!(&mut conn, |c| diesel::sql_query("SELECT 1").execute(c).await)?;
         Ok(())
     }
+}
+
+/// A statement that stays prepared on its connection.
+async fn ask_the_time(conn: &mut Conn) -> Result<(), DbError> {
+    use diesel_async::RunQueryDsl;
+    with!(conn, |c| diesel::select(expressions::now()).get_result::<crate::domain::Timestamp>(c).await)?;
+    Ok(())
 }
 
 /// Errors that may be a [`DbError::Collision`].

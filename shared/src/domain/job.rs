@@ -16,6 +16,8 @@ use crate::domain::StoredText;
     Copy,
     PartialEq,
     Eq,
+    PartialOrd,
+    Ord,
     Hash,
     Serialize,
     Deserialize,

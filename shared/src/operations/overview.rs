@@ -13,8 +13,8 @@ use crate::db::depths::{self, Depth};
 use crate::db::processes::{self, Process};
 use crate::db::samples::{self, Bucket, Counts};
 use crate::db::{Conn, Db, DbError};
-use crate::domain::Timestamp;
 use crate::domain::process::{BreakerState, Facts, SILENT_AFTER};
+use crate::domain::{JobId, Timestamp};
 use crate::messaging::Broker;
 use crate::messaging::depths::in_broker;
 
@@ -23,6 +23,9 @@ const MINUTES: i64 = 5;
 
 /// The length of a point of the charts.
 const POINT_SECONDS: i64 = 600;
+
+/// So many jobs are named whose undo keeps crashing.
+const NAMED_UNDOS: i64 = 10;
 
 /// How it all is.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -40,6 +43,9 @@ pub struct Overview {
     pub breakers: Vec<BreakerOverview>,
     /// Over all queues.
     pub totals: Totals,
+    /// Jobs whose undo crashes again and again; some of them, if there are many. Nothing ends them but success.
+    #[schema(value_type = Vec<uuid::Uuid>)]
+    pub crashing_undos: Vec<JobId>,
 }
 
 /// A queue.
@@ -58,6 +64,8 @@ pub struct QueueOverview {
     pub waiting: i64,
     /// Exhausted or crashed: to be decided on.
     pub dead: i64,
+    /// Unfinished jobs of a kind that whoever looked does not know: they wait for a program that does.
+    pub unknown: i64,
     /// For how long the oldest that is due has been so.
     pub oldest_seconds: Option<u64>,
     /// Messages that are ready in the broker, both lanes; null when it can't say.
@@ -172,6 +180,10 @@ pub struct Totals {
 pub async fn look(db: &Db, broker: &Broker) -> Result<Overview, OperationError> {
     let mut conn = db.conn().await?;
     let depths = depths::by_queue(&mut conn).await?;
+    let crashing_undos = match depths.values().any(|depth| depth.crashing > 0) {
+        true => depths::crashing_undos(&mut conn, NAMED_UNDOS).await?,
+        false => Vec::new(),
+    };
     let dead_messages = depths::dead_messages(&mut conn).await?;
     let (lately, window) = samples::lately(&mut conn, MINUTES).await?;
     let (processes, at) = known_processes(&mut conn).await?;
@@ -190,7 +202,7 @@ pub async fn look(db: &Db, broker: &Broker) -> Result<Overview, OperationError> 
         .collect();
     let totals = totals(&queues, &processes, dead_messages);
     let breakers = breakers(&processes);
-    Ok(Overview { at, broker: broker.connected(), queues, processes, breakers, totals })
+    Ok(Overview { at, broker: broker.connected(), queues, processes, breakers, totals, crashing_undos })
 }
 
 /// Every process of which there was a sign of life in the last day.
@@ -239,6 +251,7 @@ fn queue(
         running: depth.running,
         waiting: depth.waiting,
         dead: depth.dead,
+        unknown: depth.unknown,
         oldest_seconds: depth.oldest_seconds,
         in_broker,
         paused_since: depth.paused_at,

@@ -6,8 +6,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use crate::db::jobs::{queues, status};
-use crate::db::{Db, audit};
+use crate::db::jobs::queues;
+use crate::db::{Db, audit, depths};
 use crate::domain::job::JobState;
 use crate::domain::operator::Actor;
 use crate::jobs::Queue;
@@ -37,11 +37,8 @@ pub struct QueueView {
 pub async fn list(db: &Db) -> Result<Vec<QueueView>, OperationError> {
     let mut conn = db.conn().await?;
     let queues = queues::with_pauses(&mut conn).await?;
-    let counts = status::unfinished_by_queue(&mut conn).await?;
-    let count = |name: &str, state| {
-        let found = counts.iter().find(|(queue, of, _)| queue == name && *of == state);
-        found.map_or(0, |(.., count)| *count)
-    };
+    let counts = depths::unfinished_by_queue(&mut conn).await?;
+    let count = |name: &str, state| counts.get(&(name.to_owned(), state)).copied().unwrap_or(0);
     let view = |(queue, paused_since): (Queue, Option<crate::domain::Timestamp>)| QueueView {
         name: queue.name().to_owned(),
         paused_since: paused_since.map(|since| since.0),

@@ -198,6 +198,9 @@ fn troubles(overview: &Overview) -> Vec<Trouble> {
         let open = span(overview.at.since(breaker.since));
         add("#breakers".into(), format!("{} has been unavailable for {open}.", breaker.dependency));
     }
+    for job in &overview.crashing_undos {
+        add(format!("/admin/jobs/{job}"), format!("The undo of job {job} crashes again and again."));
+    }
     for queue in &overview.queues {
         if queue.paused_since.is_some() {
             add("/admin/queues".into(), format!("{} is paused, {} due.", queue.name, queue.due));
@@ -208,6 +211,10 @@ fn troubles(overview: &Overview) -> Vec<Trouble> {
         if queue.dead > 0 {
             let jobs = count(unsigned(queue.dead), "dead job");
             add("/admin/dead".into(), format!("{} has {jobs}.", queue.name));
+        }
+        if queue.unknown > 0 {
+            let jobs = count(unsigned(queue.unknown), "job");
+            add("/admin/jobs".into(), format!("{} has {jobs} of a kind that web does not know.", queue.name));
         }
     }
     if overview.totals.dead_messages > 0 {
@@ -351,6 +358,8 @@ pub mod samples {
         (overview.queues[1].dead, overview.totals.dead) = (3, 3);
         overview.queues[2].in_broker = None;
         overview.queues[3].due = 12;
+        overview.queues[2].unknown = 2;
+        overview.crashing_undos = vec!["0190d1f2-0000-7000-8000-000000000009".parse().unwrap()];
         overview.totals.dead_messages = 1;
         (overview, history)
     }
@@ -365,6 +374,7 @@ pub mod samples {
             running: [1, 4, 2, 0][number],
             waiting: [0, 0, 1, 0][number],
             dead: 0,
+            unknown: 0,
             oldest_seconds: [Some(2), Some(75), None, None][number],
             in_broker: Some([3, 9, 0, 0][number]),
             paused_since: None,
@@ -397,7 +407,11 @@ pub mod samples {
             queue: (*name).to_owned(),
             points: (0..144).map(|minutes| point(minutes, number)).collect(),
         });
-        (Overview { at: at(0), broker: true, queues, processes, breakers, totals }, history.collect())
+        let crashing_undos = Vec::new();
+        (
+            Overview { at: at(0), broker: true, queues, processes, breakers, totals, crashing_undos },
+            history.collect(),
+        )
     }
 
     fn rates() -> Rates {
@@ -486,8 +500,13 @@ mod tests {
                 ("worker ada:4001 makes no progress in ada, supervisor.", dead),
                 ("worker ada:4002 has been silent for 3.0 s.", silent),
                 ("mail has been unavailable for 5 min.", "#breakers"),
+                (
+                    "The undo of job 0190d1f2-0000-7000-8000-000000000009 crashes again and again.",
+                    "/admin/jobs/0190d1f2-0000-7000-8000-000000000009",
+                ),
                 ("callbacks is paused, 3 due.", "/admin/queues"),
                 ("images has 3 dead jobs.", "/admin/dead"),
+                ("mail has 2 jobs of a kind that web does not know.", "/admin/jobs"),
                 ("ada has 12 jobs due and no worker.", "#queues"),
                 ("1 message could not be read.", "/admin/dead"),
             ]

@@ -75,7 +75,7 @@ async fn a_running_or_queued_job_is_asked_and_left_where_it_is(bench: &mut Bench
     take_due(&bench.db, 10).await.unwrap();
     assert!(matches!(ask(bench, queued.id).await, CancelOutcome::Requested(_)));
     assert_eq!(bench.state(queued.id).await, JobState::Queued);
-    assert_eq!(bench.republished_in(queued.id).await, Some(300));
+    assert_eq!(bench.republished_in(queued.id).await, Some(60));
     assert!(bench.claim(queued.id).await.undoing);
 }
 

@@ -97,7 +97,7 @@ async fn a_job_of_an_unknown_kind_is_put_back_under_a_new_fence_and_burns_nothin
     bench.time_passes(31).await;
     assert_eq!(take_due(&bench.db, 10).await.unwrap().len(), 1);
     not_published(&bench.db, &[message], Duration::ZERO).await.unwrap();
-    assert_eq!(bench.republished_in(job.id).await, Some(300));
+    assert_eq!(bench.republished_in(job.id).await, Some(60));
 }
 
 async fn only_a_queued_job_is_put_back_as_unknown(bench: &mut Bench) {

@@ -116,7 +116,7 @@ async fn what_was_not_published_is_due_again_and_only_ever_sooner(bench: &mut Be
     assert_eq!(failed(60).await, (Some(15), 0));
     assert_eq!(failed(0).await, (Some(0), 0));
     assert_eq!(due(bench).await, [job.id]);
-    assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (Some(300), 1));
+    assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (Some(60), 1));
 }
 
 async fn a_late_word_of_a_message_does_not_touch_a_later_life_of_its_job(bench: &mut Bench) {
@@ -129,7 +129,7 @@ async fn a_late_word_of_a_message_does_not_touch_a_later_life_of_its_job(bench: 
     bench.time_passes(60).await;
     assert_eq!(due(bench).await, [job.id]);
     not_published(&bench.db, std::slice::from_ref(&early), Duration::ZERO).await.unwrap();
-    assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (Some(300), 1));
+    assert_eq!((bench.republished_in(job.id).await, bench.job(job.id).await.published), (Some(60), 1));
     let job = bench.claim(job.id).await;
     bench.settle(&job, Ending::Succeeded).await;
     not_published(&bench.db, &[early], Duration::ZERO).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_queue_with_an_unusable_name_is_marked_ever_more_rarely(bench: &mut Be
     let good = bench.enqueue_with(Options { delay, ..Options::default() }).await;
     bench.time_passes(61).await;
     assert_eq!(due(bench).await, [good.id]);
-    assert_eq!(bench.republished_in(bad.id).await, Some(300));
+    assert_eq!(bench.republished_in(bad.id).await, Some(60));
     bench.time_passes(301).await;
     assert_eq!(due(bench).await, [good.id]);
     assert_eq!(bench.republished_in(bad.id).await, Some(600));

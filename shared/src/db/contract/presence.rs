@@ -24,6 +24,7 @@ promises!(both:
     old_samples_are_removed_in_steps,
     a_day_is_shown_in_buckets_with_gaps_where_nobody_looked,
     jobs_are_counted_by_queue_and_by_what_they_wait_for,
+    a_job_counts_where_it_runs_and_what_needs_somebody_is_told,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -191,6 +192,23 @@ async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) 
     bench.sql("UPDATE queues SET paused_at = (SELECT MIN(created_at) FROM jobs) WHERE name = 'mail'").await;
     let counted = depths::by_queue(&mut bench.db.conn().await.unwrap()).await.unwrap();
     assert_eq!(counted["mail"].paused_at, Some(bench.job(queued.id).await.created_at));
+}
+
+async fn a_job_counts_where_it_runs_and_what_needs_somebody_is_told(bench: &mut Bench) {
+    let (once, twice, undo) = (bench.enqueue().await, bench.enqueue().await, bench.running().await);
+    let foreign = bench.enqueue().await;
+    bench.set(once.id, "lapses = 1").await;
+    bench.set(twice.id, "lapses = 2").await;
+    bench.set(undo.id, "lapses = 5, undoing = true").await;
+    bench.set(foreign.id, "kind = 'of_tomorrow'").await;
+    let mut conn = bench.db.conn().await.unwrap();
+    let counted = depths::by_queue(&mut conn).await.unwrap();
+    let (images, quarantine) = (counted["images"], counted["quarantine"]);
+    assert_eq!((images.due, images.running, images.crashing, images.unknown), (2, 0, 0, 1), "{images:?}");
+    assert_eq!((quarantine.due, quarantine.running, quarantine.crashing), (1, 1, 1), "{quarantine:?}");
+    assert_eq!(depths::crashing_undos(&mut conn, 5).await.unwrap(), [undo.id]);
+    let by_state = depths::unfinished_by_queue(&mut conn).await.unwrap();
+    assert_eq!(by_state[&("quarantine".to_owned(), crate::domain::job::JobState::Queued)], 1);
 }
 
 /// Every sample was taken so many seconds earlier.

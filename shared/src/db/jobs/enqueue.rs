@@ -102,7 +102,7 @@ pub async fn enqueue_unique<K: Kind>(
 /// Writes a job that exists if and only if the transaction commits.
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
-/// commit; should the process die before, the row is published in 5 min by another. One that must wait
+/// commit; should the process die before, the row is published a minute later by another. One that must wait
 /// for its turn, in a line or among its owner's jobs, or whose queue is paused, is left to the relay.
 ///
 /// # Errors

@@ -29,7 +29,10 @@ use crate::domain::{CustomerId, JobId};
 use crate::jobs::{Envelope, Lane, Queue};
 
 /// A message that nobody took is published again after this time, then after twice as long…
-pub const FIRST_REPUBLISH: Duration = Duration::from_secs(300);
+///
+/// What a process that dies had in hand waits so long. Behind a backlog each job has one more message for each time
+/// that passes: the doubling keeps them few.
+pub const FIRST_REPUBLISH: Duration = Duration::from_secs(60);
 
 /// … and at last every hour.
 pub const MAX_REPUBLISH: Duration = Duration::from_secs(3600);
@@ -147,6 +150,8 @@ async fn take(mut tx: Tx, ids: &[JobId]) -> Result<Vec<Publication>, DbError> {
         .when(jobs::published.eq(1), after(1))
         .when(jobs::published.eq(2), after(2))
         .when(jobs::published.eq(3), after(3))
+        .when(jobs::published.eq(4), after(4))
+        .when(jobs::published.eq(5), after(5))
         .otherwise(now_plus(MAX_REPUBLISH).nullable());
     let mut moved: Vec<Row> = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq_any(ids)))
@@ -543,8 +548,8 @@ mod tests {
 
     #[test]
     fn an_unclaimed_message_comes_again_ever_more_rarely_up_to_an_hour() {
-        let minutes: Vec<u64> = (0..6).map(|n| republish_delay(n).as_secs() / 60).collect();
-        assert_eq!(minutes, [5, 10, 20, 40, 60, 60]);
+        let minutes: Vec<u64> = (0..8).map(|n| republish_delay(n).as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(republish_delay(i32::MAX), MAX_REPUBLISH);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
@@ -62,21 +62,6 @@ pub async fn children(
             .filter(jobs::kind.eq_any(names_of(kind)))
             .order(jobs::id)
             .select((jobs::id, jobs::state, jobs::failure))
-            .load(c)
-            .await
-    })?)
-}
-
-/// How many jobs are in each state, by queue: for metrics. Final states are left out: they only grow.
-///
-/// # Errors
-/// Those of the database.
-pub async fn unfinished_by_queue(conn: &mut Conn) -> Result<Vec<(String, JobState, i64)>, DbError> {
-    Ok(with!(conn, |c| {
-        jobs::table
-            .filter(sql::<Bool>(UNFINISHED))
-            .group_by((jobs::queue, jobs::state))
-            .select((jobs::queue, jobs::state, count_star()))
             .load(c)
             .await
     })?)
