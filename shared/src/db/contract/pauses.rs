@@ -64,7 +64,7 @@ async fn what_was_published_before_the_pause_is_not_published_again_before_its_e
     open(bench).await;
     let job = bench.enqueue().await;
     pause(bench, "images").await;
-    bench.time_passes(301).await;
+    bench.time_passes(61).await;
     assert_eq!(due(bench).await, []);
     assert_eq!(bench.job(job.id).await.published, 1);
     resume(bench, "images").await;
