@@ -36,6 +36,82 @@ async fn while_the_broker_is_away_everything_is_accepted_and_finished_later(setu
     assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged'").await, 5);
 }
 
+/// Connected is not enough: the broker can be there and take nothing.
+async fn while_nobody_may_publish_web_says_so_and_accepts(setup: Setup) {
+    let mut app = setup.start().await;
+    app.stop_gracefully().await;
+    let user = BrokerUser::make(&app).await;
+    app.set("AMQP_URL", &user.url);
+    app.start_again().await;
+    let ada = app.visitor().await;
+    ada.ready_photo().await;
+    user.may_write("^$").await;
+    let accepted = accept(&ada, 3).await;
+    let nobody = app.nobody();
+    eventually("web to say that nothing is taken", async || {
+        let ready = nobody.get("/readyz").await.expect(200).text();
+        (ready.contains("degraded") && ready.contains("takes no messages")).then_some(())
+    })
+    .await;
+    user.may_write(".*").await;
+    for (_, placed) in accepted {
+        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    }
+    eventually("web to be well again", async || {
+        nobody.get("/readyz").await.expect(200).text().contains("\"ok\"").then_some(())
+    })
+    .await;
+    app.stop_gracefully().await;
+    user.remove().await;
+}
+
+/// A user of the broker whose rights a test may change.
+struct BrokerUser {
+    name: String,
+    url: String,
+}
+
+impl BrokerUser {
+    async fn make(app: &App) -> Self {
+        let name = app.production().prefix.trim_end_matches('.').to_owned();
+        let mut url = url::Url::parse(&app.production().amqp_url).unwrap();
+        url.set_username(&name).unwrap();
+        url.set_password(Some("pw")).unwrap();
+        let user = Self { name, url: url.into() };
+        user.put("users", json!({"password": "pw", "tags": ""})).await;
+        user.may_write(".*").await;
+        user
+    }
+
+    /// What it had before is taken from it at once: a channel remembers for a while what it may.
+    async fn may_write(&self, names: &str) {
+        self.put("permissions/%2f", json!({"configure": ".*", "write": names, "read": ".*"})).await;
+        let connections: Vec<serde_json::Value> =
+            reqwest::get(management("connections")).await.unwrap().json().await.unwrap();
+        for connection in connections.iter().filter(|connection| connection["user"] == *self.name) {
+            let mut path = url::Url::parse(&management("connections")).unwrap();
+            path.path_segments_mut().unwrap().push(connection["name"].as_str().unwrap());
+            reqwest::Client::new().delete(path).send().await.unwrap();
+        }
+    }
+
+    async fn put(&self, what: &str, body: serde_json::Value) {
+        let address = format!("{}/{}", management(what), self.name);
+        let answer = reqwest::Client::new().put(address).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{what}: {}", answer.status());
+    }
+
+    async fn remove(&self) {
+        let address = format!("{}/{}", management("users"), self.name);
+        reqwest::Client::new().delete(address).send().await.unwrap();
+    }
+}
+
+/// An address of the broker's management API.
+fn management(path: &str) -> String {
+    format!("{}/api/{path}", crate::harness::test_variable("TEST_RABBITMQ_API"))
+}
+
 async fn the_programs_start_without_the_broker(setup: Setup) {
     let setup = setup.on_fault_servers().await;
     setup.fault_servers().rabbitmq("stop").await;
@@ -170,11 +246,7 @@ async fn a_message_of_a_newer_schema_is_left_for_a_newer_program(setup: Setup) {
 /// Messages that no consumer has acked yet. The management API counts them with a delay, an open channel does not.
 async fn unacked(app: &App, queue: &str) -> u64 {
     let production = app.production();
-    let url = format!(
-        "{}/api/queues/%2f/{}{queue}",
-        crate::harness::test_variable("TEST_RABBITMQ_API"),
-        production.prefix
-    );
+    let url = management(&format!("queues/%2f/{}{queue}", production.prefix));
     let answer = reqwest::get(url).await.unwrap();
     let counts: serde_json::Value = answer.json().await.unwrap();
     counts["messages"].as_u64().unwrap_or(u64::MAX)
@@ -213,6 +285,7 @@ async fn accept(visitor: &Visitor, count: u8) -> Vec<(Upload, Placed)> {
 on_production!(
     while_the_mail_server_is_away_orders_go_on_and_their_mails_wait,
     while_the_broker_is_away_everything_is_accepted_and_finished_later,
+    while_nobody_may_publish_web_says_so_and_accepts,
     the_programs_start_without_the_broker,
     a_restart_of_the_database_in_the_middle_loses_nothing,
     a_message_that_is_no_job_is_kept_aside_and_holds_nobody_up,

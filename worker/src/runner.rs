@@ -10,12 +10,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::backoff::Backoff;
 use shared::db::jobs::Job;
 use shared::db::jobs::claim::{self, Claimed};
 use shared::db::jobs::settle::{Ended, Note};
 use shared::db::{DbError, dead_messages};
 use shared::domain::JobId;
-use shared::domain::job::{Ending, backoff};
+use shared::domain::job::Ending;
 use shared::jobs::{Envelope, EnvelopeError, Queue};
 use shared::messaging::Delivery;
 use tokio::task::JoinHandle;
@@ -38,8 +39,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// A claim that the database refuses so often in a row is given up: the row is published again later.
 const MOST_REFUSALS: u32 = 5;
 
-/// The longest pause before the database is asked again.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The pauses before the database is asked again.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// Does everything that a message asks for. Returns when its slot is free.
 pub async fn handle(worker: &Arc<Worker>, queue: Queue, delivery: Delivery) {
@@ -122,7 +123,7 @@ async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
         tracing::info!(version = envelope.version, "not known to this program: left to a newer one");
         return if put_back(worker, envelope.job).await { Taken::Nothing } else { Taken::NotNow };
     }
-    let (mut asked, mut refusals) = (0, 0);
+    let (mut pauses, mut refusals) = (PAUSES, 0);
     loop {
         tokio::select! {
             () = worker.lease.until_held() => {}
@@ -154,10 +155,9 @@ async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
             Err(_) => return Taken::Nothing,
         }
         drop(under_way);
-        if !pause(worker, asked).await {
+        if !pause(worker, &mut pauses).await {
             return Taken::NotNow;
         }
-        asked += 1;
     }
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
     worker: &Worker,
     mut work: impl FnMut() -> W,
 ) -> Option<T> {
-    let mut asked = 0;
+    let mut pauses = PAUSES;
     loop {
         match within(work()).await {
             Ok(done) => return Some(done),
@@ -178,10 +178,9 @@ pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
                 return None;
             }
         }
-        if !pause(worker, asked).await {
+        if !pause(worker, &mut pauses).await {
             return None;
         }
-        asked += 1;
     }
 }
 
@@ -192,10 +191,9 @@ async fn within<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, 
 }
 
 /// Waits before the database is asked again; `false` when the worker stops.
-async fn pause(worker: &Worker, asked: i32) -> bool {
-    let pause = backoff(asked.min(4), rand::random()).min(MAX_PAUSE);
+async fn pause(worker: &Worker, pauses: &mut Backoff) -> bool {
     tokio::select! {
-        () = tokio::time::sleep(pause) => true,
+        () = tokio::time::sleep(pauses.pause()) => true,
         () = worker.stop.cancelled() => false,
     }
 }

@@ -353,7 +353,7 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(600);
 ///
 /// `attempt` is the attempt that failed, from 1; `random` is uniform in `0.0..1.0`. The jitter keeps
 /// jobs that failed together from coming back together (Brooker, "Exponential Backoff And Jitter").
-pub fn backoff(attempt: i32, random: f64) -> Duration {
+fn backoff(attempt: i32, random: f64) -> Duration {
     let exponent = attempt.clamp(0, 30).unsigned_abs();
     let base = Duration::from_secs(1 << exponent).min(MAX_BACKOFF);
     base.mul_f64(0.5 + random.clamp(0.0, 1.0))

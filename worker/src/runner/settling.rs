@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::Value;
+use shared::backoff::Backoff;
 use shared::db::jobs::settle::{self, Ended, Note};
 use shared::db::jobs::{Claim, FencedError, Job};
 use shared::db::{Db, DbError};
 use shared::domain::JobId;
-use shared::domain::job::{Ending, JobState, backoff};
+use shared::domain::job::{Ending, JobState};
 
 use super::ANSWER;
 use crate::Worker;
@@ -18,8 +19,8 @@ use crate::running::RunGuard;
 /// A dependency that stays away longer than this costs attempts.
 const MAX_UNAVAILABLE: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest pause before an outcome is written again.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses before an outcome is written again.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
 
 /// For a dependency that does not say when to come back.
 const FIRST_SNOOZE: Duration = Duration::from_secs(2);
@@ -116,7 +117,7 @@ fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobSta
 ///
 /// What the database refuses for good is written once more with a plain note in its place.
 async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
-    let (mut asked, mut plain) = (0, false);
+    let (mut pauses, mut told, mut plain) = (PAUSES, false, false);
     loop {
         let written = tokio::time::timeout(ANSWER, settlement.write(db, claim)).await;
         let error = match written {
@@ -129,7 +130,7 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
             Err(_) => DbError::Unavailable("no answer within 10 s".into()),
         };
         match (error.may_pass(), plain) {
-            (true, _) if asked == 0 => tracing::warn!(%error, "the outcome is not written yet"),
+            (true, _) if !told => tracing::warn!(%error, "the outcome is not written yet"),
             (true, _) => tracing::debug!(%error, "the outcome is still not written"),
             (false, false) => {
                 tracing::error!(%error, "the outcome can't be stored; a plain note takes its place");
@@ -143,8 +144,8 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
                 return None;
             }
         }
-        tokio::time::sleep(backoff(asked, rand::random()).min(MAX_PAUSE)).await;
-        asked = (asked + 1).min(4);
+        told = true;
+        tokio::time::sleep(pauses.pause()).await;
     }
 }
 
