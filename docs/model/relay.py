@@ -1,4 +1,4 @@
-"""The relay. One statement takes what is due and sets `republish_at` minutes ahead (`published` + 1); a confirm writes nothing; what
+"""The relay. One transaction takes what is due and sets `republish_at` a minute ahead (`published` + 1); a confirm writes nothing; what
 failed or came back is written back. One row, two relays (each may lose its link or die), a broker that loses and returns messages, two
 workers; retry, lapse, redrive, cancel, pause."""
 from engine import check
@@ -30,7 +30,7 @@ def model(back='fence', effect='near', guard_link=True, ahead=True, dec=True, re
                 v = None
                 if burst >= LOOP: v = 'hot loop: published again and again with no time between'
                 if ghost and p2 >= 3 and (0 if new else conf) == 0 and not died and not hands and not backs: v = 'its next look is an hour away though no publish was ever confirmed'
-                yield (f'relay {r+1} takes the row (fence {fence}): queued, republish_at minutes ahead, publishes {p2}', 1,
+                yield (f'relay {r+1} takes the row (fence {fence}): queued, republish_at a minute ahead, publishes {p2}', 1,
                        mk(row=('Q', fence, 0 if ahead else 1, p2), hands=hands + ((fence, r),), burst=burst + 1, conf=0 if new else conf, died=0 if new else died), v)
         for k, (f, r) in enumerate(hands):
             if k and hands[k-1] == hands[k]: continue
@@ -94,7 +94,7 @@ def model(back='fence', effect='near', guard_link=True, ahead=True, dec=True, re
 def run(name, *fails, long=False, limit=1_500_000, **kw):
     i, f, g = model(**kw); check(name, i, f, None, None if kw.get('unroutable') else g, fails, long, limit)
 def runs():
-    run('minutes ahead at the take, nothing at the confirm; written back by state and fence, only ever nearer', long=True)
+    run('a minute ahead at the take, nothing at the confirm; written back by state and fence, only ever nearer', long=True)
     run('the same, nobody dies', die=0)
     run('the same with pause, cancel and redrive instead of a broken link and a new queue', drops=0, anew=0, die=0, pause=1, cancel=1, redrive=1)
     run('the count of publishes is taken back', ghost=True, returns=3, die=0, drops=0, retries=0)
