@@ -164,13 +164,15 @@ async fn run(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
     }
     let both = async {
         let worked = async { worker::run(worker).await.map_err(programs::Error::from) };
-        let served = async { web::run(listener, app, stop).await.map_err(programs::Error::from) };
+        let served = async { web::run(listener, app, stop.clone()).await.map_err(programs::Error::from) };
         tokio::try_join!(worked, served)
     };
     let ended = tokio::select! {
         ended = both => ended.map(|_| ()),
         _ = &mut relay => Err("the relay ended by itself".into()),
     };
+    // Whatever ended it, the rest has no longer than a stop may take.
+    stop.cancel();
     relay_stop.cancel();
     programs::end(relay, present, &foundation).await;
     ended.map(|()| ExitCode::SUCCESS)

@@ -71,15 +71,11 @@ impl Process {
     /// # Errors
     /// When the system gives no threads or no signals; the complaint is printed.
     pub fn begin() -> Result<Self, ExitCode> {
+        let stop = Stop::new();
+        listen(stop.clone()).map_err(|error| complain(&error.into()))?;
         shared::tls::install_provider();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| complain(&error.into()))?;
-        let stop = Stop::new();
-        let entered = runtime.enter();
-        let signals = Signals::listen().map_err(|error| complain(&error.into()))?;
-        drop(entered);
-        runtime.spawn(heed(signals, stop.token.clone()));
-        runtime.spawn(end_in_time(stop.clone()));
         Ok(Self { runtime, stop })
     }
 
@@ -114,6 +110,18 @@ impl Process {
     }
 }
 
+/// Listens from now on. In a thread and a runtime of its own: a program whose other threads hang must still hear that
+/// it is to end, and end in time.
+fn listen(stop: Stop) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let entered = runtime.enter();
+    let signals = Signals::listen()?;
+    drop(entered);
+    let listening = async move { tokio::join!(heed(signals, stop.token.clone()), end_in_time(stop)) };
+    std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(listening))?;
+    Ok(())
+}
+
 /// The first signal is a request; the second is an order.
 async fn heed(mut signals: Signals, stop: CancellationToken) {
     signals.next().await;
@@ -124,15 +132,12 @@ async fn heed(mut signals: Signals, stop: CancellationToken) {
     std::process::exit(i32::from(INTERRUPTED));
 }
 
-/// A thread of its own: it must not depend on the runtime that may hang.
 async fn end_in_time(stop: Stop) {
     stop.token.cancelled().await;
     let patience = stop.patience();
-    std::thread::spawn(move || {
-        std::thread::sleep(patience);
-        tracing::error!(after_seconds = patience.as_secs(), "not stopped in time: ending as it is");
-        std::process::exit(1);
-    });
+    tokio::time::sleep(patience).await;
+    tracing::error!(after_seconds = patience.as_secs(), "not stopped in time: ending as it is");
+    std::process::exit(1);
 }
 
 #[cfg(unix)]

@@ -104,8 +104,9 @@ impl Foundation {
             Migrate::Check => check_schema(&db).await?,
         }
         queues::register(&mut db.conn().await?, Queue::ALL).await?;
-        if lock.is_some() {
-            // Nobody else can be running them: the last start of this program crashed.
+        if lock.is_some() && matches!(common.database, DatabaseUrl::Sqlite(_)) {
+            // Nobody else can be running them: the last start of this program crashed. (A database on a server may
+            // have other programs, whatever this folder's lock says.)
             let orphans = crate::db::jobs::lease::end_all(&db).await?;
             if !orphans.is_empty() {
                 tracing::info!(jobs = orphans.len(), "jobs of the last start are put back");

@@ -66,9 +66,11 @@ async fn serve(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
         tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));
     let ended = tokio::select! {
-        served = web::run(listener, app, stop.token) => served.map_err(programs::Error::from),
+        served = web::run(listener, app, stop.token.clone()) => served.map_err(programs::Error::from),
         _ = &mut relay => Err("the relay ended by itself".into()),
     };
+    // Whatever ended it, the rest has no longer than a stop may take.
+    stop.token.cancel();
     relay_stop.cancel();
     presence::say_goodbye(&foundation.db, itself).await;
     programs::end(relay, present, &foundation).await;

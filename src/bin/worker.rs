@@ -123,6 +123,8 @@ async fn work(common: &Common, settings: &WorkerSettings, stop: Stop) -> Result<
         _ = &mut relay => Err("the relay ended by itself".into()),
         served = health => Err(format!("the health page ended by itself: {served:?}").into()),
     };
+    // Whatever ended it, the rest has no longer than a stop may take.
+    stop.token.cancel();
     relay_stop.cancel();
     programs::end(relay, present, &foundation).await;
     ended.map(|()| ExitCode::SUCCESS)

@@ -39,11 +39,11 @@ pub async fn run(worker: Arc<Worker>, queue: Queue, slots: usize) {
     let mut runs = JoinSet::new();
     while until_open(&worker, queue, &mut paused).await {
         let mut lanes = Lanes::subscribe(worker.services.broker.clone(), queue, prefetch).await;
-        while let Some((delivery, slot)) = next(&worker, queue, &mut lanes, &free, &mut paused).await {
+        while let Some((lane, delivery, slot)) = next(&worker, queue, &mut lanes, &free, &mut paused).await {
             while runs.try_join_next().is_some() {}
             let worker = worker.clone();
             runs.spawn(async move {
-                runner::handle(&worker, queue, delivery).await;
+                runner::handle(&worker, lane, delivery).await;
                 drop(slot);
             });
         }
@@ -94,7 +94,7 @@ async fn next(
     lanes: &mut Lanes,
     free: &Arc<Semaphore>,
     paused: &mut Paused,
-) -> Option<(Delivery, OwnedSemaphorePermit)> {
+) -> Option<(Lane, Delivery, OwnedSemaphorePermit)> {
     let mut beat = tokio::time::interval(SIGN_OF_LIFE);
     let slot = loop {
         tokio::select! {
@@ -102,7 +102,10 @@ async fn next(
             () = until_halted(worker, queue, paused) => return None,
             slot = free.clone().acquire_owned() => break slot.ok()?,
             _ = beat.tick() => worker.pulse.beat(queue.name()),
-            () = tokio::time::sleep(GRACE) => lanes.give_back_what_lies().await,
+            // Of the quarantine nobody else could run what lies here: one at a time runs of all, and it is ours.
+            () = tokio::time::sleep(GRACE), if queue != Queue::QUARANTINE => {
+                beating(worker, queue, lanes.give_back_what_lies()).await;
+            }
         }
     };
     loop {
@@ -110,14 +113,25 @@ async fn next(
         if lanes.are_consuming() || !worker.services.broker.connected() {
             worker.pulse.beat(queue.name());
         }
-        if let Some(delivery) = lanes.take().await {
-            return Some((delivery, slot));
+        if let Some((lane, delivery)) = beating(worker, queue, lanes.take()).await {
+            return Some((lane, delivery, slot));
         }
         tokio::select! {
             biased;
             () = until_halted(worker, queue, paused) => return None,
-            delivery = lanes.next() => return Some((delivery?, slot)),
+            next = lanes.next() => return next.map(|(lane, delivery)| (lane, delivery, slot)),
             () = tokio::time::sleep(SIGN_OF_LIFE) => {}
+        }
+    }
+}
+
+/// Asks the broker something, which may take some time-outs when it does not answer.
+async fn beating<T>(worker: &Worker, queue: Queue, asking: impl Future<Output = T>) -> T {
+    let mut asking = std::pin::pin!(asking);
+    loop {
+        tokio::select! {
+            answer = &mut asking => return answer,
+            () = tokio::time::sleep(SIGN_OF_LIFE) => worker.pulse.beat(queue.name()),
         }
     }
 }
@@ -169,15 +183,15 @@ impl Lanes {
 
     /// A message of a suspended lane, unless one of a lane before it lies here. A lane that is empty is consumed
     /// again.
-    async fn take(&mut self) -> Option<Delivery> {
+    async fn take(&mut self) -> Option<(Lane, Delivery)> {
         for consumed in &mut self.lanes {
             match &consumed.subscription {
                 Some(subscription) if subscription.is_holding() => return None,
                 Some(_) => {}
                 None => {
                     let taken = self.broker.take(consumed.lane).await;
-                    if taken.is_some() {
-                        return taken;
+                    if let Some(delivery) = taken {
+                        return Some((consumed.lane, delivery));
                     }
                     let again = self.broker.subscribe(consumed.lane, self.prefetch).await;
                     (consumed.subscription, consumed.lay) = (Some(again), false);
@@ -188,10 +202,10 @@ impl Lanes {
     }
 
     /// The next delivery of a lane that is consumed. Dropping the future loses nothing.
-    async fn next(&mut self) -> Option<Delivery> {
+    async fn next(&mut self) -> Option<(Lane, Delivery)> {
         let next = self.lanes.iter_mut().filter_map(|consumed| {
-            let subscription = consumed.subscription.as_mut()?;
-            Some(Box::pin(subscription.next()))
+            let (lane, subscription) = (consumed.lane, consumed.subscription.as_mut()?);
+            Some(Box::pin(async move { subscription.next().await.map(|delivery| (lane, delivery)) }))
         });
         let mut next: Vec<_> = next.collect();
         // In their order, so that the express lane comes first.
@@ -292,7 +306,7 @@ mod tests {
         let taken = async {
             let mut taken = Vec::new();
             while taken.len() < 2 {
-                let delivery = idle.next().await.unwrap();
+                let (_, delivery) = idle.next().await.unwrap();
                 taken.push(job(&delivery));
                 delivery.ack().await;
             }
@@ -312,7 +326,7 @@ mod tests {
                 delivery.is_some()
             })
             .await;
-            let delivery = delivery.unwrap();
+            let (_, delivery) = delivery.unwrap();
             assert_eq!(job(&delivery), expected);
             delivery.ack().await;
         }
@@ -320,7 +334,7 @@ mod tests {
         assert!(busy.take().await.is_none());
         until("it consumes", async || busy.are_consuming()).await;
         let last = published(&one, ORDINARY).await;
-        let delivery = tokio::time::timeout(PATIENCE, busy.next()).await.unwrap().unwrap();
+        let (_, delivery) = tokio::time::timeout(PATIENCE, busy.next()).await.unwrap().unwrap();
         assert_eq!(job(&delivery), last);
         delivery.ack().await;
         busy.cancel().await;

@@ -44,10 +44,7 @@ impl JobContext {
     /// For handlers that wait for one long thing: waits until there is a reason to stop that can't wait. (When the
     /// process stops, there is time to finish what takes seconds.)
     pub async fn must_stop(&self) -> StopReason {
-        match self.stop.raised().await {
-            StopReason::ShuttingDown => std::future::pending().await,
-            why => why,
-        }
+        self.stop.raised_so(|reason| reason != StopReason::ShuttingDown).await
     }
 
     /// Asked before each effect outside that others would repeat: a process that can't renew its lease must take
@@ -56,7 +53,8 @@ impl JobContext {
     /// # Errors
     /// The database counts as unavailable; the job comes back later, nothing burnt.
     pub fn before_effect(&self) -> Result<(), JobError> {
-        if self.lease.is_held() {
+        // A process that was lost goes on under another id: what it ran under the former is not its own.
+        if self.lease.is_held() && self.job.worker == Some(self.lease.id()) {
             return Ok(());
         }
         Err(JobError::unavailable(Dependency::Database, "the process's lease could not be renewed"))

@@ -19,7 +19,7 @@ use shared::signing::MachineTokens;
 
 use crate::Worker;
 use crate::consumer::SIGN_OF_LIFE;
-use crate::runner::patiently;
+use crate::runner::{NotWritten, patiently};
 
 /// The name of this part of the worker, for its sign of life.
 pub const PART: &str = "ingress";
@@ -83,13 +83,16 @@ async fn take(worker: &Worker, delivery: Delivery) {
     });
     let outcome = match taken.await {
         // Not written down: the message must not be forgotten.
-        None => return,
-        Some(Ok(job)) => {
+        Err(NotWritten) => {
+            delivery.give_back().await;
+            return;
+        }
+        Ok(Ok(job)) => {
             let machine = read.as_ref().map(|trigger| trigger.source.as_str()).unwrap_or_default();
             tracing::info!(machine, %job, "a machine submitted a job");
             "accepted"
         }
-        Some(Err(refusal)) => {
+        Ok(Err(refusal)) => {
             tracing::warn!(status = refusal.status, reason = refusal.detail, "a submission was refused");
             metrics::counter!("dead_messages_total").increment(1);
             "refused"

@@ -3,14 +3,14 @@
 //!
 //! With each renewal comes a look at the own rows: which runs lost their row, which are to be cancelled, and
 //! which rows nobody here knows (the answer to a claim was lost, or a runner died). Nobody else would put those
-//! back, because this process lives.
+//! back, because this process lives. That is done beside the renewals: it may take long, and they must not wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shared::db::jobs::Claim;
-use shared::db::jobs::lease::{own_runs, put_back};
-use shared::db::{Db, DbError, processes};
+use shared::db::jobs::lease::{OwnRun, own_runs, put_back};
+use shared::db::{Db, DbError, in_time, processes};
 use shared::domain::WorkerId;
 use shared::domain::job::Ending;
 use shared::presence::identity;
@@ -18,6 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
+use crate::beside::Beside;
 use crate::stop::StopReason;
 
 /// The name of this part of the worker, for its sign of life.
@@ -109,7 +110,7 @@ impl Lease {
 pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
     let mut tick = tokio::time::interval(worker.lease.length / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let (mut failing, mut putting_back) = (false, Beside::default());
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -118,7 +119,7 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
         }
         worker.pulse.beat(PART);
         let looked = match renew(&worker).await {
-            Ok(()) => look(&worker).await,
+            Ok(()) => look(&worker, &mut putting_back).await,
             Err(error) => Err(error),
         };
         match looked {
@@ -142,9 +143,8 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
     let lease = &worker.lease;
     if lease.lock().taken {
         let (id, sent) = (lease.id(), Instant::now());
-        let renewed =
-            within(&worker.upkeep, async |db| processes::renew(&mut db.conn().await?, id.into()).await);
-        if renewed.await? {
+        let renewed = async { processes::renew(&mut worker.renewals.conn().await?, id.into()).await };
+        if in_time(PATIENCE, renewed).await? {
             lease.renewed(sent);
             return Ok(());
         }
@@ -158,53 +158,61 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
         metrics::counter!("leases_lost_total").increment(1);
         worker.running.stop(runs, StopReason::LeaseLost);
         // For people: this row is nobody's any more.
-        let stopped = async |db: &Db| processes::stop(&mut db.conn().await?, lost.into()).await;
-        if let Err(error) = within(&worker.upkeep, stopped).await {
+        let stopped = async { processes::stop(&mut worker.renewals.conn().await?, lost.into()).await };
+        if let Err(error) = in_time(PATIENCE, stopped).await {
             tracing::debug!(%error, "the row of the former id was left");
         }
     }
     let (id, sent) = (lease.id(), Instant::now());
     let itself = identity(worker.program, id.into());
-    let taking = async |db: &Db| processes::take_lease(&mut db.conn().await?, &itself, lease.length).await;
-    within(&worker.upkeep, taking).await?;
+    let taking =
+        async { processes::take_lease(&mut worker.renewals.conn().await?, &itself, lease.length).await };
+    in_time(PATIENCE, taking).await?;
     lease.renewed(sent);
     tracing::info!(worker = %id, "the process took its lease");
     Ok(())
 }
 
 /// Compares the own rows with what runs here.
-async fn look(worker: &Worker) -> Result<(), DbError> {
-    let id = worker.lease.id();
+async fn look(worker: &Worker, putting_back: &mut Beside) -> Result<(), DbError> {
     let before = worker.running.claims();
-    let rows = within(&worker.upkeep, async |db| own_runs(&mut db.conn().await?, id).await).await?;
+    let rows = own_rows(worker).await?;
     let lost: Vec<Claim> =
         before.into_iter().filter(|claim| rows.iter().all(|row| row.claim != *claim)).collect();
     worker.running.stop(lost, StopReason::LeaseLost);
-    let cancelled = rows.iter().filter(|row| row.cancel_requested).map(|row| row.claim);
+    // What undoes already has heard of it.
+    let cancelled = rows.iter().filter(|row| row.cancel_requested && !row.undoing).map(|row| row.claim);
     worker.running.stop(cancelled, StopReason::Cancelled);
-    put_back_all(worker, worker.running.unknown(&rows), Ending::Forgotten).await;
+    let unknown = worker.running.unknown(&rows);
+    if !unknown.is_empty() {
+        putting_back.begin(put_back_all(worker.upkeep.clone(), unknown, Ending::Forgotten));
+    }
     Ok(())
+}
+
+async fn own_rows(worker: &Worker) -> Result<Vec<OwnRun>, DbError> {
+    let id = worker.lease.id();
+    in_time(PATIENCE, async { own_runs(&mut worker.upkeep.conn().await?, id).await }).await
 }
 
 /// The process is about to stop, and nothing runs here any more: what the table still says that it runs is
 /// released.
 pub async fn release_rest(worker: &Worker) -> Result<(), DbError> {
-    let id = worker.lease.id();
-    let rows = within(&worker.upkeep, async |db| own_runs(&mut db.conn().await?, id).await).await?;
-    put_back_all(worker, worker.running.unknown(&rows), Ending::Release).await;
+    let rows = own_rows(worker).await?;
+    put_back_all(worker.upkeep.clone(), worker.running.unknown(&rows), Ending::Release).await;
     Ok(())
 }
 
 /// The last word of the process's row.
 pub async fn say_stopped(worker: &Worker) -> Result<(), DbError> {
     let id = worker.lease.id();
-    within(&worker.upkeep, async |db| processes::stop(&mut db.conn().await?, id.into()).await).await
+    in_time(PATIENCE, async { processes::stop(&mut worker.renewals.conn().await?, id.into()).await }).await
 }
 
 /// A row that can't be written is left for the next look; it does not keep the others from being.
-async fn put_back_all(worker: &Worker, claims: Vec<Claim>, ending: Ending) {
+async fn put_back_all(db: Db, claims: Vec<Claim>, ending: Ending) {
     for claim in claims {
-        match within(&worker.upkeep, async |db| put_back(db, claim, ending).await).await {
+        match in_time(PATIENCE, put_back(&db, claim, ending)).await {
             Ok(true) => {
                 tracing::warn!(job = %claim.job, "a job that this process did not know of was put back");
             }
@@ -212,13 +220,6 @@ async fn put_back_all(worker: &Worker, claims: Vec<Claim>, ending: Ending) {
             Err(error) => tracing::warn!(job = %claim.job, %error, "a job could not be put back yet"),
         }
     }
-}
-
-/// So that a database that says nothing holds nobody up for ever.
-async fn within<T>(db: &Db, work: impl AsyncFnOnce(&Db) -> Result<T, DbError>) -> Result<T, DbError> {
-    tokio::time::timeout(PATIENCE, work(db))
-        .await
-        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 5 s".into())))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! pauses, [`sampler`] writes down how the queues fare, [`health`] and [`presence`] tell how it all is. [`imaging`]
 //! is pure.
 
+pub mod beside;
 pub mod breaker;
 pub mod consumer;
 pub mod context;
@@ -33,6 +34,7 @@ pub mod supervisor;
 pub mod tally;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,7 +53,7 @@ use leases::Lease;
 use running::Running;
 use tally::Tally;
 
-/// The connections of the lease and of the supervisor, which no handler shares.
+/// The connections of the supervisor and of the look at the own rows, which no handler shares.
 const UPKEEP_CONNECTIONS: usize = 2;
 
 /// A worker in which so many handlers work on although their time is over drains and ends itself: each of them
@@ -64,6 +66,8 @@ pub struct Worker {
     pub program: Program,
     /// Says which process this is, and whether its jobs are its own.
     pub lease: Arc<Lease>,
+    /// The database over a connection that has nothing to do but to renew the lease.
+    pub renewals: Db,
     /// The database over connections that no handler shares.
     pub upkeep: Db,
     /// Everything that handlers use.
@@ -88,6 +92,8 @@ pub struct Worker {
     pub pulse: Pulse,
     /// What came of its runs.
     pub tally: Tally,
+    /// It stops because too many handlers work on.
+    worn_out: AtomicBool,
     /// The queues that it has a consumer of, with the slots.
     consumed: Mutex<BTreeMap<Queue, usize>>,
     /// Set when the program is to stop: take nothing more.
@@ -141,6 +147,7 @@ impl Worker {
         Ok(Arc::new(Self {
             program,
             lease: Arc::new(Lease::new(lease)),
+            renewals: services.db.apart(1)?,
             upkeep: services.db.apart(UPKEEP_CONNECTIONS)?,
             services,
             handlers,
@@ -153,6 +160,7 @@ impl Worker {
             paused: queues::Paused::default(),
             pulse: Pulse::default(),
             tally: Tally::default(),
+            worn_out: AtomicBool::new(false),
             consumed: Mutex::new(consumed),
             stop,
             release: CancellationToken::new(),
@@ -165,6 +173,7 @@ impl Worker {
         tracing::warn!(abandoned, "a handler works on although its time is over");
         if abandoned >= MOST_ABANDONED && !self.stop.is_cancelled() {
             tracing::error!(abandoned, "too many handlers work on: this process drains and ends");
+            self.worn_out.store(true, Ordering::Release);
             self.stop.cancel();
         }
     }
@@ -228,11 +237,10 @@ pub async fn run(worker: Arc<Worker>) -> Result<(), WorkerError> {
             }
         }
     }
-    let worn_out = worker.running.abandoned() >= MOST_ABANDONED;
     drop(new_queues);
     stop(&worker, consumers, housekeeping, loops).await;
     let _ = sampling.await;
-    if worn_out { Err(WorkerError::WornOut) } else { Ok(()) }
+    if worker.worn_out.load(Ordering::Acquire) { Err(WorkerError::WornOut) } else { Ok(()) }
 }
 
 /// Stops, in this order: no claim is sent any more; consumers give back what they hold; claims under way are

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::db::DbError;
 use shared::db::jobs::queues;
+use shared::db::{DbError, in_time};
 use shared::jobs::Queue;
+use shared::outage::Outage;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ pub const PART: &str = "look at the queues";
 /// How often it looks: so long a pause may take to be heard of.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the database may take for a look.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The paused queues, as this worker knows them; `None` before its first look.
 pub type Paused = watch::Sender<Option<BTreeSet<Queue>>>;
 
@@ -27,6 +31,7 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
     let mut known: BTreeSet<Queue> = worker.queues.slots.iter().map(|(queue, _)| *queue).collect();
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut outage = Outage::of("the look at the queues");
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -37,10 +42,11 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
             Ok(all) => all,
             Err(error) => {
                 // What was paused stays so.
-                tracing::warn!(%error, "could not look at the queues");
+                outage.failed(&error);
                 continue;
             }
         };
+        outage.over();
         if worker.queues.follow {
             for (queue, _) in all.iter().filter(|(queue, _)| known.insert(*queue)) {
                 tokio::select! {
@@ -61,5 +67,6 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
 }
 
 async fn look(worker: &Worker) -> Result<Vec<(Queue, Option<shared::domain::Timestamp>)>, DbError> {
-    queues::with_pauses(&mut worker.services.db.conn().await?).await
+    let looking = async { queues::with_pauses(&mut worker.services.db.conn().await?).await };
+    in_time(PATIENCE, looking).await
 }

@@ -14,10 +14,10 @@ use shared::backoff::Backoff;
 use shared::db::jobs::Job;
 use shared::db::jobs::claim::{self, Claimed};
 use shared::db::jobs::settle::{Ended, Note};
-use shared::db::{DbError, dead_messages};
+use shared::db::{DbError, dead_messages, in_time};
 use shared::domain::JobId;
 use shared::domain::job::Ending;
-use shared::jobs::{Envelope, EnvelopeError, Queue};
+use shared::jobs::{Envelope, EnvelopeError, Lane, Queue};
 use shared::messaging::Delivery;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
@@ -34,20 +34,23 @@ const UNKNOWN_DELAY: Duration = Duration::from_secs(30);
 
 /// How long the database may take for a claim, or for an outcome; after that the answer is unknown, and asked for
 /// again.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// A claim that the database refuses so often in a row is given up: the row is published again later.
 const MOST_REFUSALS: u32 = 5;
+
+/// How long a message is held that the database refuses for good.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 
 /// The pauses before the database is asked again.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
 
 /// Does everything that a message asks for. Returns when its slot is free.
-pub async fn handle(worker: &Arc<Worker>, queue: Queue, delivery: Delivery) {
+pub async fn handle(worker: &Arc<Worker>, lane: Lane, delivery: Delivery) {
     let envelope = match Envelope::parse(&delivery.body) {
         Ok(envelope) => envelope,
         Err(EnvelopeError::Newer { job, schema }) => return leave(worker, job, schema, delivery).await,
-        Err(error) => return keep_aside(worker, queue, delivery, &error.to_string()).await,
+        Err(error) => return keep_aside(worker, lane.queue, delivery, &error.to_string()).await,
     };
     let span = tracing::info_span!(
         "job",
@@ -58,7 +61,7 @@ pub async fn handle(worker: &Arc<Worker>, queue: Queue, delivery: Delivery) {
     );
     async {
         match take(worker, &envelope).await {
-            Taken::Job(job, guard) => run(worker, queue, *job, guard, delivery).await,
+            Taken::Job(job, guard) => run(worker, lane, *job, guard, delivery).await,
             Taken::Nothing => {
                 delivery.ack().await;
             }
@@ -79,7 +82,7 @@ async fn keep_aside(worker: &Worker, queue: Queue, delivery: Delivery, error: &s
         let mut conn = worker.services.db.conn().await?;
         dead_messages::keep(&mut conn, queue.name(), &delivery.body, error).await
     });
-    acked_if(kept.await.is_some(), delivery).await;
+    acked_if(kept.await.is_ok(), delivery).await;
 }
 
 /// A message that only a newer program can read; the job's id is all that this one knows.
@@ -100,7 +103,7 @@ async fn acked_if(decided: bool, delivery: Delivery) {
 async fn put_back(worker: &Worker, job: JobId) -> bool {
     metrics::counter!("jobs_of_unknown_kind_total").increment(1);
     let db = &worker.services.db;
-    patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_some()
+    patiently(worker, || claim::put_back_unknown(db, job, UNKNOWN_DELAY)).await.is_ok()
 }
 
 /// What became of a message.
@@ -131,7 +134,7 @@ async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
         }
         let Some(under_way) = worker.running.claim(envelope.job) else { return Taken::NotNow };
         let id = worker.lease.id();
-        match within(claim::claim(&worker.services.db, envelope.job, id)).await {
+        match in_time(ANSWER, claim::claim(&worker.services.db, envelope.job, id)).await {
             Ok(Claimed::Yes(job)) => {
                 let guard = under_way.granted(&job);
                 if id != worker.lease.id() {
@@ -161,33 +164,34 @@ async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
     }
 }
 
-/// Tries until the database answers. `None` when the worker stops first, or when the database refuses.
+/// It is not written down: the worker stops, or the database refuses it. The message is to be given back.
+#[derive(Debug)]
+pub(crate) struct NotWritten;
+
+/// Tries until the database answers. What it refuses is held for a while before it may come again: it would come at
+/// once, and again.
 pub(crate) async fn patiently<T, W: Future<Output = Result<T, DbError>>>(
     worker: &Worker,
     mut work: impl FnMut() -> W,
-) -> Option<T> {
+) -> Result<T, NotWritten> {
     let mut pauses = PAUSES;
     loop {
-        match within(work()).await {
-            Ok(done) => return Some(done),
+        match in_time(ANSWER, work()).await {
+            Ok(done) => return Ok(done),
             Err(error) if error.may_pass() => {
                 tracing::debug!(%error, "the database does not answer; the message is held");
             }
             Err(error) => {
                 tracing::error!(%error, "a message could not be dealt with");
-                return None;
+                let mut longest = Backoff::new(REFUSED_PAUSE, REFUSED_PAUSE);
+                pause(worker, &mut longest).await;
+                return Err(NotWritten);
             }
         }
         if !pause(worker, &mut pauses).await {
-            return None;
+            return Err(NotWritten);
         }
     }
-}
-
-async fn within<T>(work: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
-    tokio::time::timeout(ANSWER, work)
-        .await
-        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 10 s".into())))
 }
 
 /// Waits before the database is asked again; `false` when the worker stops.
@@ -199,13 +203,19 @@ async fn pause(worker: &Worker, pauses: &mut Backoff) -> bool {
 }
 
 /// Runs a job that was claimed, settles it and acks its message. The slot is free when this returns.
-async fn run(worker: &Arc<Worker>, queue: Queue, job: Job, guard: RunGuard, delivery: Delivery) {
+async fn run(worker: &Arc<Worker>, lane: Lane, job: Job, guard: RunGuard, delivery: Delivery) {
     tracing::Span::current().record("attempt", job.attempt);
+    // One that was woken goes by the express lane, whatever it is, and is served first. It keeps the time at which it
+    // went to sleep: how long it was due, nobody knows any more.
+    let woken = lane.express && !job.express;
     // The claim wrote `updated_at`: both times are the database's.
-    let since_due = job.updated_at.since(job.run_at);
-    metrics::histogram!("job_wait_seconds", "kind" => job.kind_name().to_owned())
-        .record(since_due.as_secs_f64());
+    let since_due = if woken { Duration::ZERO } else { job.updated_at.since(job.run_at) };
+    if !woken {
+        metrics::histogram!("job_wait_seconds", "kind" => job.kind_name().to_owned())
+            .record(since_due.as_secs_f64());
+    }
     worker.tally.taken(&job.queue, since_due);
+    let queue = lane.queue;
     let came = execute(worker, &job, &guard).await;
     let took = guard.run().since.elapsed();
     metrics::histogram!("job_run_seconds", "kind" => job.kind_name().to_owned()).record(took.as_secs_f64());
@@ -221,19 +231,14 @@ async fn run(worker: &Arc<Worker>, queue: Queue, job: Job, guard: RunGuard, deli
         Came::Lost(task) => {
             tracing::warn!("the lease was lost; somebody else decides");
             delivery.ack().await;
-            outlast(worker, &job, guard, task).await;
+            outlast(worker, queue, &job, guard, task).await;
         }
         Came::TooLate(task) => {
             guard.abandon();
             worker.count_abandoned();
             // The row says what is to happen, and while this process lives nobody else touches it.
             delivery.ack().await;
-            let rest = end_late(worker.clone(), job, guard, task).in_current_span();
-            match queue {
-                // One at a time in there, also of those that are left alone.
-                Queue::QUARANTINE => rest.await,
-                _ => drop(tokio::spawn(rest)),
-            }
+            in_its_place(queue, end_late(worker.clone(), job, guard, task)).await;
         }
     }
 }
@@ -279,11 +284,7 @@ async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
     }
     let mut task = tokio::spawn((handler.run)(context).in_current_span());
     let too_late = tokio::time::sleep(handler.timeout);
-    let lost = async {
-        while run.stop.raised().await != StopReason::LeaseLost {
-            std::future::pending::<()>().await;
-        }
-    };
+    let lost = run.stop.raised_so(|reason| reason == StopReason::LeaseLost);
     let released = async {
         worker.release.cancelled().await;
         if !run.hand_over.release() {
@@ -298,7 +299,7 @@ async fn execute(worker: &Worker, job: &Job, guard: &RunGuard) -> Came {
     };
     tokio::select! {
         ended = &mut task => Came::Answer(answer(ended)),
-        () = lost => Came::Lost(task),
+        _ = lost => Came::Lost(task),
         () = too_late => {
             run.stop.raise(StopReason::TimedOut);
             Came::TooLate(task)
@@ -316,6 +317,7 @@ fn answer(ended: Result<Result<Outcome, JobError>, tokio::task::JoinError>) -> R
 /// process would be too many for the machine.
 async fn outlast(
     worker: &Arc<Worker>,
+    queue: Queue,
     job: &Job,
     guard: RunGuard,
     task: JoinHandle<Result<Outcome, JobError>>,
@@ -325,10 +327,21 @@ async fn outlast(
     if tokio::time::timeout(left, &mut task).await.is_err() {
         guard.abandon();
         worker.count_abandoned();
-        tokio::spawn(async move {
+        let rest = async move {
             let _ = task.await;
             drop(guard);
-        });
+        };
+        in_its_place(queue, rest).await;
+    }
+}
+
+/// What is left of a run whose handler is left alone. It gives its slot away, but in quarantine: one at a time is in
+/// there, those that are left alone included.
+async fn in_its_place(queue: Queue, rest: impl Future<Output = ()> + Send + 'static) {
+    let rest = rest.in_current_span();
+    match queue {
+        Queue::QUARANTINE => rest.await,
+        _ => drop(tokio::spawn(rest)),
     }
 }
 

@@ -286,7 +286,7 @@ mod tests {
     use super::*;
 
     fn row(job: JobId, fence: i64) -> OwnRun {
-        OwnRun { claim: Claim { job, fence }, cancel_requested: false }
+        OwnRun { claim: Claim { job, fence }, cancel_requested: false, undoing: false }
     }
 
     #[test]

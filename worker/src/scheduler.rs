@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::db::{DbError, schedules};
+use shared::db::{DbError, in_time, schedules};
 use shared::jobs::schedule::{Entry, SCHEDULE};
+use shared::outage::Outage;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -16,6 +17,9 @@ pub const PART: &str = "scheduler";
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long the database may take for a look. A tick whose commit was not answered was taken, or is due at the next.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// How often the table is written into the database again: while two versions of this program run side by
 /// side, each may have another one.
 const MIRROR_EVERY: Duration = Duration::from_secs(60);
@@ -25,14 +29,16 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut mirrored: Option<Instant> = None;
+    let mut outage = Outage::of("the look at the schedule");
     loop {
         tokio::select! {
             _ = look.tick() => {}
             () = stop.cancelled() => return,
         }
         worker.pulse.beat(PART);
-        if let Err(error) = look_once(&worker, &mut mirrored).await {
-            tracing::warn!(%error, "the schedule could not be looked at");
+        match in_time(PATIENCE, look_once(&worker, &mut mirrored)).await {
+            Ok(()) => outage.over(),
+            Err(error) => outage.failed(&error),
         }
     }
 }

@@ -3,20 +3,23 @@
 //!
 //! A process is lost when this supervisor itself has seen its row unchanged for a lease and a third, by its own
 //! monotonic clock and looking without a gap. So neither an outage of the database, during which nobody could
-//! renew, nor a jump of a clock makes a living process lost.
+//! renew, nor a jump of a clock makes a living process lost. What is put back is so beside the looks, so that they
+//! come in time however much there is of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::db::DbError;
-use shared::db::jobs::lease::end_lapsed;
+use shared::db::jobs::Job;
+use shared::db::jobs::lease::{Orphan, end_orphan, orphans};
 use shared::db::processes::{self, Watched};
+use shared::db::{DbError, in_time};
 use shared::domain::ProcessId;
 use shared::domain::job::{Failure, JobState, MAX_LAPSES};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
+use crate::beside::Beside;
 
 /// The name of this part of the worker, for its sign of life.
 pub const PART: &str = "supervisor";
@@ -24,7 +27,7 @@ pub const PART: &str = "supervisor";
 /// The most jobs of one look.
 const BATCH: i64 = 500;
 
-/// How long a look may take; one that takes longer is no look.
+/// How long the database may take for a look, for each word that a process is lost, and for each job.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks every third of a lease, until `stop`.
@@ -32,14 +35,14 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
     let mut watch = Watch::new(worker.lease.length());
     let mut tick = tokio::time::interval(worker.lease.length() / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let (mut failing, mut putting_back) = (false, Beside::default());
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
         worker.pulse.beat(PART);
-        match look(&worker, &mut watch).await {
+        match look(&worker, &mut watch, &mut putting_back).await {
             Ok(()) => failing = false,
             Err(error) => {
                 watch.begin_anew();
@@ -51,33 +54,49 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
     }
 }
 
-async fn look(worker: &Worker, watch: &mut Watch) -> Result<(), DbError> {
+async fn look(worker: &Arc<Worker>, watch: &mut Watch, putting_back: &mut Beside) -> Result<(), DbError> {
     let db = &worker.upkeep;
     let sent = Instant::now();
-    let asking = async { processes::watched(&mut db.conn().await?).await };
-    let seen = tokio::time::timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| Err(DbError::Unavailable("no answer within 5 s".into())))?;
+    let seen = in_time(PATIENCE, async { processes::watched(&mut db.conn().await?).await }).await?;
     for process in watch.look(sent, Instant::now(), seen) {
-        if processes::declare_lost(&mut db.conn().await?, process).await? {
+        let declared = async { processes::declare_lost(&mut db.conn().await?, process).await };
+        if in_time(PATIENCE, declared).await? {
             tracing::warn!(process = %process.id, "a process does not renew its lease: it is declared lost");
             metrics::counter!("processes_lost_total").increment(1);
         }
     }
-    for (job, state) in end_lapsed(db, BATCH).await? {
-        metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
-        worker.tally.lapsed(&job.queue, state);
-        let (lapses, kind) = (job.lapses + 1, job.kind_name());
-        if state == JobState::Failed {
-            let failure = Failure::Crashed.name();
-            tracing::error!(job = %job.id, kind, lapses, failure, "the lease lapsed too often: the job failed");
-        } else if lapses >= MAX_LAPSES {
-            tracing::error!(job = %job.id, kind, lapses, "the lease of a job that undoes keeps lapsing");
-        } else {
-            tracing::warn!(job = %job.id, kind, lapses, "the lease lapsed: the job is put back");
-        }
+    let orphans = in_time(PATIENCE, async { orphans(&mut db.conn().await?, BATCH).await }).await?;
+    if !orphans.is_empty() {
+        putting_back.begin(put_back_all(worker.clone(), orphans));
     }
     Ok(())
+}
+
+/// One that can't be written is left for a later look; it does not keep the others from being.
+async fn put_back_all(worker: Arc<Worker>, orphans: Vec<Orphan>) {
+    for orphan in orphans {
+        match in_time(PATIENCE, end_orphan(&worker.upkeep, orphan)).await {
+            Ok(Some((job, state))) => tell(&worker, &job, state),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(job = %orphan.claim.job, %error, "a job could not be put back yet");
+            }
+        }
+    }
+}
+
+fn tell(worker: &Worker, job: &Job, state: JobState) {
+    metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
+    worker.tally.lapsed(&job.queue, state);
+    let (lapses, kind) = (job.lapses + 1, job.kind_name());
+    if state == JobState::Failed {
+        let failure = Failure::Crashed.name();
+        tracing::error!(job = %job.id, kind, lapses, failure, "the lease lapsed too often: the job failed");
+    } else if lapses >= MAX_LAPSES {
+        tracing::error!(job = %job.id, kind, lapses, "the lease of a job that undoes keeps lapsing");
+    } else {
+        tracing::warn!(job = %job.id, kind, lapses, "the lease lapsed: the job is put back");
+    }
 }
 
 /// What a supervisor saw of each process, and since when it has not changed.

@@ -134,7 +134,8 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
                 jobs::undoing,
                 count_star(),
                 sum(later).assume_not_null(),
-                first(jobs::run_at),
+                // Who was woken keeps the time at which it went to sleep, for its place; it is due since it was woken.
+                first(case_when(jobs::woken, jobs::updated_at).otherwise(jobs::run_at)),
             ))
             .load(c)
             .await

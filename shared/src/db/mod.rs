@@ -229,6 +229,18 @@ impl Db {
     }
 }
 
+/// Bounds a piece of database work. What it was doing when the time was over may have happened or not.
+///
+/// # Errors
+/// [`DbError::Unavailable`] when the time is over; those of the work.
+pub async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    let over = || DbError::Unavailable(format!("no answer within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(over()))
+}
+
 /// A statement that stays prepared on its connection.
 async fn ask_the_time(conn: &mut Conn) -> Result<(), DbError> {
     use diesel_async::RunQueryDsl;

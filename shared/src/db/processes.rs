@@ -195,13 +195,19 @@ pub async fn stop(conn: &mut Conn, id: ProcessId) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Forgets those that were not seen for so long.
+/// Forgets those that were not seen for so long and hold no lease: the clock of the database may have jumped, and what
+/// a process runs that lives is put back when its row is gone.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn forget(conn: &mut Conn, age: Duration) -> Result<usize, DbError> {
     Ok(with!(conn, |c| {
-        diesel::delete(processes::table.filter(processes::seen_at.lt(now_minus(age)))).execute(c).await
+        let over = processes::lease_ms
+            .is_null()
+            .or(processes::lost_at.is_not_null())
+            .or(processes::stopped_at.is_not_null());
+        let unseen = processes::table.filter(processes::seen_at.lt(now_minus(age)));
+        diesel::delete(unseen.filter(over)).execute(c).await
     })?)
 }
 

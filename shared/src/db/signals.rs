@@ -123,7 +123,7 @@ impl Signals {
     /// A full channel drops a change: whoever waits for it looks now and then. A publication is remembered.
     pub(super) fn send(&self, after_commit: AfterCommit) {
         for publication in after_commit.publications {
-            // Where no relay runs there is nobody to remember it for: its row is due in 5 min.
+            // Where no relay runs there is nobody to remember it for: its row is due in a minute.
             if let Err(mpsc::error::TrySendError::Full(publication)) = self.publications.try_send(publication)
             {
                 self.dropped.add([publication]);

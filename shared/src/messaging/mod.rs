@@ -64,9 +64,12 @@ pub enum PublishError {
     /// The queue does not exist. It is being declared again.
     #[error("the queue does not exist")]
     Unroutable,
-    /// The broker answered that it could not store the message, or that we may not publish it.
-    #[error("the broker refused the message")]
+    /// The queue did not take the message: it is full, say.
+    #[error("the queue refused the message")]
     Refused,
+    /// The broker does not let us publish.
+    #[error("the broker does not let us publish")]
+    Forbidden,
     /// No answer within [`rabbitmq::PUBLISH_TIMEOUT`].
     #[error("the broker did not confirm in time")]
     TimedOut,

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Broker, PublishError, Publishing, Recreated, StatusHint};
 use crate::backoff::Backoff;
 use crate::db::jobs::relay::{broker_is_new, lane_was_recreated, not_published, take_due};
-use crate::db::{Db, DbError, Dropped, Publication, SignalReceivers, StatusChange};
+use crate::db::{Db, Dropped, Publication, SignalReceivers, StatusChange};
 use crate::jobs::Lane;
 use crate::outage::Outage;
 
@@ -49,6 +49,7 @@ pub async fn run(db: Db, broker: Broker, signals: SignalReceivers, stop: Cancell
         stop,
         dropped,
         blocked: Mutex::new(Outage::of("publishing of jobs")),
+        database: Mutex::new(Outage::of("the relay's look at the table")),
         troubled: Mutex::default(),
     };
     tokio::join!(
@@ -69,6 +70,8 @@ struct Relay {
     dropped: Dropped,
     /// The broker takes nothing, though there is a connection.
     blocked: Mutex<Outage>,
+    /// The table can't be looked at, or written.
+    database: Mutex<Outage>,
     /// The lanes whose messages the broker does not take, though it can be reached.
     troubled: Mutex<HashMap<Lane, Trouble>>,
 }
@@ -126,9 +129,12 @@ impl Relay {
             };
             lock(&self.blocked).over();
             let (taken, published) = match take_due(&self.db, limit as i64).await {
-                Ok(due) => (due.len(), self.publish(due).await),
+                Ok(due) => {
+                    lock(&self.database).over();
+                    (due.len(), self.publish(due).await)
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "the relay could not look at the table");
+                    lock(&self.database).failed(&error);
                     self.pause(AFTER_ERROR, Some(wake)).await;
                     continue;
                 }
@@ -187,8 +193,9 @@ impl Relay {
         }
         let broken = matches!(self.broker.publishing(), Publishing::Away(_));
         for (lane, (error, messages)) in failed {
-            // At once for others, if it is our link that broke.
-            let delay = if broken { Duration::ZERO } else { self.not_taken(lane, error) };
+            // At once for others, if it is our link that broke, even if it is back by now.
+            let of_the_link = matches!(error, PublishError::NotConnected | PublishError::Blocked);
+            let delay = if broken || of_the_link { Duration::ZERO } else { self.not_taken(lane, error) };
             self.write_back(messages, delay).await;
         }
         count
@@ -208,7 +215,7 @@ impl Relay {
     /// What can't be written now is kept: it would be minutes late otherwise.
     async fn write_back(&self, messages: Vec<Publication>, delay: Duration) {
         if let Err(error) = not_published(&self.db, &messages, delay).await {
-            tracing::warn!(%error, messages = messages.len(), "what was not published can't be written back yet");
+            lock(&self.database).failed(&error);
             self.dropped.add(messages);
         }
     }
@@ -220,7 +227,7 @@ impl Relay {
                 return;
             }
             if let Err(error) = not_published(&self.db, &dropped, Duration::ZERO).await {
-                tracing::warn!(%error, "what was not published can't be written back yet");
+                lock(&self.database).failed(&error);
                 self.dropped.add(dropped);
                 return;
             }
@@ -258,7 +265,7 @@ impl Relay {
                         tracing::info!(?new, rows, "it is new and empty: publishing its jobs again");
                         break;
                     }
-                    Err(DbError::Unavailable(_)) if !self.stop.is_cancelled() => sleep(AFTER_ERROR).await,
+                    Err(error) if error.may_pass() && !self.stop.is_cancelled() => sleep(AFTER_ERROR).await,
                     Err(error) => {
                         tracing::warn!(%error, ?new, "could not mark jobs for publishing");
                         break;

@@ -23,6 +23,7 @@ impl Handle for AlsoBought {
         let done_before = context.job.checkpoint.as_ref().and_then(|done| done["done"].as_str());
         let todo = ids.iter().position(|id| done_before.is_none_or(|done| id.as_str() > done));
         for index in todo.unwrap_or(ids.len())..ids.len() {
+            context.go_on()?;
             let mut tx = context.begin().await?;
             also_bought::recount(&mut tx, &ids[index], WINDOW).await?;
             let percent = u8::try_from((index + 1) * 100 / ids.len()).unwrap_or(100);

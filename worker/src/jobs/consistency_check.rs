@@ -63,7 +63,7 @@ impl Handle for ConsistencyCheck {
         while looked.part != Part::Done {
             context.go_on()?;
             match looked.part {
-                Part::Tables => tables(&context.services, &mut looked).await?,
+                Part::Tables => tables(&context, &mut looked).await?,
                 Part::Orders => some_orders(&context.services, &mut looked).await?,
                 Part::Photos | Part::Done => some_photos(&context.services, &mut looked).await?,
             }
@@ -92,12 +92,17 @@ fn has_ledger(services: &Services) -> bool {
     matches!(&*services.gateway, Gateway::Sandbox(_))
 }
 
-async fn tables(services: &Services, looked: &mut Looked) -> Result<(), JobError> {
+async fn tables(context: &JobContext, looked: &mut Looked) -> Result<(), JobError> {
     for check in WHOLE {
+        context.go_on()?;
         // It only reads; but only a transaction may take its time.
-        let mut tx = services.db.begin().await?;
+        let mut tx = context.services.db.begin().await?;
         tx.allow(WHOLE_TABLE).await?;
-        let found = check.whole(&mut tx).await?;
+        let found = tokio::select! {
+            found = check.whole(&mut tx) => found?,
+            // Leaving the transaction ends the statement.
+            why = context.must_stop() => return Err(JobError::Stopped(why)),
+        };
         tx.commit().await?;
         looked.tell(found);
     }

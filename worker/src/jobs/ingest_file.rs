@@ -68,6 +68,10 @@ async fn copy(context: &JobContext, file: &IngestFile) -> Result<Copied, JobErro
     };
     let mut intake = Intake::new(blobs.clone(), context.services.intake);
     while let Some(piece) = bytes.next().await {
+        if let Err(stopped) = context.go_on() {
+            intake.abort().await;
+            return Err(stopped);
+        }
         if let Err(error) = intake.push(piece?).await {
             intake.abort().await;
             return refused(error);

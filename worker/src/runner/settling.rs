@@ -127,7 +127,7 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
                 return None;
             }
             Ok(Err(FencedError::Db(error))) => error,
-            Err(_) => DbError::Unavailable("no answer within 10 s".into()),
+            Err(_) => DbError::Unavailable("no answer within 5 s".into()),
         };
         match (error.may_pass(), plain) {
             (true, _) if !told => tracing::warn!(%error, "the outcome is not written yet"),
@@ -169,8 +169,11 @@ fn judge(job: &Job, error: &JobError, ran: Duration) -> (Ending, Note) {
         || job.unavailable_since.is_some_and(|since| job.updated_at.since(since) + ran > MAX_UNAVAILABLE);
     match error {
         JobError::CircuitOpen { retry_after, .. } => {
-            // The breaker says when, each job another time.
-            (Ending::Unavailable { delay: *retry_after, too_long: false }, Note::None)
+            // The breaker says when, each job another time. It asked nothing: there is nothing to note, unless it has
+            // waited for too long.
+            let too_long = too_long();
+            let note = if too_long { failure } else { Note::None };
+            (Ending::Unavailable { delay: *retry_after, too_long }, note)
         }
         JobError::Unavailable { retry_after, .. } => {
             let delay = spread(retry_after.unwrap_or(FIRST_SNOOZE));

@@ -14,10 +14,13 @@ use crate::config::Program;
 use crate::db::expressions::for_update;
 use crate::db::jobs::claim::{Claimed, claim};
 use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::jobs::lease::{end_orphan, orphans};
 use crate::db::jobs::settle::{Ended, Note, settle, settle_waiting};
 use crate::db::jobs::{Claim, FencedError, Job, status};
 use crate::db::schema::jobs;
-use crate::db::{Conn, DatabaseSettings, DatabaseUrl, Db, Limits, SignalReceivers, Tx, processes, with};
+use crate::db::{
+    Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, processes, with,
+};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{JobId, PhotoId, Timestamp, WorkerId};
 use crate::jobs::MakeThumbnails;
@@ -312,4 +315,15 @@ async fn try_execute(db: &Db, sql: &str) -> Result<(), diesel::result::Error> {
 fn seconds_until(at: Timestamp) -> i64 {
     let millis = (at.0 - Utc::now()).num_milliseconds();
     (millis as f64 / 1000.0).round() as i64
+}
+
+/// As a supervisor does at a look: puts back what runs under no living process, and says what became of it.
+pub(super) async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
+    let found = orphans(&mut db.conn().await?, limit).await?;
+    let mut ended = Vec::new();
+    for orphan in found {
+        // One that can't be written does not keep the others from being.
+        ended.extend(end_orphan(db, orphan).await.ok().flatten());
+    }
+    Ok(ended)
 }

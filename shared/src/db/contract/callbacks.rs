@@ -1,6 +1,6 @@
 //! What is told of a job, and when.
 
-use super::bench::{Bench, own};
+use super::bench::{Bench, end_lapsed, own};
 use super::promises;
 use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::deliveries::{self, Call};
@@ -8,7 +8,7 @@ use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::lease::lock_own;
 use crate::db::jobs::relay::take_due;
-use crate::db::jobs::{Job, lease, status};
+use crate::db::jobs::{Job, status};
 use crate::domain::JobId;
 use crate::domain::job::Ending;
 use crate::jobs::{DeliverCallback, Kind};
@@ -70,7 +70,7 @@ async fn a_lapse_is_told(bench: &mut Bench) {
     let job = asked(bench, CallbackOn::EveryChange).await;
     bench.claim(job.id).await;
     bench.process_dies().await;
-    lease::end_lapsed(&bench.db, 10).await.unwrap();
+    end_lapsed(&bench.db, 10).await.unwrap();
     assert_eq!(told(bench, job.id).await, ["running", "scheduled"]);
 }
 

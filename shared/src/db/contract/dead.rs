@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, own};
+use super::bench::{Bench, end_lapsed, own};
 use super::coordination::{due, new};
 use super::promises;
 use crate::db::jobs::Job;
 use crate::db::jobs::dead::{Discarded, Redriven, Refusal, discard, redrive};
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
-use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::run_now::run_now;
 use crate::db::jobs::settle::{self, Ended, Note};
 use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};

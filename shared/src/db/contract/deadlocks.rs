@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, done};
+use super::bench::{Bench, done, end_lapsed};
 use super::promises;
-use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::relay::not_published;
 use crate::db::signals::Publication;
 use crate::domain::WorkerId;

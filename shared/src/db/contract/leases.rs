@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, LEASE, begin_process, own};
+use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
 use crate::config::Program;
-use crate::db::jobs::lease::{OwnRun, end_all, end_lapsed, own_runs, put_back};
+use crate::db::jobs::lease::{OwnRun, end_all, own_runs, put_back};
 use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle};
 use crate::db::jobs::{Claim, Job};
 use crate::db::processes::{self, Watched};
@@ -108,7 +108,7 @@ async fn the_look_at_the_own_rows_shows_runs_and_cancels_and_changes_nothing(ben
     let elsewhere = bench.running().await;
     bench.set(elsewhere.id, &format!("worker = '{}'", WorkerId::new())).await;
     let rows = own_runs(&mut bench.db.conn().await.unwrap(), bench.worker).await.unwrap();
-    let run = |job: &Job, cancel_requested| OwnRun { claim: own(job), cancel_requested };
+    let run = |job: &Job, cancel_requested| OwnRun { claim: own(job), cancel_requested, undoing: false };
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows.contains(&run(&mine, false)) && rows.contains(&run(&cancelled, true)));
     assert_eq!(bench.job(mine.id).await.version, mine.version);

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use super::bench::{Bench, done, own};
+use super::bench::{Bench, done, end_lapsed, own};
 use super::promises;
 use crate::db::jobs::cancel::{CancelOutcome, cancel};
 use crate::db::jobs::claim::{Claimed, claim, put_back_unknown};
 use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::lease::{end_lapsed, put_back};
+use crate::db::jobs::lease::put_back;
 use crate::db::jobs::relay::{not_published, take_due};
 use crate::db::jobs::{FencedError, Job};
 use crate::db::{Publication, processes};

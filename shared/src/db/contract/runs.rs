@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::bench::{Bench, own};
+use super::bench::{Bench, end_lapsed, own};
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::lease::{end_lapsed, lock_own};
+use crate::db::jobs::lease::lock_own;
 use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
 use crate::db::jobs::{Claim, ErrorEntry, FencedError, Job, status};
 use crate::domain::job::{Ending, Failure, JobState};

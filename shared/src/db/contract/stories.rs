@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::bench::{Bench, LEASE, begin_process, own};
+use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
 use super::shop::{CANVAS, order_of};
 use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::deliveries::{self, Call};
 use crate::db::jobs::enqueue::{Options, enqueue_unique};
 use crate::db::jobs::settle::{Ended, Note, settle};
-use crate::db::jobs::{Job, lease, replies};
+use crate::db::jobs::{Job, replies};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::{CustomerId, JobId, WorkerId};
 use crate::jobs::Retention;
@@ -85,7 +85,7 @@ async fn the_process_that_ran_it_is_known_after_the_end(bench: &mut Bench) {
     bench.settle(&done, Ending::Succeeded).await;
     let lapsed = bench.running().await;
     bench.sql("UPDATE processes SET lost_at = started_at").await;
-    assert_eq!(lease::end_lapsed(&bench.db, 9).await.unwrap().len(), 1);
+    assert_eq!(end_lapsed(&bench.db, 9).await.unwrap().len(), 1);
     bench.sql("UPDATE processes SET lost_at = NULL").await;
     let waiting = bench.waiting_for(&[lapsed.id]).await;
     for job in [&snoozed, &done, &lapsed, &waiting] {

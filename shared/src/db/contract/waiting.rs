@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use super::bench::Bench;
+use super::bench::{Bench, end_lapsed};
 use super::promises;
 use crate::db::jobs::Job;
 use crate::db::jobs::cancel::cancel;
-use crate::db::jobs::lease::end_lapsed;
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::waits::outcomes;
 use crate::domain::job::{Ending, Failure, JobState};

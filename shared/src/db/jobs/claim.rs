@@ -105,6 +105,7 @@ pub async fn put_back_unknown(db: &Db, job: JobId, delay: Duration) -> Result<()
                 jobs::state.eq(JobState::Pending),
                 jobs::fence.eq(jobs::fence + 1),
                 jobs::run_at.eq(now_plus(delay)),
+                jobs::woken.eq(false),
                 jobs::republish_at.eq(None::<crate::domain::Timestamp>),
                 jobs::published.eq(0),
             ))

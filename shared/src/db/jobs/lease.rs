@@ -2,7 +2,7 @@
 //! [`crate::db::processes`]. Here is what follows for the rows of its jobs.
 //!
 //! The process itself compares its rows with what it really runs ([`own_runs`], [`put_back`]). Every supervisor,
-//! at each of its looks, puts back what runs under no living process ([`end_lapsed`]). It never ends with "none
+//! at each of its looks, puts back what runs under no living process ([`orphans`], [`end_orphan`]). It never ends with "none
 //! is left": a claim may be committed later, a row may be locked, a supervisor may die.
 
 use diesel::dsl::{exists, not};
@@ -24,6 +24,8 @@ pub struct OwnRun {
     pub claim: Claim,
     /// Whether somebody asked to cancel the job.
     pub cancel_requested: bool,
+    /// Whether it undoes.
+    pub undoing: bool,
 }
 
 /// What a process runs by the word of the table: one plain look, which waits for no lock.
@@ -31,17 +33,18 @@ pub struct OwnRun {
 /// # Errors
 /// Those of the database.
 pub async fn own_runs(conn: &mut Conn, worker: WorkerId) -> Result<Vec<OwnRun>, DbError> {
-    let rows: Vec<(JobId, i64, Option<Timestamp>)> = with!(conn, |c| {
+    let rows: Vec<(JobId, i64, Option<Timestamp>, bool)> = with!(conn, |c| {
         jobs::table
             .filter(jobs::state.eq(JobState::Running))
             .filter(jobs::worker.eq(worker))
-            .select((jobs::id, jobs::fence, jobs::cancel_requested_at))
+            .select((jobs::id, jobs::fence, jobs::cancel_requested_at, jobs::undoing))
             .load(c)
             .await
     })?;
-    let run = |(job, fence, cancel): (JobId, i64, Option<Timestamp>)| OwnRun {
+    let run = |(job, fence, cancel, undoing): (JobId, i64, Option<Timestamp>, bool)| OwnRun {
         claim: Claim { job, fence },
         cancel_requested: cancel.is_some(),
+        undoing,
     };
     Ok(rows.into_iter().map(run).collect())
 }
@@ -56,25 +59,18 @@ pub async fn put_back(db: &Db, claim: Claim, ending: Ending) -> Result<bool, DbE
 }
 
 /// A run whose process is gone.
-struct Orphan {
-    claim: Claim,
+#[derive(Debug, Clone, Copy)]
+pub struct Orphan {
+    /// Which run.
+    pub claim: Claim,
     ending: Ending,
 }
 
-/// Puts back what runs under no living process, at most `limit` jobs: a lapse each, but where the process said
-/// that it stops a release. Returns what became of each.
-///
-/// Rows that somebody has locked are left for the next look, so that one frozen transaction can't hold up the
-/// others; and one that can't be written does not keep the others from being.
+/// What runs under no living process, at most `limit` jobs.
 ///
 /// # Errors
-/// Those of the look itself.
-pub async fn end_lapsed(db: &Db, limit: i64) -> Result<Vec<(Job, JobState)>, DbError> {
-    let orphans = orphans(&mut db.conn().await?, limit).await?;
-    Ok(end(db, orphans).await)
-}
-
-async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError> {
+/// Those of the database.
+pub async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError> {
     let rows: Vec<(JobId, i64, bool)> = with!(conn, |c| {
         let its_process = || processes::table.filter(processes::id.nullable().eq(jobs::worker));
         let living =
@@ -111,23 +107,29 @@ pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
         jobs::table.filter(jobs::state.eq(JobState::Running)).select((jobs::id, jobs::fence)).load(c).await
     })?;
     drop(conn);
-    let orphan = |(job, fence)| Orphan { claim: Claim { job, fence }, ending: Ending::Lapsed };
-    Ok(end(db, running.into_iter().map(orphan).collect()).await)
-}
-
-async fn end(db: &Db, orphans: Vec<Orphan>) -> Vec<(Job, JobState)> {
-    let mut ended = Vec::with_capacity(orphans.len());
-    for Orphan { claim, ending } in orphans {
-        let note = match ending {
-            Ending::Lapsed => Note::Failure("the lease lapsed: the process that ran it is gone".into()),
-            _ => Note::None,
-        };
-        match end_run(db, claim, ending, note).await {
+    let mut ended = Vec::with_capacity(running.len());
+    for (job, fence) in running {
+        let orphan = Orphan { claim: Claim { job, fence }, ending: Ending::Lapsed };
+        match end_orphan(db, orphan).await {
             Ok(run) => ended.extend(run),
-            Err(error) => tracing::warn!(job = %claim.job, %error, "a job could not be put back yet"),
+            Err(error) => tracing::warn!(%job, %error, "a job could not be put back yet"),
         }
     }
-    ended
+    Ok(ended)
+}
+
+/// Puts back a run whose process is gone: a lapse, but where the process said that it stops a release. `None`: it is
+/// over by now, or somebody has its row locked; the next look sees.
+///
+/// # Errors
+/// Those of the database.
+pub async fn end_orphan(db: &Db, orphan: Orphan) -> Result<Option<(Job, JobState)>, DbError> {
+    let Orphan { claim, ending } = orphan;
+    let note = match ending {
+        Ending::Lapsed => Note::Failure("the lease lapsed: the process that ran it is gone".into()),
+        _ => Note::None,
+    };
+    end_run(db, claim, ending, note).await
 }
 
 /// Ends a run from outside, unless it is over by now.

@@ -43,6 +43,9 @@ pub fn republish_delay(published: i32) -> Duration {
     FIRST_REPUBLISH.saturating_mul(1 << doublings).min(MAX_REPUBLISH)
 }
 
+/// How long rows that are written back each alone may take, all together.
+const ALONE: Duration = Duration::from_secs(5);
+
 /// So many jobs of one owner and lane are with the broker at a time.
 pub const MOST_QUEUED_OF_OWNER: i64 = 50;
 
@@ -106,7 +109,8 @@ pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> 
     let mut tx = db.begin().await?;
     let ids = due_and_lost(&mut tx, limit).await?;
     match take(tx, &ids).await {
-        Err(DbError::Other(error)) if !ids.is_empty() => {
+        // What may pass concerns all of them; anything else, one that is bad.
+        Err(error) if !ids.is_empty() && !error.may_pass() => {
             tracing::error!(%error, rows = ids.len(), "due jobs can't be moved together: moving each alone");
             Ok(take_each(db, ids).await)
         }
@@ -228,8 +232,9 @@ async fn set_aside(db: &Db, id: JobId) -> Result<(), DbError> {
 /// Writes back that these messages are not with the broker: their rows are due again in `delay`, unless they are
 /// sooner.
 ///
-/// Only where the row is still in the same life: this may come late. A row that somebody holds is waited for alone,
-/// and one that can't be written keeps its minutes: neither holds up the others.
+/// Only where the row is still in the same life: this may come late. A row that somebody holds, or that can't be
+/// written with the others, is written alone, and what is not written in a moment keeps its minutes: no row holds up
+/// the others.
 ///
 /// # Errors
 /// Those of the database; then the rows are due when they would be if their messages were lost.
@@ -237,27 +242,47 @@ pub async fn not_published(db: &Db, messages: &[Publication], delay: Duration) -
     if messages.is_empty() {
         return Ok(());
     }
-    let mut unseen: HashMap<JobId, i64> =
+    let mut rest: HashMap<JobId, i64> =
         messages.iter().map(|message| (message.envelope.job, message.fence)).collect();
+    match due_again_together(db, &mut rest, delay).await {
+        Ok(()) => {}
+        Err(error) if error.may_pass() => return Err(error),
+        Err(error) => tracing::warn!(%error, "rows can't be written together: writing each alone"),
+    }
+    let alone = async {
+        for (id, fence) in rest {
+            let written = async { due_again(&mut db.conn().await?, &[id], Some(fence), delay).await };
+            if let Err(error) = written.await {
+                tracing::warn!(job = %id, %error, "a message was not published, and its row could not be written");
+            }
+        }
+    };
+    if tokio::time::timeout(ALONE, alone).await.is_err() {
+        tracing::warn!("messages were not published, and somebody holds their rows");
+    }
+    Ok(())
+}
+
+/// Those whose rows nobody holds; they are taken out of `messages`, job and fence.
+async fn due_again_together(
+    db: &Db,
+    messages: &mut HashMap<JobId, i64>,
+    delay: Duration,
+) -> Result<(), DbError> {
     let mut tx = db.begin().await?;
     let locked: Vec<(JobId, i64)> = with!(tx.conn(), |c| {
         let queued = jobs::table
-            .filter(jobs::id.eq_any(unseen.keys()))
+            .filter(jobs::id.eq_any(messages.keys()))
             .filter(jobs::state.eq(JobState::Queued))
             .select((jobs::id, jobs::fence));
         for_update_skip_locked(queued).load(c).await
     })?;
-    let same_life: Vec<JobId> = locked
-        .into_iter()
-        .filter_map(|(id, fence)| (unseen.remove(&id) == Some(fence)).then_some(id))
-        .collect();
+    let same_life: Vec<JobId> =
+        locked.iter().filter(|(id, fence)| messages.get(id) == Some(fence)).map(|(id, _)| *id).collect();
     due_again(tx.conn(), &same_life, None, delay).await?;
     tx.commit().await?;
-    for (id, fence) in unseen {
-        let alone = async { due_again(&mut db.conn().await?, &[id], Some(fence), delay).await };
-        if let Err(error) = alone.await {
-            tracing::warn!(job = %id, %error, "a message was not published, and its row could not be written");
-        }
+    for (id, _) in locked {
+        messages.remove(&id);
     }
     Ok(())
 }

@@ -58,6 +58,8 @@ impl Failures {
         match result {
             // A missing queue is an answer, too: the broker takes messages.
             Ok(()) | Err(PublishError::Unroutable) => *self = Self::default(),
+            // One queue that is full says nothing of the others.
+            Err(PublishError::Refused) => {}
             Err(_) => *self = Self { in_a_row: self.in_a_row.saturating_add(1), last: Some(at) },
         }
     }
@@ -247,7 +249,7 @@ fn properties(envelope: &Envelope) -> BasicProperties {
 fn lost(error: lapin::Error) -> PublishError {
     debug!(%error, "publishing failed");
     match declare::error_kind(&error) {
-        Some(_) => PublishError::Refused,
+        Some(_) => PublishError::Forbidden,
         None => PublishError::NotConnected,
     }
 }
@@ -266,6 +268,9 @@ mod tests {
         let mut failures = Failures::default();
         let now = Instant::now();
         for _ in 1..FAILURES {
+            failures.note(Err(PublishError::Forbidden), now);
+        }
+        for _ in 0..FAILURES {
             failures.note(Err(PublishError::Refused), now);
         }
         assert!(!failures.are_all(now), "one queue that refuses is not the broker");
