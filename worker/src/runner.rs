@@ -34,7 +34,7 @@ const UNKNOWN_DELAY: Duration = Duration::from_secs(30);
 
 /// How long the database may take for a claim, or for an outcome; after that the answer is unknown, and asked for
 /// again.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A claim that the database refuses so often in a row is given up: the row is published again later.
 const MOST_REFUSALS: u32 = 5;

@@ -8,6 +8,7 @@
 pub mod also_bought;
 pub mod audit;
 pub mod conn;
+mod connecting;
 pub mod consistency;
 #[cfg(test)]
 mod contract;
@@ -64,6 +65,9 @@ const CONNECTION_WAIT: Duration = Duration::from_secs(5);
 /// How long a request's database work may take.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
 
+/// The work of a request that was answered without it may take so much longer.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// What a task that reads whole tables allows its statements; see [`Tx::allow`].
 pub const WHOLE_TABLE: Duration = Duration::from_secs(10 * 60);
 
@@ -113,8 +117,8 @@ impl Db {
     }
 
     /// The same database for requests: what [`Db::run`] does for one of them has 5 s. Then the database counts as
-    /// unavailable, and on PostgreSQL the connection is closed, and with it the transaction undone. (A commit whose
-    /// answer did not come in time may have happened.)
+    /// unavailable, and what is not done 10 s later is ended: on PostgreSQL its connection is closed, and with it the
+    /// transaction undone. (A commit whose answer did not come in time may have happened.)
     #[must_use]
     pub fn for_requests(&self) -> Self {
         Self { deadline: Some(REQUEST_DEADLINE), ..self.clone() }
@@ -181,9 +185,13 @@ impl Db {
             Some(deadline) => match tokio::time::timeout(deadline, task).await {
                 Ok(ended) => ended,
                 Err(_) => {
-                    // SQLite answers; it is only slow, and its one connection is no more of use in pieces.
+                    // What still gets on is let get on: a connection that is closed has its statements to prepare
+                    // anew, and far from the server none would ever be fast enough. SQLite answers; it is only slow.
                     if matches!(self.inner.settings.url, DatabaseUrl::Postgres(_)) {
-                        abort.abort();
+                        tokio::spawn(async move {
+                            tokio::time::sleep(GRACE).await;
+                            abort.abort();
+                        });
                     }
                     return Err(DbError::Unavailable("no answer within 5 s".into()).into());
                 }

@@ -108,7 +108,7 @@ impl Pool {
         let broken = |error: &dyn fmt::Display| DbError::Unavailable(error.to_string());
         match &settings.url {
             DatabaseUrl::Postgres(url) => {
-                let manager = PostgresManager::new(url, settings.limits);
+                let manager = PostgresManager::new(url, settings.limits, settings.max_connections);
                 let pool = Deadpool::builder(manager)
                     .max_size(settings.max_connections)
                     .build()

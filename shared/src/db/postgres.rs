@@ -19,6 +19,7 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
+use super::connecting::Connecting;
 use super::pool::{Limits, postgres_config};
 use super::sql_state::{LastError, NoTls, SqlState, Watched};
 
@@ -81,6 +82,7 @@ impl PostgresConnection {
 
 /// Makes connections for the pool.
 pub struct PostgresManager {
+    connecting: Connecting<PostgresConnection>,
     url: String,
     setup: String,
     begin: String,
@@ -92,7 +94,7 @@ impl PostgresManager {
     /// transaction mode) loses what `SET` did, and knows no startup parameter `options`; so every transaction sets
     /// its own, in the same round trip as its `BEGIN`. Single statements have only the session's: behind such a
     /// pooler the role's defaults must say the same.
-    pub(super) fn new(url: &str, limits: Limits) -> Self {
+    pub(super) fn new(url: &str, limits: Limits, connections: usize) -> Self {
         let settings = [
             ("lock_timeout", limits.lock),
             ("statement_timeout", limits.statement),
@@ -105,6 +107,7 @@ impl PostgresManager {
         // Whatever the server's default is: a statement that waited for a lock must be followed by one
         // that sees what it waited for.
         Self {
+            connecting: Connecting::new(connections),
             url: url.to_owned(),
             setup: format!("SET default_transaction_isolation = 'read committed'; {}", set("SET")),
             limits,
@@ -118,17 +121,8 @@ impl Manager for PostgresManager {
     type Error = ConnectionError;
 
     async fn create(&self) -> ConnectionResult<PostgresConnection> {
-        let last_error = LastError::default();
-        let mut conn = connect(&self.url, &last_error).await?;
-        conn.batch_execute(&self.setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-        Ok(PostgresConnection {
-            conn,
-            last_error,
-            asking: false,
-            limit: self.limits.statement,
-            begin: self.begin.clone(),
-            limits: self.limits,
-        })
+        let make = || make(self.url.clone(), self.setup.clone(), self.begin.clone(), self.limits);
+        self.connecting.get(make).await
     }
 
     async fn recycle(&self, used: &mut PostgresConnection, _: &Metrics) -> RecycleResult<ConnectionError> {
@@ -138,6 +132,18 @@ impl Manager for PostgresManager {
         used.limit = self.limits.statement;
         Ok(())
     }
+}
+
+async fn make(
+    url: String,
+    setup: String,
+    begin: String,
+    limits: Limits,
+) -> ConnectionResult<PostgresConnection> {
+    let last_error = LastError::default();
+    let mut conn = connect(&url, &last_error).await?;
+    conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+    Ok(PostgresConnection { conn, last_error, asking: false, limit: limits.statement, begin, limits })
 }
 
 async fn connect(url: &str, last_error: &LastError) -> ConnectionResult<AsyncPgConnection> {

@@ -127,7 +127,7 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
                 return None;
             }
             Ok(Err(FencedError::Db(error))) => error,
-            Err(_) => DbError::Unavailable("no answer within 5 s".into()),
+            Err(_) => DbError::Unavailable("no answer within 10 s".into()),
         };
         match (error.may_pass(), plain) {
             (true, _) if !told => tracing::warn!(%error, "the outcome is not written yet"),

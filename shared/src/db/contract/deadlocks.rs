@@ -92,6 +92,8 @@ async fn messages_that_failed_whose_jobs_somebody_begins_to_wait_for(bench: &mut
     hold_newer.commit().await.unwrap();
     assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
     assert!(done(failed).await.is_ok());
-    assert_eq!(bench.republished_in(one.id).await, Some(15));
-    assert_eq!(bench.republished_in(two.id).await, Some(15));
+    for message in [one.id, two.id] {
+        let left = bench.republished_in(message).await.unwrap();
+        assert!((0..=15).contains(&left), "{left} s of the 15, not of the minute that a published one has");
+    }
 }

@@ -68,7 +68,10 @@ async fn a_process_that_is_not_seen_for_a_day_is_forgotten(bench: &mut Bench) {
     bench.sql(&ago(DAY.as_secs() - 60)).await;
     assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 0);
     bench.sql(&ago(DAY.as_secs() + 60)).await;
-    assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 2);
+    // The bench's own holds a lease. Forgotten, what it runs would be put back; and a clock may have jumped.
+    assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 1);
+    processes::stop(&mut bench.db.conn().await.unwrap(), bench.worker.into()).await.unwrap();
+    assert_eq!(processes::forget(&mut bench.db.conn().await.unwrap(), DAY).await.unwrap(), 1);
 }
 
 fn counts(queue: &str, ended: i64, longest: i64) -> BTreeMap<String, Counts> {
