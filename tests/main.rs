@@ -12,6 +12,7 @@
 
 mod again;
 mod bad_input;
+mod budgets;
 mod callbacks;
 mod checking;
 mod consistency;

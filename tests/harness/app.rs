@@ -266,13 +266,12 @@ impl App {
 
     /// A metric of a worker, all its labels together; 0 while there is none of that name.
     pub async fn metric(&self, worker: usize, name: &str) -> f64 {
-        let metrics = self.worker_client(worker).get("/metrics").await.expect(200).text();
-        let values = metrics.lines().filter_map(|line| {
-            let (labelled, value) = line.rsplit_once(' ')?;
-            let (found, _) = labelled.split_once('{').unwrap_or((labelled, ""));
-            (found == name).then(|| value.parse::<f64>().unwrap())
-        });
-        values.sum()
+        sum_of(&self.worker_client(worker).get("/metrics").await.expect(200).text(), name)
+    }
+
+    /// The same of `web`.
+    pub async fn metric_of_web(&self, name: &str) -> f64 {
+        sum_of(&self.nobody().get("/metrics").await.expect(200).text(), name)
     }
 
     /// Makes an entry of the schedule due.
@@ -404,6 +403,16 @@ async fn take_share(setup: &Setup, settings: &mut Vec<(String, String)>) -> Prod
     settings.extend(own.map(|(name, value)| (name.to_owned(), value)));
     production.migrate(settings).await;
     production
+}
+
+/// Over all labels, of Prometheus' text format.
+fn sum_of(metrics: &str, name: &str) -> f64 {
+    let values = metrics.lines().filter_map(|line| {
+        let (labelled, value) = line.rsplit_once(' ')?;
+        let (found, _) = labelled.split_once('{').unwrap_or((labelled, ""));
+        (found == name).then(|| value.parse::<f64>().unwrap())
+    });
+    values.sum()
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {

@@ -29,21 +29,21 @@ pub enum Conn {
     Sqlite(Object<SqliteManager>),
 }
 
-/// Runs the same query on whichever database the connection is to, and says of an error what it means.
+/// Asks whichever database the connection is to, and says of an error what it means.
 ///
-/// The body is one query, without `?`: a way out before the answer marks the connection as unusable.
+/// Each body is one query, without `?`: a way out before the answer marks the connection as unusable.
 ///
 /// PostgreSQL ends a statement by itself that takes too long; but a server, or a proxy before it, that says nothing
 /// any more does not. So the wait for an answer ends here, too.
-macro_rules! with {
-    ($conn:expr, |$c:ident| $body:expr) => {
+macro_rules! ask {
+    ($conn:expr, |$pg:ident| $of_postgres:expr, |$lite:ident| $of_sqlite:expr) => {
         match &mut *$conn {
             $crate::db::Conn::Postgres(object) => match object.ask() {
                 Err(error) => Err(error),
                 Ok(patience) => {
                     let outcome = {
-                        let $c: &mut diesel_async::AsyncPgConnection = &mut object.conn;
-                        tokio::time::timeout(patience, async { $body }).await
+                        let $pg: &mut diesel_async::AsyncPgConnection = &mut object.conn;
+                        tokio::time::timeout(patience, async { $of_postgres }).await
                     };
                     object.answered(outcome)
                 }
@@ -51,13 +51,28 @@ macro_rules! with {
             $crate::db::Conn::Sqlite(object) => {
                 object.asking = true;
                 let outcome = {
-                    let $c: &mut $crate::db::conn::AsyncSqliteConnection = &mut object.conn;
-                    $body
+                    let $lite: &mut $crate::db::conn::AsyncSqliteConnection = &mut object.conn;
+                    $of_sqlite
                 };
                 object.asking = false;
                 outcome.map_err($crate::db::DbError::of_sqlite)
             }
         }
+    };
+}
+pub(crate) use ask;
+
+/// Runs the same query on whichever database the connection is to; see [`ask!`].
+macro_rules! with {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        $crate::db::conn::ask!(
+            $conn,
+            |$c| {
+                let $c = &mut $crate::db::prepared::Preparing($c);
+                $body
+            },
+            |$c| $body
+        )
     };
 }
 pub(crate) use with;
@@ -66,27 +81,24 @@ impl Conn {
     /// Begins a transaction. On SQLite it takes the write lock at once: one that only found out
     /// half-way that it must write could not get it any more.
     pub(super) async fn begin(&mut self) -> Result<(), DbError> {
-        match self {
-            Self::Postgres(object) => {
-                let patience = object.ask()?;
-                let begin = object.begin().to_owned();
-                let begun = AnsiTransactionManager::begin_transaction_sql(&mut object.conn, &begin);
-                let outcome = tokio::time::timeout(patience, begun).await;
-                object.answered(outcome)
-            }
-            Self::Sqlite(object) => {
-                object.asking = true;
-                let begun = object.conn.spawn_blocking(|sqlite| {
-                    diesel::connection::AnsiTransactionManager::begin_transaction_sql(
-                        sqlite,
-                        "BEGIN IMMEDIATE",
-                    )
-                });
-                let outcome = begun.await;
-                object.asking = false;
-                outcome.map_err(DbError::of_sqlite)
-            }
-        }
+        let begin = match self {
+            Self::Postgres(object) => object.begin().to_owned(),
+            Self::Sqlite(_) => "BEGIN IMMEDIATE".to_owned(),
+        };
+        ask!(self, |c| AnsiTransactionManager::begin_transaction_sql(c, &begin).await, |c| {
+            let begin = move |sqlite: &mut SqliteConnection| {
+                diesel::connection::AnsiTransactionManager::begin_transaction_sql(sqlite, &begin)
+            };
+            c.spawn_blocking(begin).await
+        })
+    }
+
+    async fn commit(&mut self) -> Result<(), DbError> {
+        ask!(self, |c| commit(c).await, |c| commit(c).await)
+    }
+
+    async fn rollback(&mut self) -> Result<(), DbError> {
+        ask!(self, |c| rollback(c).await, |c| rollback(c).await)
     }
 
     /// Statements for PostgreSQL alone; SQLite does nothing.
@@ -111,10 +123,6 @@ impl Conn {
             Self::Postgres(object) => object.last_error() == Some(SqlState::LOCK_NOT_AVAILABLE),
             Self::Sqlite(_) => false,
         }
-    }
-
-    async fn commit(&mut self) -> Result<(), DbError> {
-        with!(self, |c| commit(c).await)
     }
 }
 
@@ -150,7 +158,9 @@ impl Tx {
     /// Those of the database.
     pub async fn allow(&mut self, limit: Duration) -> Result<(), DbError> {
         let conn = self.conn();
-        conn.postgres(&format!("SET LOCAL statement_timeout = {}", limit.as_millis())).await?;
+        let limit_ms = limit.as_millis();
+        conn.postgres(&format!("SET LOCAL statement_timeout = {limit_ms}; SET LOCAL enable_seqscan = on"))
+            .await?;
         if let Conn::Postgres(object) = conn {
             object.allow(limit);
         }
@@ -173,7 +183,7 @@ impl Tx {
     /// # Errors
     /// The connection broke; the database undoes it by itself then.
     pub async fn rollback(mut self) -> Result<(), DbError> {
-        with!(self.conn(), |c| rollback(c).await)?;
+        self.conn().rollback().await?;
         self.conn = None;
         Ok(())
     }

@@ -30,6 +30,7 @@ pub mod payments;
 pub mod photos;
 mod pool;
 mod postgres;
+mod prepared;
 pub mod processes;
 pub mod products;
 pub mod retention;

@@ -109,7 +109,12 @@ impl PostgresManager {
         Self {
             connecting: Connecting::new(connections),
             url: url.to_owned(),
-            setup: format!("SET default_transaction_isolation = 'read committed'; {}", set("SET")),
+            // A statement that stays prepared may keep the plan that was right when its table was empty, and read all
+            // of it for ever. What reads a whole table rightly says so: see `Tx::allow`.
+            setup: format!(
+                "SET default_transaction_isolation = 'read committed'; SET enable_seqscan = off; {}",
+                set("SET")
+            ),
             limits,
             begin: format!("BEGIN ISOLATION LEVEL READ COMMITTED; {}", set("SET LOCAL")),
         }

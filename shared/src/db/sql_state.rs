@@ -4,6 +4,8 @@
 //! Diesel keeps the text and throws the code away. So the stream between the client and the server (inside TLS,
 //! where there is TLS) is watched: of each message only the head is looked at, and of an ErrorResponse the code.
 //! The client learns of an error after it went by here, so the last code is always that of the error in hand.
+//!
+//! The heads tell, too, how much the server is asked to do; that is counted for the metrics.
 
 use std::fmt;
 use std::future::Future;
@@ -79,9 +81,46 @@ impl LastError {
     }
 }
 
+/// What a server did, as its answers tell.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Work {
+    /// Statements that it parsed.
+    parsed: u64,
+    /// Statements that it ran.
+    run: u64,
+    /// Times that it waited for us anew: so many round trips.
+    trips: u64,
+}
+
+impl Work {
+    fn note(&mut self, kind: u8) {
+        match kind {
+            b'1' => self.parsed += 1,
+            b'C' => self.run += 1,
+            b'Z' => self.trips += 1,
+            _ => {}
+        }
+    }
+
+    /// Adds it to what this process has counted.
+    fn count(self) {
+        if self.parsed > 0 {
+            metrics::counter!("database_statements_parsed_total").increment(self.parsed);
+        }
+        if self.run > 0 {
+            metrics::counter!("database_statements_total").increment(self.run);
+        }
+        if self.trips > 0 {
+            metrics::counter!("database_round_trips_total").increment(self.trips);
+        }
+    }
+}
+
 /// Where the reader is in the stream of messages: a type (1 byte), a length (4, which counts itself), a body.
 #[derive(Debug, Default)]
 struct Reader {
+    /// What went by and was not counted yet.
+    work: Work,
     /// What is there of a message's head.
     head: Vec<u8>,
     /// What is still to come of its body.
@@ -111,6 +150,7 @@ impl Reader {
                 if let &[kind, a, b, c, d] = self.head.as_slice() {
                     self.left = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(4);
                     self.error = (kind == b'E').then(Vec::new);
+                    self.work.note(kind);
                     self.head.clear();
                 }
             }
@@ -195,6 +235,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
         if let Some(state) = self.reader.take(&buf.filled()[before..]) {
             self.last_error.note(state);
         }
+        std::mem::take(&mut self.reader.work).count();
         polled
     }
 }
@@ -289,6 +330,9 @@ mod tests {
     fn a_code_is_found_wherever_the_reads_cut_the_stream() {
         let stream = [
             message(b'R', &[0, 0, 0, 0]),
+            message(b'1', b""),
+            message(b'C', b"COMMIT\0"),
+            message(b'C', b"UPDATE 1\0"),
             message(b'D', b"ECXX000\0 a row that looks like an error"),
             message(b'2', b""),
             message(b'E', b"SFEHLER\0VERROR\0C57014\0MAnfrage abgebrochen\0\0"),
@@ -299,6 +343,7 @@ mod tests {
             let mut reader = Reader::default();
             let found: Vec<_> = stream.chunks(size).filter_map(|part| reader.take(part)).collect();
             assert_eq!(found, [SqlState(*b"57014")], "read by {size}");
+            assert_eq!(reader.work, Work { parsed: 1, run: 2, trips: 1 }, "read by {size}");
         }
     }
 
