@@ -7,7 +7,7 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-use crate::harness::{App, Setup, eventually, on_production, within};
+use crate::harness::{App, Proxy, Setup, eventually, on_production, within};
 
 /// What the promise says.
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
@@ -85,6 +85,28 @@ async fn a_worker_whose_database_does_not_answer_is_alive_and_says_so(setup: Set
     app.visitor().await.ready_photo().await;
 }
 
+/// As a frozen server, or a network that drops packets: connections are there, and no answer comes.
+async fn a_worker_whose_database_says_nothing_is_alive_and_says_so(setup: Setup) {
+    let mut app = setup.start().await;
+    let proxy = Proxy::before(&app.production().database_url).await;
+    app.stop_gracefully().await;
+    app.set("DATABASE_URL", proxy.url());
+    app.start_again().await;
+    green(&app).await;
+    let silence = proxy.silence().await;
+    let begun = Instant::now();
+    within(LONGER_THAN_SILENCE + Duration::from_secs(5), "time to pass", async || {
+        let (status, body) = livez(&app).await;
+        assert_eq!(status, 200, "after {:?}: {body}", begun.elapsed());
+        (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
+    })
+    .await;
+    assert_eq!(livez(&app).await, (200, json!({"status": "degraded", "database": false})));
+    drop(silence);
+    eventually("the worker to be well", async || (livez(&app).await == well()).then_some(())).await;
+    app.visitor().await.ready_photo().await;
+}
+
 /// What a worker says of whom nothing is to be said.
 fn well() -> (u16, Value) {
     (200, json!({"status": "ok", "database": true}))
@@ -116,5 +138,6 @@ async fn a_worker_whose_broker_is_away_is_not_dead(setup: Setup) {
 on_production!(
     a_worker_that_may_not_consume_is_dead_within_thirty_seconds,
     a_worker_whose_database_does_not_answer_is_alive_and_says_so,
+    a_worker_whose_database_says_nothing_is_alive_and_says_so,
     a_worker_whose_broker_is_away_is_not_dead,
 );

@@ -188,6 +188,20 @@ async fn the_all_in_one_runs_a_task_when_nobody_else_has_its_folder() {
     assert_eq!(app.number("SELECT count(*) FROM jobs WHERE state = 'succeeded'").await, 3);
 }
 
+/// What runs in the database of a server may be another program's, whatever the lock of a folder says.
+async fn an_all_in_one_beside_a_worker_takes_nothing_from_it(setup: Setup) {
+    let app = setup.start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let slow = ada.order(&Order::of(&photo, "print-10x15", 1).paid_by("tok_slow")).await;
+    ada.wait_for_status(&format!("/api/jobs/{}", slow.job), "running").await;
+    let output = run(&app, "all-in-one", &["consistency_check"]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(ada.wait_for(&slow.job).await["result"]["order_status"], "confirmed");
+    let lapsed = "SELECT count(*) FROM jobs WHERE errors::text LIKE '%the lease lapsed%'";
+    assert_eq!(app.number(lapsed).await, 0);
+}
+
 /// A queue that no program was built with is worked on by those who follow, without a restart, and left
 /// alone by those who don't.
 async fn a_queue_that_is_named_at_run_time_is_followed_by_those_on_a_star(setup: Setup) {
@@ -233,6 +247,7 @@ mod on_servers {
     use super::*;
     on_production!(
         an_operator_runs_a_task_and_waits_for_its_end,
+        an_all_in_one_beside_a_worker_takes_nothing_from_it,
         a_queue_that_is_named_at_run_time_is_followed_by_those_on_a_star,
     );
 }

@@ -1,7 +1,8 @@
 //! From a message to a settled job: parse → claim → run → settle → ack.
 //!
-//! The only place where a job is settled and where the delivery of one is acked. An ack carries no truth, the
-//! row does; it comes last so that the broker counts the job as in flight and sends no more than fits.
+//! The only place where a handler's answer is settled and where the delivery of a job is acked. An ack carries no
+//! truth, the row does; it comes last so that the broker counts the job as in flight and sends no more than fits. (A
+//! run that is left alone is acked before it ends: its job is decided on without it.)
 
 mod settling;
 #[cfg(test)]

@@ -76,7 +76,8 @@ async fn look(worker: &Arc<Worker>, watch: &mut Watch, putting_back: &mut Beside
 async fn put_back_all(worker: Arc<Worker>, orphans: Vec<Orphan>) {
     for orphan in orphans {
         match in_time(PATIENCE, end_orphan(&worker.upkeep, orphan)).await {
-            Ok(Some((job, state))) => tell(&worker, &job, state),
+            Ok(Some((job, state))) if orphan.lapsed() => tell(&worker, &job, state),
+            Ok(Some((job, _))) => tracing::info!(job = %job.id, "what a stopped process left is put back"),
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(job = %orphan.claim.job, %error, "a job could not be put back yet");

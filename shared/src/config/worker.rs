@@ -64,7 +64,7 @@ impl WorkerSettings {
     /// The lease.
     ///
     /// # Errors
-    /// When it is too short to be renewed three times, or longer than any job may run.
+    /// When it is too short to be renewed three times, or so long that a crash would hold jobs up for minutes.
     pub fn lease(&self) -> Result<Duration, ConfigError> {
         if !(3..=600).contains(&self.lease_seconds) {
             return Err(ConfigError::new("LEASE_SECONDS", "must be between 3 and 600"));

@@ -102,7 +102,7 @@ pub enum Failure {
     Discarded,
     /// Every attempt failed.
     Exhausted,
-    /// Its lease lapsed again and again: each process that ran it was gone.
+    /// Its lease lapsed again and again, or at its last attempt: the process that ran it was gone.
     Crashed,
 }
 

@@ -72,9 +72,9 @@ pub fn is_storable(text: &str) -> bool {
     !text.contains('\0')
 }
 
-/// The value as a row can hold it: without a NUL in any of its texts and names.
+/// The value as a row can hold it: each of its texts and names as a [`StoredText`] is.
 pub fn clean_json(value: Value) -> Value {
-    let clean = |text: String| if is_storable(&text) { text } else { text.replace('\0', REPLACEMENT) };
+    let clean = |text: String| String::from(StoredText::from(text));
     match value {
         Value::String(text) => Value::String(clean(text)),
         Value::Array(items) => items.into_iter().map(clean_json).collect(),
@@ -116,5 +116,7 @@ mod tests {
         let clean = json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}, 1, null, true], "c": "fine"});
         assert_eq!(clean_json(dirty), clean);
         assert_eq!(clean_json(clean.clone()), clean);
+        let long = clean_json(json!(["x".repeat(2 * MAX_BYTES)]));
+        assert_eq!(long[0].as_str().unwrap().len(), MAX_BYTES);
     }
 }

@@ -212,7 +212,7 @@ impl Relay {
         trouble.backoff.pause()
     }
 
-    /// What can't be written now is kept: it would be minutes late otherwise.
+    /// What can't be written now is kept: it would be a minute late otherwise, or more.
     async fn write_back(&self, messages: Vec<Publication>, delay: Duration) {
         if let Err(error) = not_published(&self.db, &messages, delay).await {
             lock(&self.database).failed(&error);

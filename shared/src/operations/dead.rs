@@ -1,5 +1,5 @@
 //! Dead letters: what failed for good through no fault of the business, and messages that nobody can read. Grouped by
-//! reason, because an outage lapses many jobs in one way; redriven or discarded one by one, or all that a filter fits.
+//! reason, because an outage exhausts many jobs in one way; redriven or discarded one by one, or all that a filter fits.
 //!
 //! Each job is a transaction of its own. What can't be done is a row of the report, and no reason to stop.
 

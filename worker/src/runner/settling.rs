@@ -115,9 +115,10 @@ fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobSta
 /// Asks under the run's fence until the database answers: an outcome that is undecided is not forgotten. That no
 /// row fits means that it was written before, or that the row is somebody else's; either way it is decided.
 ///
-/// What the database refuses for good is written once more with a plain note in its place.
+/// What the database refuses for good is written once more with a plain note in its place; and what it refuses even
+/// then, as a failed attempt without a word: the job must come to an end, whatever its outcome looks like.
 async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
-    let (mut pauses, mut told, mut plain) = (PAUSES, false, false);
+    let (mut pauses, mut told, mut refused) = (PAUSES, false, 0);
     loop {
         let written = tokio::time::timeout(ANSWER, settlement.write(db, claim)).await;
         let error = match written {
@@ -129,18 +130,25 @@ async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<
             Ok(Err(FencedError::Db(error))) => error,
             Err(_) => DbError::Unavailable("no answer within 10 s".into()),
         };
-        match (error.may_pass(), plain) {
+        match (error.may_pass(), refused) {
             (true, _) if !told => tracing::warn!(%error, "the outcome is not written yet"),
             (true, _) => tracing::debug!(%error, "the outcome is still not written"),
-            (false, false) => {
+            (false, 0) => {
                 tracing::error!(%error, "the outcome can't be stored; a plain note takes its place");
                 settlement.ended.note =
                     Note::Failure("the outcome could not be stored; the log says why".into());
-                plain = true;
+                refused = 1;
                 continue;
             }
-            (false, true) => {
-                tracing::error!(%error, "the outcome can't be stored: the job is put back");
+            (false, 1) => {
+                tracing::error!(%error, "the outcome can't be stored: the run counts as failed");
+                let failed = Ended::by(Ending::Retry(None), Note::None);
+                settlement = Settlement { ended: failed, others: Others::None };
+                refused = 2;
+                continue;
+            }
+            (false, _) => {
+                tracing::error!(%error, "no outcome can be stored: the job is put back");
                 return None;
             }
         }

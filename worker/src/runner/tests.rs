@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::imaging::{ImagingPool, ImagingSettings};
 use crate::jobs::{Handle, Handler, HandlerFuture};
+use crate::outcome::Dependency;
 use crate::{Duties, Services, WorkerError};
 
 /// Far longer than anything here takes.
@@ -65,7 +66,7 @@ impl Shop {
         let services = services(&db, &folder);
         let (broker, stop) = (services.broker.clone(), CancellationToken::new());
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
-        let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1)];
+        let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1), (Queue::QUARANTINE, 1)];
         let queues = WorkedQueues { slots, follow: false };
         let duties = Duties {
             program: Program::Worker,
@@ -94,6 +95,16 @@ impl Shop {
         let later = Options { delay: Duration::from_secs(3600), ..Options::default() };
         let id = enqueue(&mut tx, &photo(), later).await.unwrap().id;
         tx.commit().await.unwrap();
+        id
+    }
+
+    /// One that is suspected of killing its process, due now.
+    async fn suspected<K: Kind>(&self, args: &K) -> JobId {
+        let mut tx = self.db.begin().await.unwrap();
+        let later = Options { delay: Duration::from_secs(3600), ..Options::default() };
+        let id = enqueue(&mut tx, args, later).await.unwrap().id;
+        tx.commit().await.unwrap();
+        self.sql("UPDATE jobs SET lapses = 2, run_at = created_at WHERE state = 'pending'").await;
         id
     }
 

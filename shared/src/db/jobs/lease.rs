@@ -66,6 +66,13 @@ pub struct Orphan {
     ending: Ending,
 }
 
+impl Orphan {
+    /// Whether its process was lost, and did not say that it stops.
+    pub fn lapsed(&self) -> bool {
+        self.ending == Ending::Lapsed
+    }
+}
+
 /// What runs under no living process, at most `limit` jobs.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 //!
 //! Two rules hold everywhere. A claim raises `fence`, and every later write of that run says
 //! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
-//! first) → own job → order → products by id.
+//! first) → own job → waiters (newest first) → photo or order → products by id → ordering keys.
 
 mod callbacks;
 pub mod cancel;

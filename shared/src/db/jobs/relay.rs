@@ -9,8 +9,8 @@
 //! want its work to be done.
 //!
 //! No transaction is open while the broker is talked to: one takes the rows and counts on their messages; a confirm
-//! writes nothing. Only what was not published is written back. A crash between the two costs minutes: the row is
-//! due again when it would be if its message had been lost.
+//! writes nothing. Only what was not published is written back. A crash between the two costs a minute, or more
+//! for what was published before: the row is due again when it would be if its message had been lost.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -233,7 +233,7 @@ async fn set_aside(db: &Db, id: JobId) -> Result<(), DbError> {
 /// sooner.
 ///
 /// Only where the row is still in the same life: this may come late. A row that somebody holds, or that can't be
-/// written with the others, is written alone, and what is not written in a moment keeps its minutes: no row holds up
+/// written with the others, is written alone, and what is not written in a moment keeps its time: no row holds up
 /// the others.
 ///
 /// # Errors

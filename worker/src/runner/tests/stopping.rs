@@ -44,10 +44,71 @@ async fn a_worker_in_which_too_many_handlers_work_on_drains_and_ends() {
     assert!(matches!(ended, Err(WorkerError::WornOut)), "{ended:?}");
 }
 
+/// One at a time is in there: a run that is left alone may still bring the process down.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_left_alone_keeps_its_place_in_quarantine() {
+    static END: Notify = Notify::const_new();
+    const HANDLERS: &[Handler] = &[
+        handler(MakeThumbnails::NAME, Duration::from_secs(1), |context| {
+            Box::pin(async move {
+                if context.job.attempt == 1 {
+                    END.notified().await;
+                }
+                Ok(Outcome::Done(Value::Null))
+            })
+        }),
+        handler(FulfilOrder::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(Value::Null)) })),
+    ];
+    for is_lost in [false, true] {
+        let shop = Shop::open(HANDLERS).await;
+        let first = shop.suspected(&photo()).await;
+        shop.job_when(first, |job| job.state == JobState::Running).await;
+        let second = shop.suspected(&FulfilOrder { order_id: OrderId::new() }).await;
+        if is_lost {
+            shop.sql("UPDATE processes SET lost_at = seen_at").await;
+        }
+        until(|| shop.worker.running.abandoned() == 1).await;
+        for _ in 0..30 {
+            assert_eq!(shop.job(second).await.started_at, None, "lost: {is_lost}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        END.notify_one();
+        for job in [first, second] {
+            assert_eq!(shop.job_when(job, |job| job.state.is_final()).await.state, JobState::Succeeded);
+        }
+        shop.close().await;
+    }
+}
+
+/// Nearly all jobs behind an open circuit are only ever turned away: they must come to an end, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_circuit_that_is_open_for_more_than_a_day_costs_attempts() {
+    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
+        Box::pin(async {
+            Err(JobError::CircuitOpen {
+                dependency: Dependency::Blobs,
+                retry_after: Duration::from_secs(3600),
+            })
+        })
+    })];
+    let shop = Shop::open(HANDLERS).await;
+    for (hours, attempts) in [(23, 0), (25, 1)] {
+        let id = shop.scheduled().await;
+        shop.sql(&format!(
+            "UPDATE jobs SET unavailable_since = (unixepoch() - {hours} * 3600) * 1000000, run_at = created_at \
+             WHERE fence = 0"
+        ))
+        .await;
+        let away = shop.job_when(id, |job| job.fence == 1 && job.state == JobState::Pending).await;
+        assert_eq!(away.attempt, attempts, "after {hours} hours");
+    }
+    shop.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_id() {
     static BEGAN: Notify = Notify::const_new();
-    static HEARD: Mutex<Option<StopReason>> = Mutex::new(None);
+    static HEARD: Mutex<Option<(StopReason, bool)>> = Mutex::new(None);
     const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |context| {
         Box::pin(async move {
             if context.job.fence > 1 {
@@ -55,7 +116,9 @@ async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_
             }
             BEGAN.notify_one();
             let why = context.stop.raised().await;
-            HEARD.lock().unwrap().replace(why);
+            // The process holds a lease again, but not the one of this run.
+            context.lease.until_held().await;
+            HEARD.lock().unwrap().replace((why, context.before_effect().is_ok()));
             Err(JobError::Stopped(why))
         })
     })];
@@ -65,7 +128,7 @@ async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_
     let former = shop.worker.lease.id();
     shop.sql("UPDATE processes SET lost_at = seen_at").await;
     let over = shop.job_when(id, |job| job.state.is_final()).await;
-    assert_eq!(*HEARD.lock().unwrap(), Some(StopReason::LeaseLost));
+    assert_eq!(*HEARD.lock().unwrap(), Some((StopReason::LeaseLost, false)));
     assert_ne!(shop.worker.lease.id(), former);
     assert_eq!((over.lapses, over.worker), (0, Some(shop.worker.lease.id())), "a success forgets lapses");
     assert_eq!(over.result, Some(json!("by the new one")));
@@ -110,6 +173,29 @@ async fn an_outcome_that_can_not_be_stored_is_settled_with_a_plain_note() {
     assert_eq!((over.state, over.lapses, over.attempt), (JobState::Succeeded, 0, 1));
     assert_eq!(messages(&over), ["the outcome could not be stored; the log says why"]);
     assert_eq!(*RUNS.lock().unwrap(), 1);
+    shop.close().await;
+}
+
+/// Put back as if nothing had been, it would run for ever, with all its effects.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_outcome_can_not_be_stored_in_any_words_counts_as_failed() {
+    static RUNS: Mutex<u32> = Mutex::new(0);
+    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
+        Box::pin(async {
+            *RUNS.lock().unwrap() += 1;
+            Ok(Outcome::Done(Value::Null))
+        })
+    })];
+    let shop = Shop::open(HANDLERS).await;
+    shop.sql(
+        "CREATE TRIGGER refuse BEFORE UPDATE ON jobs WHEN NEW.state = 'succeeded' AND NEW.attempt = 1 \
+         BEGIN SELECT RAISE(ABORT, 'it can not be stored'); END",
+    )
+    .await;
+    let id = shop.enqueue(&photo()).await;
+    let over = shop.job_when(id, |job| job.state.is_final()).await;
+    assert_eq!((over.state, over.lapses, over.attempt), (JobState::Succeeded, 0, 2));
+    assert_eq!(*RUNS.lock().unwrap(), 2);
     shop.close().await;
 }
 
