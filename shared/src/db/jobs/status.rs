@@ -89,7 +89,7 @@ pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Re
         .bind::<Text, _>(Queue::CALLBACKS.name())
         .sql(" LIMIT ")
         .bind::<BigInt, _>(limit)
-        .sql(") AS some)");
+        .sql(") AS counted)");
     with!(conn, |c| diesel::select(some).get_result(c).await)
 }
 
