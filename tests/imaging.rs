@@ -9,13 +9,16 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustix::process::Signal;
 use serde_json::json;
 use shared::domain::photo::PictureLimits;
 use shared::domain::print::PrintFormat;
 use tempfile::TempDir;
 use worker::imaging::{ImagingError, ImagingPool, ImagingSettings, Task};
 
-use crate::harness::{App, Setup, eventually, on_both_set_ups, pictures, process_exists, program_path};
+use crate::harness::{
+    App, Setup, eventually, on_both_set_ups, pictures, process_exists, program_path, within,
+};
 
 /// Enough for the program itself, not optimised and with all that it links, and for a small picture.
 const LITTLE_MEMORY: u64 = 128 << 20;
@@ -183,6 +186,31 @@ async fn imaging_processes_end_with_a_worker_that_is_killed(setup: Setup) {
     assert_eq!(ada.wait_for(&upload.job).await["status"], "succeeded");
 }
 
+/// The process hangs, so that only the customer's word can end the run before its time is over.
+async fn a_picture_that_nobody_wants_any_more_is_left_half_made(setup: Setup) {
+    let app = setup.with("LEASE_SECONDS", 3).start().await;
+    let ada = app.visitor().await;
+    ada.ready_photo().await;
+    let [process] = app.children_of_workers()[..] else { panic!("{:?}", app.children_of_workers()) };
+    signal(process, Signal::STOP);
+    let upload = ada.upload(pictures::small_jpeg()).await;
+    ada.wait_for_status(&format!("/api/jobs/{}", upload.job), "running").await;
+    ada.delete(&format!("/api/jobs/{}", upload.job)).await.expect(202);
+    let job = within(PATIENCE, "the job to be over", async || {
+        let job = ada.read_job(&upload.job).await;
+        (job["status"] == "cancelled").then_some(job)
+    })
+    .await;
+    assert_eq!(job["result"], json!(null), "{job}");
+    is_gone(process).await;
+    ada.ready_photo().await;
+}
+
+fn signal(process: u32, signal: Signal) {
+    let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw).unwrap();
+    rustix::process::kill_process(process, signal).unwrap();
+}
+
 async fn end_with_their_worker(app: &mut App) {
     let processes = app.children_of_workers();
     assert!(!processes.is_empty(), "there is one for the next picture, or at work");
@@ -195,4 +223,5 @@ async fn end_with_their_worker(app: &mut App) {
 on_both_set_ups!(
     a_picture_that_needs_too_much_memory_is_rejected_and_the_worker_works_on,
     imaging_processes_end_with_a_worker_that_is_killed,
+    a_picture_that_nobody_wants_any_more_is_left_half_made,
 );

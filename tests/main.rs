@@ -21,6 +21,7 @@ mod crash_points;
 mod crashes;
 mod deletion;
 mod drain;
+mod first_moments;
 mod gateway;
 mod harness;
 mod imaging;

@@ -148,6 +148,70 @@ async fn a_restart_of_the_database_in_the_middle_loses_nothing(setup: Setup) {
     assert_eq!(app.number("SELECT stock FROM products WHERE id = 'canvas-60x80'").await, 2);
 }
 
+/// Somebody holds the whole table of jobs, as one does who changes it by hand: nobody's claim is answered in time.
+async fn what_nobody_can_claim_is_held_and_done_when_the_database_answers(setup: Setup) {
+    let app = setup.with("RUST_LOG", "info,worker=debug").start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    app.idle().await;
+    // How often its message had been published when a job was claimed.
+    app.execute(
+        "CREATE TABLE claims (job uuid, published int);
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN INSERT INTO claims VALUES (OLD.id, OLD.published); RETURN NULL; END';
+         CREATE TRIGGER note AFTER UPDATE ON jobs FOR EACH ROW
+         WHEN (OLD.state = 'queued' AND NEW.state = 'running') EXECUTE FUNCTION note()",
+    )
+    .await;
+    let console = app.console().await;
+    app.freeze_worker(0);
+    let mut placed = Vec::new();
+    for _ in 0..5 {
+        placed.push(ada.order(&Order::of(&photo, "print-10x15", 1)).await);
+    }
+    console.batch_execute("BEGIN; LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    app.thaw_worker(0);
+
+    let another = Order::of(&photo, "print-10x15", 1).json();
+    let (job, order) = (format!("/api/jobs/{}", placed[0].job), Some("placed-while-nothing-goes"));
+    let (ordered, uploaded, read) = tokio::join!(
+        ada.post_order(&another, order),
+        ada.post_photo(pictures::jpeg_of_colour(1, 2, 3)),
+        ada.get(&job),
+    );
+    for refused in [ordered, uploaded, read] {
+        assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
+        refused.problem(503);
+    }
+    eventually("each claim to be undecided", async || {
+        (app.log_of("worker-1").matches("the claim is undecided").count() >= placed.len()).then_some(())
+    })
+    .await;
+    console.batch_execute("COMMIT").await.unwrap();
+
+    for placed in &placed {
+        let job = ada.wait_for(&placed.job).await;
+        assert_eq!(
+            (&job["result"]["order_status"], &job["attempt"]),
+            (&json!("confirmed"), &json!(1)),
+            "{job}"
+        );
+    }
+    let accepted = ada.post_order(&another, order).await.expect(202).json();
+    let job = ada.wait_for(accepted["job"]["id"].as_str().unwrap()).await;
+    assert_eq!(job["result"]["order_status"], "confirmed", "{job}");
+    app.idle().await;
+    assert_eq!(app.number("SELECT count(*) FROM orders").await, 6);
+    assert_eq!(app.number("SELECT count(*) FROM payments WHERE state = 'charged' AND asked = 1").await, 6);
+    assert_eq!(app.number("SELECT coalesce(sum(lapses), 0) FROM jobs").await, 0);
+    assert_eq!(
+        app.number("SELECT count(DISTINCT job) FROM claims WHERE job IN (SELECT job_id FROM orders)").await,
+        6
+    );
+    let again = "SELECT count(*) FROM claims WHERE published > 1";
+    assert_eq!(app.number(again).await, 0, "a message that was acked would have come again after a minute");
+}
+
 async fn while_the_mail_server_is_away_orders_go_on_and_their_mails_wait(setup: Setup) {
     let app = setup.start().await;
     let ada = app.visitor().await;
@@ -283,6 +347,7 @@ async fn accept(visitor: &Visitor, count: u8) -> Vec<(Upload, Placed)> {
 }
 
 on_production!(
+    what_nobody_can_claim_is_held_and_done_when_the_database_answers,
     while_the_mail_server_is_away_orders_go_on_and_their_mails_wait,
     while_the_broker_is_away_everything_is_accepted_and_finished_later,
     while_nobody_may_publish_web_says_so_and_accepts,

@@ -1,8 +1,9 @@
 //! The daily sales report: its figures, its mail, and that a long one goes on where it stopped.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{App, Mail, Order, Setup, Visitor, eventually, on_both_set_ups};
+use crate::harness::{App, Mail, Order, Setup, Visitor, eventually, on_both_set_ups, on_production};
 use crate::triggers::{SECRET, machine_tokens, start};
 
 const OPERATOR: &str = "operator@example.org";
@@ -135,6 +136,56 @@ async fn a_long_report_goes_on_where_it_stopped(setup: Setup) {
     );
 }
 
+/// A page is being counted when the worker is told to stop. There would be time for the rest of the report.
+async fn a_report_that_hears_of_a_stop_ends_after_its_page_and_goes_on_from_there(setup: Setup) {
+    const ORDERS: i64 = 2_200;
+    let setup = setup.with("MACHINE_TOKENS", machine_tokens()).with("SHUTDOWN_SECONDS", 60);
+    let mut app = setup.start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    ada.order_and_wait(&Order::of(&photo, "print-10x15", 2)).await;
+    app.idle().await;
+    more_orders(&app, ORDERS).await;
+    app.execute(
+        "CREATE TABLE go_on (yes bool);
+         CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN WHILE NOT EXISTS (SELECT FROM go_on) LOOP PERFORM pg_sleep(0.02); END LOOP; RETURN NEW; END';
+         CREATE TRIGGER pause BEFORE UPDATE ON jobs FOR EACH ROW
+         WHEN ((NEW.checkpoint ->> 'pages')::bigint = 2) EXECUTE FUNCTION pause()",
+    )
+    .await;
+    let machine = app.nobody().with_token(SECRET);
+    let job = report_of(&machine, "2026-03-01").await;
+    let pages = "SELECT (checkpoint ->> 'pages')::bigint FROM jobs WHERE kind = 'sales_report'";
+    eventually("the second page to be counted", async || {
+        let counting = "SELECT count(*) FROM pg_stat_activity
+                        WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        (app.number(counting).await == 1).then_some(())
+    })
+    .await;
+    let (console, queues, log) = (app.console().await, app.production().queues(), app.log_file("worker-1"));
+    assert_eq!(queues.consumers("images").await, 1);
+    let letting_go = async {
+        eventually("the worker to stop", async || {
+            std::fs::read_to_string(&log).unwrap().contains("stopping").then_some(())
+        })
+        .await;
+        eventually("its consumers to stop", async || (queues.consumers("reports").await == 0).then_some(()))
+            .await;
+        console.batch_execute("INSERT INTO go_on VALUES (true)").await.unwrap();
+    };
+    let ((_, ended), ()) = tokio::join!(app.end(Signal::TERM, 1), letting_go);
+    assert!(ended[0].success(), "{ended:?}");
+    let put_back = "SELECT count(*) FROM jobs WHERE kind = 'sales_report' AND attempt = 0 AND lapses = 0
+                    AND state IN ('pending', 'queued')";
+    assert_eq!((app.number(pages).await, app.number(put_back).await), (2, 1), "{}", app.log_of("worker-1"));
+
+    app.start_again().await;
+    let job = machine.wait_for(&job).await;
+    assert_eq!(job["result"]["total"]["confirmed"], ORDERS, "each was counted once: {job}");
+    assert_eq!(app.metric(0, "sales_report_orders_total").await, 1_200.0, "what two pages had left over");
+}
+
 async fn both_reports_may_be_started_and_nothing_else_is_taken(setup: Setup) {
     let app = setup.with("MACHINE_TOKENS", machine_tokens()).start().await;
     let machine = app.nobody().with_token(SECRET);
@@ -245,3 +296,9 @@ on_both_set_ups!(
     a_long_report_goes_on_where_it_stopped,
     both_reports_may_be_started_and_nothing_else_is_taken,
 );
+
+mod servers {
+    use super::{a_report_that_hears_of_a_stop_ends_after_its_page_and_goes_on_from_there, on_production};
+
+    on_production!(a_report_that_hears_of_a_stop_ends_after_its_page_and_goes_on_from_there);
+}

@@ -91,6 +91,53 @@ async fn a_mail_that_is_being_handed_over_is_waited_for(setup: Setup) {
     assert_eq!(app.mails().len(), 1, "and came once");
 }
 
+/// The answers of twenty orders are on their way when web is told to stop: they wait for a table that somebody holds,
+/// and are committed when nothing else is left to do but to publish their jobs.
+async fn what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others(setup: Setup) {
+    const ORDERS: i64 = 20;
+    let mut app = setup.with("SHUTDOWN_SECONDS", 30).start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    app.kill_workers();
+    let console = app.console().await;
+    console.batch_execute("BEGIN; LOCK TABLE orders IN SHARE MODE").await.unwrap();
+    let mut placing = tokio::task::JoinSet::new();
+    for number in 0..ORDERS {
+        let address = format!("ada{number}@example.org");
+        let (ada, order) = (ada.clone(), Order::of(&photo, "print-10x15", 1).mail_to(&address));
+        placing.spawn(async move { ada.order(&order).await });
+    }
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass";
+    // As many as it has connections.
+    eventually("them to wait", async || (app.number(waiting).await >= 6).then_some(())).await;
+    let log = app.log_file("web");
+    let letting_go = async {
+        eventually("web to stop", async || {
+            std::fs::read_to_string(&log).unwrap().contains("stopping").then_some(())
+        })
+        .await;
+        console.batch_execute("COMMIT").await.unwrap();
+    };
+    tokio::join!(app.stop_gracefully(), letting_go);
+    // Each was accepted.
+    let placed = placing.join_all().await;
+
+    let told = app.log_of("web");
+    assert!(!told.contains("not published"), "{told}");
+    let queued = "SELECT count(*) FROM jobs WHERE kind = 'fulfil_order' AND state = 'queued'";
+    assert_eq!(app.number(queued).await, ORDERS);
+    let later = app.number(&format!("{queued} AND republish_at > now()")).await;
+    let queues = app.production().queues();
+    eventually("the messages of those that are not due to be with the broker", async || {
+        (i64::from(queues.ready("orders").await) == later).then_some(())
+    })
+    .await;
+    app.start_again().await;
+    for placed in &placed {
+        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    }
+}
+
 /// An order whose handler waits for a product's row, and who holds that.
 async fn order_that_waits_for_a_row(app: &App) -> (tokio_postgres::Client, Placed) {
     let ada = app.visitor().await;
@@ -116,6 +163,7 @@ mod servers {
         a_mail_that_is_being_handed_over_is_waited_for, a_program_that_waits_for_its_database_can_be_stopped,
         a_stop_ends_at_its_deadline_whatever_hangs, on_production,
         queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
+        what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others,
     };
 
     on_production!(
@@ -123,5 +171,6 @@ mod servers {
         a_program_that_waits_for_its_database_can_be_stopped,
         queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
         a_mail_that_is_being_handed_over_is_waited_for,
+        what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others,
     );
 }

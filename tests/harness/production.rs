@@ -1,6 +1,7 @@
 //! What the separate programs need of servers: a database and queues of their own, a mail server.
 
-use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use shared::jobs::Lane;
 use shared::messaging::topology::Topology;
@@ -61,6 +62,11 @@ impl Production {
         assert!(output.status.success(), "worker migrate: {}: {said}", output.status);
     }
 
+    /// A look at its queues.
+    pub fn queues(&self) -> Queues {
+        Queues { amqp_url: self.amqp_url.clone(), prefix: self.prefix.clone() }
+    }
+
     /// Drops the database and the queues. The servers may be gone: then there is nothing to do.
     pub async fn remove(database_server: &str, database: &str, amqp_url: &str, prefix: &str) {
         if let Ok(admin) = connect(database_server).await {
@@ -74,6 +80,34 @@ impl Production {
         let exchange = format!("{prefix}events").into();
         let _ = channel.exchange_delete(exchange, ExchangeDeleteOptions::default()).await;
         let _ = broker.close(200, "bye".into()).await;
+    }
+}
+
+/// The queues of one test, as the broker sees them.
+pub struct Queues {
+    amqp_url: String,
+    prefix: String,
+}
+
+impl Queues {
+    /// How many messages are ready in one of them.
+    pub async fn ready(&self, name: &str) -> u32 {
+        self.look(name).await.message_count()
+    }
+
+    /// How many consumers it has.
+    pub async fn consumers(&self, name: &str) -> u32 {
+        self.look(name).await.consumer_count()
+    }
+
+    async fn look(&self, name: &str) -> lapin::Queue {
+        let broker = Connection::connect(&self.amqp_url, ConnectionProperties::default()).await.unwrap();
+        let channel = broker.create_channel().await.unwrap();
+        let name = format!("{}{name}", self.prefix).into();
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare(name, passive, FieldTable::default()).await.unwrap();
+        broker.close(200, "bye".into()).await.unwrap();
+        queue
     }
 }
 

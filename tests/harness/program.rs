@@ -71,14 +71,34 @@ pub async fn run_to_end(program: &str, arguments: &[&str], settings: &[(String, 
 impl Program {
     /// Starts `program` under a `name` of its own, with its logs in `folder`; a second start adds to them.
     pub fn start(name: &str, program: &str, settings: &[(String, String)], folder: &Path) -> Self {
+        Self::spawn(command(program, &[], settings), name, folder)
+    }
+
+    /// As [`Program::start`], as the first process of a namespace of its own, as in a container. It is the only child
+    /// of the process that this is, and its end is that one's. Needs root.
+    pub fn start_as_first_process(
+        name: &str,
+        program: &str,
+        settings: &[(String, String)],
+        folder: &Path,
+    ) -> Self {
+        let inside = command(program, &[], settings);
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "--mount-proc", "--kill-child"]).arg(inside.get_program());
+        unshare.env_clear().stdin(Stdio::null());
+        unshare.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::spawn(unshare, name, folder)
+    }
+
+    fn spawn(mut command: Command, name: &str, folder: &Path) -> Self {
         let stdout = folder.join(format!("{name}.stdout"));
         let log = folder.join(format!("{name}.log"));
         let appended = File::options().append(true).create(true).open(&log).unwrap();
-        let child = command(program, &[], settings)
+        let child = command
             .stdout(File::create(&stdout).unwrap())
             .stderr(appended)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         Self { name: name.to_owned(), child, stdout, log }
     }
 
@@ -122,6 +142,11 @@ impl Program {
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The ids of the processes that it has started.

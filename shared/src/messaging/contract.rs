@@ -1,10 +1,11 @@
 //! What every broker does: the same tests against each. What only a server can do is in [`server`]
 //! (one RabbitMQ), [`generations`] (what it held before an argument changed), [`limits`] (where its versions
-//! differ) and [`faults`] (a RabbitMQ that is stopped and killed).
+//! differ), [`relaying`] (one that takes nothing) and [`faults`] (a RabbitMQ that is stopped and killed).
 
 mod faults;
 mod generations;
 mod limits;
+mod relaying;
 mod server;
 
 use std::collections::HashSet;

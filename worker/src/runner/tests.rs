@@ -2,6 +2,7 @@
 //! tests' own handlers under the names of real kinds.
 
 mod stopping;
+mod undecided;
 
 use std::sync::{Arc, Mutex, OnceLock};
 

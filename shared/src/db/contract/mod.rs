@@ -13,7 +13,7 @@
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
 //! - [`codes`]: errors of PostgreSQL are told apart by their codes, in whatever language they are told.
-//! - [`collisions`], [`faults`], [`given_up`]: what is sacrificed, frozen, dropped, cut or not waited for.
+//! - [`collisions`], [`faults`], [`given_up`], [`limits`]: what is sacrificed, frozen, dropped, cut or not waited for.
 //!
 //! Nothing sleeps: time passes by moving the rows' times into the past, and a race is stepped by
 //! holding a row until PostgreSQL says that everybody waits for it.
@@ -37,6 +37,7 @@ mod given_up;
 mod keys;
 mod leases;
 mod life;
+mod limits;
 mod listing;
 mod migrations;
 mod operations;

@@ -253,7 +253,7 @@ async fn a_stop_releases_the_rows_that_nobody_here_knows() {
     assert_ne!(job.state, JobState::Running);
 }
 
-async fn until(mut is_so: impl FnMut() -> bool) {
+pub(super) async fn until(mut is_so: impl FnMut() -> bool) {
     let look = async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(10)).await;
