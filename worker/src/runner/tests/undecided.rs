@@ -90,7 +90,7 @@ impl Held {
         shop.broker.publish(LANE, &next).await.unwrap();
         let heard = Heard { words, times: Arc::default() };
         let worker = shop.worker.clone();
-        let handling = async move { handle(&worker, LANE.queue, delivery).await };
+        let handling = async move { handle(&worker, LANE, delivery).await };
         let task = tokio::spawn(handling.with_subscriber(heard.clone()));
         let mut held = Self { job, task, line, behind, heard };
         super::stopping::until(|| held.heard.times.load(Ordering::SeqCst) >= 2 || held.task.is_finished())
