@@ -196,7 +196,9 @@ async fn a_picture_that_nobody_wants_any_more_is_left_half_made(setup: Setup) {
     let upload = ada.upload(pictures::small_jpeg()).await;
     ada.wait_for_status(&format!("/api/jobs/{}", upload.job), "running").await;
     ada.delete(&format!("/api/jobs/{}", upload.job)).await.expect(202);
-    let job = within(PATIENCE, "the job to be over", async || {
+    // Half of the time after which the process is given up anyway.
+    let soon = Duration::from_secs(30);
+    let job = within(soon, "the job to be over", async || {
         let job = ada.read_job(&upload.job).await;
         (job["status"] == "cancelled").then_some(job)
     })

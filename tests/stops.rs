@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{App, Order, Placed, Program, Setup, eventually, on_both_set_ups, on_production};
+use crate::harness::{App, Gate, Order, Placed, Program, Setup, eventually, on_both_set_ups, on_production};
 
 /// A handler that waits for a row that somebody holds, on a database that answers.
 async fn a_stop_ends_at_its_deadline_whatever_hangs(setup: Setup) {
@@ -138,6 +138,39 @@ async fn what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others(se
     }
 }
 
+/// The broker neither takes nor refuses anything. The first job is being published when web is told to stop, the
+/// others wait behind it: none of them is left to the minute after which others would publish it.
+async fn what_web_could_not_publish_before_its_end_is_written_back(setup: Setup) {
+    const ORDERS: i64 = 20;
+    let mut app = setup.with("SHUTDOWN_SECONDS", 40).start().await;
+    app.stop_gracefully().await;
+    let gate = Gate::to(&app.production().amqp_url).await;
+    app.set("AMQP_URL", &gate.url);
+    app.start_again().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    app.idle().await;
+    app.kill_workers();
+    gate.set_open(false);
+    let mut placed = Vec::new();
+    for number in 0..ORDERS {
+        let address = format!("ada{number}@example.org");
+        placed.push(ada.order(&Order::of(&photo, "print-10x15", 1).mail_to(&address)).await);
+    }
+    app.stop_gracefully().await;
+    let queued = "SELECT count(*) FROM jobs WHERE kind = 'fulfil_order' AND state = 'queued'";
+    assert_eq!(app.number(queued).await, ORDERS);
+    assert_eq!(app.production().queues().ready("orders").await, 0);
+    let left_alone = app.number(&format!("{queued} AND published > 0")).await;
+    assert_eq!(left_alone, 0, "{}", app.log_of("web"));
+
+    gate.set_open(true);
+    app.start_again().await;
+    for placed in &placed {
+        assert_eq!(ada.wait_for(&placed.job).await["result"]["order_status"], "confirmed");
+    }
+}
+
 /// An order whose handler waits for a product's row, and who holds that.
 async fn order_that_waits_for_a_row(app: &App) -> (tokio_postgres::Client, Placed) {
     let ada = app.visitor().await;
@@ -164,6 +197,7 @@ mod servers {
         a_stop_ends_at_its_deadline_whatever_hangs, on_production,
         queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
         what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others,
+        what_web_could_not_publish_before_its_end_is_written_back,
     };
 
     on_production!(
@@ -172,5 +206,6 @@ mod servers {
         queues_that_are_named_while_a_worker_stops_do_not_hold_it_up,
         a_mail_that_is_being_handed_over_is_waited_for,
         what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others,
+        what_web_could_not_publish_before_its_end_is_written_back,
     );
 }
