@@ -3,7 +3,10 @@
 use crate::harness::{App, Order, Placed, Setup, Visitor, on_production};
 
 /// Orders that are measured, one after the other.
-const ORDERS: u32 = 20;
+const ORDERS: u32 = 10;
+
+/// By then every connection has seen every statement.
+const ROUNDS: u32 = 10;
 
 /// What the server did for a program since its start.
 #[derive(Debug, Clone, Copy)]
@@ -46,21 +49,24 @@ impl Work {
 }
 
 /// A statement that is used for each order is parsed when a connection uses it for the first time, and then never
-/// again. One that was not kept would be parsed at least once an order.
+/// again. One that was not kept would be parsed at least once an order, however many there were before.
 async fn what_each_order_asks_is_parsed_once_a_connection(setup: Setup) {
-    let app = setup.with("DATABASE_CONNECTIONS", 1).start().await;
+    let app = setup.with("DATABASE_CONNECTIONS", 3).start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
     let order = Order::of(&photo, "print-10x15", 1);
-    confirmed(&ada, &order, 5).await;
-    let (web, worker) = (Work::of_web(&app).await, Work::of_worker(&app).await);
-    confirmed(&ada, &order, ORDERS).await;
-    let web = Work::of_web(&app).await.since(web).each();
-    let worker = Work::of_worker(&app).await.since(worker).each();
-    println!("an order in web: {web:?}, in the worker: {worker:?}");
-    assert!(web.statements > 5.0 && worker.statements > 20.0, "{web:?}, {worker:?}");
-    assert!(web.parsed < 0.5, "an order in web: {web:?}");
-    assert!(worker.parsed < 0.5, "an order in the worker: {worker:?}");
+    for round in 1.. {
+        let before = (Work::of_web(&app).await, Work::of_worker(&app).await);
+        confirmed(&ada, &order, ORDERS).await;
+        let web = Work::of_web(&app).await.since(before.0).each();
+        let worker = Work::of_worker(&app).await.since(before.1).each();
+        println!("an order in web: {web:?}, in the worker: {worker:?}");
+        assert!(web.statements > 5.0 && worker.statements > 20.0, "{web:?}, {worker:?}");
+        if web.parsed < 0.5 && worker.parsed < 0.5 {
+            return;
+        }
+        assert!(round < ROUNDS, "an order in web: {web:?}, in the worker: {worker:?}");
+    }
 }
 
 async fn confirmed(visitor: &Visitor, order: &Order, orders: u32) {

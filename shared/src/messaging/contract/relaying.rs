@@ -1,7 +1,5 @@
 //! The relay at a broker that is there and takes nothing.
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
 use super::server::Server;
@@ -12,7 +10,6 @@ use crate::db::{DatabaseSettings, DatabaseUrl, Db, Limits, SignalReceivers};
 use crate::domain::PhotoId;
 use crate::domain::job::JobState;
 use crate::jobs::MakeThumbnails;
-use crate::messaging::topology::Topology;
 
 /// More than are tried one by one here.
 const JOBS: usize = 8;
@@ -49,31 +46,21 @@ async fn taken(db: &Db, jobs: &[JobId]) -> u32 {
     taken
 }
 
-/// Makes the queue one that refuses every message, or puts it back as it should be.
-async fn refuse_everything(server: &Server, lane: Lane, refuse: bool) {
-    let queue = Topology::new(server.prefix()).lane(lane);
-    let channel = server.connection().await.create_channel().await.unwrap();
-    channel.queue_delete(queue.as_str().into(), Default::default()).await.unwrap();
-    if refuse {
-        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-        let mut full = FieldTable::default();
-        full.insert("x-max-length".into(), AMQPValue::LongLongInt(0));
-        full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
-        channel.queue_declare(queue.as_str().into(), durable, full).await.unwrap();
-    }
-}
+/// To the queues and the exchange of a test, and not to the one that jobs are published by.
+const EVERYTHING_BUT_PUBLISHING: &str = "^test-";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs servers: scripts/test"]
-async fn while_the_broker_refuses_what_it_is_sent_one_message_at_a_time_is_tried_ever_more_rarely() {
+async fn while_nothing_may_be_published_one_message_at_a_time_is_tried_ever_more_rarely() {
     let server = Server::from_environment();
-    let broker = server.connected().await;
+    let broker = Broker::rabbitmq(server.user_who_may_write(EVERYTHING_BUT_PUBLISHING).await).unwrap();
+    eventually("it is connected", async || broker.connected()).await;
     // Otherwise the relay would hear of new queues, and look at their rows.
     what_is_new_is_reported_once(&broker).await;
-    refuse_everything(&server, IMAGES, true).await;
     while broker.publishing() != Publishing::Fails {
-        assert_eq!(broker.publish(IMAGES, &envelope()).await, Err(PublishError::Refused));
+        assert_eq!(broker.publish(IMAGES, &envelope()).await, Err(PublishError::Forbidden));
     }
+    assert!(broker.connected() && !broker.can_publish());
 
     let folder = tempfile::tempdir().unwrap();
     let (db, signals) = database(&folder).await;
@@ -94,7 +81,7 @@ async fn while_the_broker_refuses_what_it_is_sent_one_message_at_a_time_is_tried
     .await;
 
     // It takes messages again: all of them are there, those that were refused, too.
-    refuse_everything(&server, IMAGES, false).await;
+    server.user_who_may_write(".*").await;
     eventually("it publishes", async || broker.publish(IMAGES, &envelope()).await.is_ok()).await;
     let mut subscription = broker.subscribe(IMAGES, 100).await;
     let mut missing: HashSet<JobId> = jobs.into_iter().collect();

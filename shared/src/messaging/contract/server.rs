@@ -53,6 +53,24 @@ impl Server {
         }
     }
 
+    /// A user, named like the prefix, who may write to what fits `write`: made, or its rights changed. (A channel
+    /// remembers for a while what it may.)
+    pub(super) async fn user_who_may_write(&self, write: &str) -> RabbitMqSettings {
+        let api = self.api.as_deref().unwrap();
+        let name = self.prefix.trim_end_matches('.');
+        let put = async |what: String, body: Value| {
+            let answer = reqwest::Client::new().put(format!("{api}/api/{what}/{name}")).json(&body).send();
+            assert!(answer.await.unwrap().status().is_success(), "{what}");
+        };
+        put("users".into(), serde_json::json!({"password": "pw", "tags": ""})).await;
+        let rights = serde_json::json!({"configure": ".*", "write": write, "read": ".*"});
+        put("permissions/%2f".into(), rights).await;
+        let mut url = reqwest::Url::parse(&self.url).unwrap();
+        url.set_username(name).unwrap();
+        url.set_password(Some("pw")).unwrap();
+        RabbitMqSettings { url: url.into(), ..self.settings() }
+    }
+
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
