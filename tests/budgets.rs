@@ -51,7 +51,8 @@ impl Work {
 /// A statement that is used for each order is parsed when a connection uses it for the first time, and then never
 /// again. One that was not kept would be parsed at least once an order, however many there were before.
 async fn what_each_order_asks_is_parsed_once_a_connection(setup: Setup) {
-    let app = setup.with("DATABASE_CONNECTIONS", 3).start().await;
+    // The mails of so many orders wait for their minute.
+    let app = setup.leaving_work().with("DATABASE_CONNECTIONS", 3).start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
     let order = Order::of(&photo, "print-10x15", 1);

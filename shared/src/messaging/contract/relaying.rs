@@ -53,10 +53,10 @@ const EVERYTHING_BUT_PUBLISHING: &str = "^test-";
 #[ignore = "needs servers: scripts/test"]
 async fn while_nothing_may_be_published_one_message_at_a_time_is_tried_ever_more_rarely() {
     let server = Server::from_environment();
+    // Otherwise the relay would hear of new queues, and look at their rows.
+    what_is_new_is_reported_once(&server.connected().await).await;
     let broker = Broker::rabbitmq(server.user_who_may_write(EVERYTHING_BUT_PUBLISHING).await).unwrap();
     eventually("it is connected", async || broker.connected()).await;
-    // Otherwise the relay would hear of new queues, and look at their rows.
-    what_is_new_is_reported_once(&broker).await;
     while broker.publishing() != Publishing::Fails {
         assert_eq!(broker.publish(IMAGES, &envelope()).await, Err(PublishError::Forbidden));
     }
