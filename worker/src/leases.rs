@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use shared::db::jobs::Claim;
 use shared::db::jobs::lease::{OwnRun, own_runs, put_back};
-use shared::db::{Db, DbError, in_time, processes};
+use shared::db::{Conn, Db, DbError, in_time, processes};
 use shared::domain::WorkerId;
 use shared::domain::job::Ending;
 use shared::presence::identity;
@@ -26,6 +26,9 @@ pub const PART: &str = "lease renewal";
 
 /// How long the database may take for a renewal or a look.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long it may take for a job that is put back.
+pub(crate) const WRITING: Duration = Duration::from_secs(15);
 
 /// The lease of this process, as it knows it.
 pub struct Lease {
@@ -143,8 +146,8 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
     let lease = &worker.lease;
     if lease.lock().taken {
         let (id, sent) = (lease.id(), Instant::now());
-        let renewed = async { processes::renew(&mut worker.renewals.conn().await?, id.into()).await };
-        if in_time(PATIENCE, renewed).await? {
+        let renewed = worker.renewals.look_in_time(PATIENCE, async |c| processes::renew(c, id.into()).await);
+        if renewed.await? {
             lease.renewed(sent);
             return Ok(());
         }
@@ -158,16 +161,15 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
         metrics::counter!("leases_lost_total").increment(1);
         worker.running.stop(runs, StopReason::LeaseLost);
         // For people: this row is nobody's any more.
-        let stopped = async { processes::stop(&mut worker.renewals.conn().await?, lost.into()).await };
-        if let Err(error) = in_time(PATIENCE, stopped).await {
+        let stopped = worker.renewals.look_in_time(PATIENCE, async |c| processes::stop(c, lost.into()).await);
+        if let Err(error) = stopped.await {
             tracing::debug!(%error, "the row of the former id was left");
         }
     }
     let (id, sent) = (lease.id(), Instant::now());
     let itself = identity(worker.program, id.into());
-    let taking =
-        async { processes::take_lease(&mut worker.renewals.conn().await?, &itself, lease.length).await };
-    in_time(PATIENCE, taking).await?;
+    let taking = async |c: &mut Conn| processes::take_lease(c, &itself, lease.length).await;
+    worker.renewals.look_in_time(PATIENCE, taking).await?;
     lease.renewed(sent);
     tracing::info!(worker = %id, "the process took its lease");
     Ok(())
@@ -192,7 +194,7 @@ async fn look(worker: &Worker, putting_back: &mut Beside) -> Result<(), DbError>
 
 async fn own_rows(worker: &Worker) -> Result<Vec<OwnRun>, DbError> {
     let id = worker.lease.id();
-    in_time(PATIENCE, async { own_runs(&mut worker.upkeep.conn().await?, id).await }).await
+    worker.upkeep.look_in_time(PATIENCE, async |c| own_runs(c, id).await).await
 }
 
 /// The process is about to stop, and nothing runs here any more: what the table still says that it runs is
@@ -206,13 +208,13 @@ pub async fn release_rest(worker: &Worker) -> Result<(), DbError> {
 /// The last word of the process's row.
 pub async fn say_stopped(worker: &Worker) -> Result<(), DbError> {
     let id = worker.lease.id();
-    in_time(PATIENCE, async { processes::stop(&mut worker.renewals.conn().await?, id.into()).await }).await
+    worker.renewals.look_in_time(PATIENCE, async |c| processes::stop(c, id.into()).await).await
 }
 
 /// A row that can't be written is left for the next look; it does not keep the others from being.
 async fn put_back_all(db: Db, claims: Vec<Claim>, ending: Ending) {
     for claim in claims {
-        match in_time(PATIENCE, put_back(&db, claim, ending)).await {
+        match in_time(WRITING, put_back(&db, claim, ending)).await {
             Ok(true) => {
                 tracing::warn!(job = %claim.job, "a job that this process did not know of was put back");
             }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::db::DbError;
 use shared::db::jobs::queues;
-use shared::db::{DbError, in_time};
 use shared::jobs::Queue;
 use shared::outage::Outage;
 use tokio::sync::{mpsc, watch};
@@ -67,6 +67,5 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
 }
 
 async fn look(worker: &Worker) -> Result<Vec<(Queue, Option<shared::domain::Timestamp>)>, DbError> {
-    let looking = async { queues::with_pauses(&mut worker.services.db.conn().await?).await };
-    in_time(PATIENCE, looking).await
+    worker.services.db.look_in_time(PATIENCE, async |c| queues::with_pauses(c).await).await
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
 use crate::beside::Beside;
+use crate::leases::WRITING;
 
 /// The name of this part of the worker, for its sign of life.
 pub const PART: &str = "supervisor";
@@ -27,7 +28,7 @@ pub const PART: &str = "supervisor";
 /// The most jobs of one look.
 const BATCH: i64 = 500;
 
-/// How long the database may take for a look, for each word that a process is lost, and for each job.
+/// How long the database may take for a look, and for each word that a process is lost.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Looks every third of a lease, until `stop`.
@@ -57,15 +58,15 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
 async fn look(worker: &Arc<Worker>, watch: &mut Watch, putting_back: &mut Beside) -> Result<(), DbError> {
     let db = &worker.upkeep;
     let sent = Instant::now();
-    let seen = in_time(PATIENCE, async { processes::watched(&mut db.conn().await?).await }).await?;
+    let seen = db.look_in_time(PATIENCE, async |c| processes::watched(c).await).await?;
     for process in watch.look(sent, Instant::now(), seen) {
-        let declared = async { processes::declare_lost(&mut db.conn().await?, process).await };
-        if in_time(PATIENCE, declared).await? {
+        let declared = db.look_in_time(PATIENCE, async |c| processes::declare_lost(c, process).await);
+        if declared.await? {
             tracing::warn!(process = %process.id, "a process does not renew its lease: it is declared lost");
             metrics::counter!("processes_lost_total").increment(1);
         }
     }
-    let orphans = in_time(PATIENCE, async { orphans(&mut db.conn().await?, BATCH).await }).await?;
+    let orphans = db.look_in_time(PATIENCE, async |c| orphans(c, BATCH).await).await?;
     if !orphans.is_empty() {
         putting_back.begin(put_back_all(worker.clone(), orphans));
     }
@@ -75,7 +76,7 @@ async fn look(worker: &Arc<Worker>, watch: &mut Watch, putting_back: &mut Beside
 /// One that can't be written is left for a later look; it does not keep the others from being.
 async fn put_back_all(worker: Arc<Worker>, orphans: Vec<Orphan>) {
     for orphan in orphans {
-        match in_time(PATIENCE, end_orphan(&worker.upkeep, orphan)).await {
+        match in_time(WRITING, end_orphan(&worker.upkeep, orphan)).await {
             Ok(Some((job, state))) if orphan.lapsed() => tell(&worker, &job, state),
             Ok(Some((job, _))) => tracing::info!(job = %job.id, "what a stopped process left is put back"),
             Ok(None) => {}

@@ -144,6 +144,20 @@ impl Db {
         }
     }
 
+    /// A look that is given so long, once there is a connection for it: far from the server, to make one takes long,
+    /// and a look that had its time from that on would never be fast enough.
+    ///
+    /// # Errors
+    /// [`DbError::Unavailable`] when there is no connection, or no answer in time; those of the look.
+    pub async fn look_in_time<T>(
+        &self,
+        limit: Duration,
+        look: impl AsyncFnOnce(&mut Conn) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let mut conn = self.conn().await?;
+        in_time(limit, look(&mut conn)).await
+    }
+
     /// Opens a transaction.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl Held {
     }
 
     /// The database answers again: it is acked. The other message needs no run.
-    async fn is_acked(mut self) {
+    async fn until_acked(mut self) {
         tokio::time::timeout(PATIENCE, self.task).await.expect("it is held for ever").unwrap();
         let next = self.line.next().now_or_never().expect("it was not settled").unwrap();
         let job = Envelope::parse(&next.body).unwrap().job;
@@ -143,7 +143,7 @@ async fn while_a_claim_is_undecided_its_message_is_held_and_then_the_job_runs_on
     assert_eq!(runs_of(job.id), 0);
 
     shop.sql("DROP TRIGGER undecided").await;
-    held.is_acked().await;
+    held.until_acked().await;
     let job = shop.job(job.id).await;
     assert_eq!((job.state, job.fence, job.attempt, job.lapses), (JobState::Succeeded, 1, 1, 0));
     assert_eq!(runs_of(job.id), 1);
@@ -164,7 +164,7 @@ async fn while_an_outcome_is_undecided_its_message_is_held_and_then_the_job_ends
     assert_eq!(runs_of(job.id), 1);
 
     shop.sql("DROP TRIGGER undecided").await;
-    held.is_acked().await;
+    held.until_acked().await;
     let job = shop.job(job.id).await;
     assert_eq!((job.state, job.fence, job.attempt, job.lapses), (JobState::Succeeded, 1, 1, 0));
     assert_eq!((job.result.clone(), messages(&job).len()), (Some(json!("made")), 0));
