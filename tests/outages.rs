@@ -61,6 +61,7 @@ async fn while_nobody_may_publish_web_says_so_and_accepts(setup: Setup) {
         nobody.get("/readyz").await.expect(200).text().contains("\"ok\"").then_some(())
     })
     .await;
+    app.idle().await;
     app.stop_gracefully().await;
     user.remove().await;
 }
