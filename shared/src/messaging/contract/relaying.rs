@@ -46,6 +46,13 @@ async fn taken(db: &Db, jobs: &[JobId]) -> u32 {
     taken
 }
 
+/// Those that were refused would be due in minutes.
+async fn due_now(db: &Db) {
+    use diesel_async::SimpleAsyncConnection;
+    let crate::db::Conn::Sqlite(mut conn) = db.conn().await.unwrap() else { unreachable!() };
+    conn.batch_execute("UPDATE jobs SET republish_at = created_at WHERE state = 'queued'").await.unwrap();
+}
+
 /// To the queues and the exchange of a test, and not to the one that jobs are published by.
 const EVERYTHING_BUT_PUBLISHING: &str = "^test-";
 
@@ -83,6 +90,7 @@ async fn while_nothing_may_be_published_one_message_at_a_time_is_tried_ever_more
     // It takes messages again: all of them are there, those that were refused, too.
     server.user_who_may_write(".*").await;
     eventually("it publishes", async || broker.publish(IMAGES, &envelope()).await.is_ok()).await;
+    due_now(&db).await;
     let mut subscription = broker.subscribe(IMAGES, 100).await;
     let mut missing: HashSet<JobId> = jobs.into_iter().collect();
     while !missing.is_empty() {
