@@ -29,6 +29,25 @@ async fn a_mail_whose_worker_dies_after_the_yes_comes_again_under_its_id_and_is_
     came_twice_and_was_counted(&app, &placed).await;
 }
 
+/// No window: the worker lives, and what it knows it writes down as soon as it can.
+async fn a_mail_whose_yes_can_not_be_written_down_for_a_while_is_sent_once(setup: Setup) {
+    let app = setup.start().await;
+    let placed = order_whose_mail_gets_no_answer(&app).await;
+    let lock = app.console().await;
+    lock.batch_execute("BEGIN; LOCK TABLE mails IN SHARE MODE").await.unwrap();
+    app.production().smtp.set_silent(false);
+    eventually("the worker to have tried", async || {
+        app.logs().contains("that is not written down yet").then_some(())
+    })
+    .await;
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    app.idle().await;
+    let mails = app.mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert!(mails[0].text.contains(&placed.order), "{mails:?}");
+    assert_eq!(app.metric(0, COUNTER).await, 0.0);
+}
+
 /// The same, had the answer been lost on its way.
 async fn a_mail_whose_answer_is_lost_comes_again_under_its_id_and_is_counted(setup: Setup) {
     let mut app = setup.with("LEASE_SECONDS", 3).start().await;
@@ -63,4 +82,5 @@ async fn came_twice_and_was_counted(app: &App, placed: &Placed) {
 on_production!(
     a_mail_whose_worker_dies_after_the_yes_comes_again_under_its_id_and_is_counted,
     a_mail_whose_answer_is_lost_comes_again_under_its_id_and_is_counted,
+    a_mail_whose_yes_can_not_be_written_down_for_a_while_is_sent_once,
 );

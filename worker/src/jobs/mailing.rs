@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
+use shared::backoff::Backoff;
+use shared::db::in_time;
 use shared::db::mails::{self, Place};
 use shared::mail::{MailError, OutgoingMail};
 
@@ -15,6 +17,12 @@ const RECIPIENT_LIMIT: i64 = 10;
 /// … within this time; more wait.
 pub(super) const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long the database may take to write down that a mail is sent.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The pauses before that is written again.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+
 /// Take a place → hand over → write down, in this order: a crash after the mail server said yes and before
 /// that is written down sends the mail again, under the same `Message-ID`. The place that nobody gave back
 /// tells that it may be so, and such mails are counted.
@@ -24,7 +32,6 @@ pub(super) const RECIPIENT_WINDOW: Duration = Duration::from_secs(60);
 /// # Errors
 /// The mail is not sent, or perhaps: the job is to be tried again.
 pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Outcome, JobError> {
-    let services = &context.services;
     let job = context.job.id;
     let mut tx = context.begin().await?;
     let place = mails::take_place(&mut tx, job, &mail.to, RECIPIENT_LIMIT, RECIPIENT_WINDOW).await?;
@@ -43,8 +50,7 @@ pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Ou
                 metrics::counter!("mails_perhaps_sent_twice_total").increment(1);
                 tracing::warn!("an earlier try may have sent this mail already");
             }
-            let mut conn = services.db.conn().await?;
-            mails::mark_sent(&mut conn, job).await?;
+            mark_sent(context).await?;
             Ok(Outcome::Done(json!({"mail": "sent"})))
         }
         HandedOver::Unknown(error) => Err(error),
@@ -56,6 +62,28 @@ pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Ou
                 tx.commit().await?;
             }
             ended
+        }
+    }
+}
+
+/// The server has the mail. Were that not written down because the database is busy, the next try would send it again:
+/// so it is written until it is, or the run must end.
+async fn mark_sent(context: &JobContext) -> Result<(), JobError> {
+    let mut pauses = PAUSES;
+    loop {
+        let writing = async {
+            let mut conn = context.services.db.conn().await?;
+            mails::mark_sent(&mut conn, context.job.id).await
+        };
+        match in_time(ANSWER, writing).await {
+            Err(error) if error.may_pass() => {
+                tracing::warn!(%error, "the mail is sent, and that is not written down yet");
+            }
+            written => return Ok(written?),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pauses.pause()) => {}
+            why = context.must_stop() => return Err(JobError::Stopped(why)),
         }
     }
 }
