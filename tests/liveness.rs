@@ -7,7 +7,7 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use serde_json::{Value, json};
 
-use crate::harness::{App, Proxy, Setup, eventually, on_production, within};
+use crate::harness::{App, Gate, Setup, eventually, on_production, within};
 
 /// What the promise says.
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
@@ -32,6 +32,16 @@ async fn red(app: &App, since: Instant) -> Value {
 
 async fn green(app: &App) {
     eventually("/livez to be green", async || (livez(app).await.0 == 200).then_some(())).await;
+}
+
+async fn is_alive_for_longer_than_silence(app: &App) {
+    let begun = Instant::now();
+    within(LONGER_THAN_SILENCE + Duration::from_secs(5), "time to pass", async || {
+        let (status, body) = livez(app).await;
+        assert_eq!(status, 200, "after {:?}: {body}", begun.elapsed());
+        (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
+    })
+    .await;
 }
 
 /// Somebody else has the queue for himself, so that the broker is there and lets nobody consume.
@@ -72,13 +82,7 @@ async fn a_worker_whose_database_does_not_answer_is_alive_and_says_so(setup: Set
         (livez(&app).await == (200, json!({"status": "degraded", "database": false}))).then_some(())
     })
     .await;
-    let begun = Instant::now();
-    within(LONGER_THAN_SILENCE + Duration::from_secs(5), "time to pass", async || {
-        let (status, body) = livez(&app).await;
-        assert_eq!(status, 200, "after {:?}: {body}", begun.elapsed());
-        (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
-    })
-    .await;
+    is_alive_for_longer_than_silence(&app).await;
     jobs.batch_execute("ROLLBACK").await.unwrap();
     processes.batch_execute("ROLLBACK").await.unwrap();
     eventually("the worker to be well", async || (livez(&app).await == well()).then_some(())).await;
@@ -88,21 +92,15 @@ async fn a_worker_whose_database_does_not_answer_is_alive_and_says_so(setup: Set
 /// As a frozen server, or a network that drops packets: connections are there, and no answer comes.
 async fn a_worker_whose_database_says_nothing_is_alive_and_says_so(setup: Setup) {
     let mut app = setup.start().await;
-    let proxy = Proxy::before(&app.production().database_url).await;
+    let gate = Gate::to(&app.production().database_url).await;
     app.stop_gracefully().await;
-    app.set("DATABASE_URL", proxy.url());
+    app.set("DATABASE_URL", &gate.url);
     app.start_again().await;
     green(&app).await;
-    let silence = proxy.silence().await;
-    let begun = Instant::now();
-    within(LONGER_THAN_SILENCE + Duration::from_secs(5), "time to pass", async || {
-        let (status, body) = livez(&app).await;
-        assert_eq!(status, 200, "after {:?}: {body}", begun.elapsed());
-        (begun.elapsed() > LONGER_THAN_SILENCE).then_some(())
-    })
-    .await;
+    gate.set_open(false);
+    is_alive_for_longer_than_silence(&app).await;
     assert_eq!(livez(&app).await, (200, json!({"status": "degraded", "database": false})));
-    drop(silence);
+    gate.set_open(true);
     eventually("the worker to be well", async || (livez(&app).await == well()).then_some(())).await;
     app.visitor().await.ready_photo().await;
 }

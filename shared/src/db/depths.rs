@@ -48,7 +48,8 @@ pub struct Depth {
 /// Those of the database.
 pub async fn by_queue(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbError> {
     let mut depths: BTreeMap<String, Depth> = known(conn).await?;
-    let (counted, time) = unfinished(conn).await?;
+    let counted = unfinished(conn).await?;
+    let time: Timestamp = with!(conn, |c| diesel::select(now()).get_result(c).await)?;
     for row in counted {
         let depth = depths.entry(row.queue().to_owned()).or_default();
         match row.state {
@@ -91,7 +92,7 @@ async fn known(conn: &mut Conn) -> Result<BTreeMap<String, Depth>, DbError> {
 /// Those of the database.
 pub async fn unfinished_by_queue(conn: &mut Conn) -> Result<BTreeMap<(String, JobState), i64>, DbError> {
     let mut counts = BTreeMap::new();
-    for row in unfinished(conn).await?.0 {
+    for row in unfinished(conn).await? {
         *counts.entry((row.queue().to_owned(), row.state)).or_default() += row.jobs;
     }
     Ok(counts)
@@ -119,8 +120,8 @@ impl Counted {
     }
 }
 
-async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbError> {
-    let counted = with!(conn, |c| {
+async fn unfinished(conn: &mut Conn) -> Result<Vec<Counted>, DbError> {
+    Ok(with!(conn, |c| {
         let later =
             case_when(jobs::run_at.gt(now()), 1.into_sql::<Integer>()).otherwise(0.into_sql::<Integer>());
         jobs::table
@@ -139,9 +140,7 @@ async fn unfinished(conn: &mut Conn) -> Result<(Vec<Counted>, Timestamp), DbErro
             ))
             .load(c)
             .await
-    })?;
-    let time = with!(conn, |c| diesel::select(now()).get_result(c).await)?;
-    Ok((counted, time))
+    })?)
 }
 
 /// Some of the jobs that [`Depth::crashing`] counts.

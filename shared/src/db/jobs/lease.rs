@@ -2,8 +2,8 @@
 //! [`crate::db::processes`]. Here is what follows for the rows of its jobs.
 //!
 //! The process itself compares its rows with what it really runs ([`own_runs`], [`put_back`]). Every supervisor,
-//! at each of its looks, puts back what runs under no living process ([`orphans`], [`end_orphan`]). It never ends with "none
-//! is left": a claim may be committed later, a row may be locked, a supervisor may die.
+//! at each of its looks, puts back what runs under no living process ([`orphans`], [`end_orphan`]). It never ends with
+//! "none is left": a claim may be committed later, a row may be locked, a supervisor may die.
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
