@@ -52,8 +52,12 @@ async fn every_handler_that_is_run_five_times_comes_to_the_same_end(setup: Setup
     let jobs = app.number("SELECT count(*) FROM jobs").await;
     for time in 2..=5 {
         let runs = app.number("SELECT sum(fence) FROM jobs").await;
+        // Of each line the first is due, and the others come in turn.
         app.execute(
-            "UPDATE jobs SET state = 'pending', failure = NULL, result = NULL, attempt = 0, run_at = created_at",
+            "UPDATE jobs SET state = 'pending', failure = NULL, result = NULL, attempt = 0, run_at = created_at,
+             ordering_open = ordering_key, due_at = CASE WHEN ordering_key IS NULL OR ordering_seq = (
+             SELECT min(ordering_seq) FROM jobs AS line WHERE line.ordering_key = jobs.ordering_key
+             ) THEN created_at END",
         )
         .await;
         app.idle().await;

@@ -36,15 +36,16 @@ async fn failed_job(app: &App) -> String {
 
 /// As if its attempts had been used up.
 async fn make_dead(app: &App, job: &str) {
-    app.execute(&format!("UPDATE jobs SET failure = 'exhausted', dead_reason = 'no' WHERE id = '{job}'"))
-        .await;
+    let dead = "failure = 'exhausted', dead_reason = 'no', dead_at = updated_at";
+    app.execute(&format!("UPDATE jobs SET {dead} WHERE id = '{job}'")).await;
 }
 
 /// As if it were in backoff for an hour.
 async fn put_into_backoff(app: &App, job: &str) {
     let later = app.ago(-3600);
-    let row = format!("state = 'pending', failure = NULL, dead_reason = NULL, attempt = 1, run_at = {later}");
-    app.execute(&format!("UPDATE jobs SET {row} WHERE id = '{job}'")).await;
+    let row = "state = 'pending', failure = NULL, dead_reason = NULL, dead_at = NULL, attempt = 1";
+    let then = format!("run_at = {later}, due_at = {later}");
+    app.execute(&format!("UPDATE jobs SET {row}, {then} WHERE id = '{job}'")).await;
 }
 
 /// Waits until a job has run so often and is over again.

@@ -275,8 +275,8 @@ async fn a_job_of_a_newer_program_is_left_for_one(setup: Setup) {
         let upload = ada.upload(pictures::small_jpeg()).await;
         ada.wait_for(&upload.job).await;
         app.execute(&format!(
-            "UPDATE jobs SET {newer}, state = 'pending', started_at = NULL, attempt = 0, run_at = now()
-             WHERE id = '{}'",
+            "UPDATE jobs SET {newer}, state = 'pending', started_at = NULL, attempt = 0, run_at = now(),
+             due_at = now() WHERE id = '{}'",
             upload.job
         ))
         .await;
@@ -296,7 +296,7 @@ async fn a_message_of_a_newer_schema_is_left_for_a_newer_program(setup: Setup) {
     ada.wait_for(&upload.job).await;
     // As if it had just been published, by a program whose envelopes this one can't read.
     app.execute(&format!(
-        "UPDATE jobs SET state = 'queued', republish_at = now() + interval '1 hour', attempt = 0 WHERE id = '{}'",
+        "UPDATE jobs SET state = 'queued', due_at = now() + interval '1 hour', attempt = 0 WHERE id = '{}'",
         upload.job
     ))
     .await;

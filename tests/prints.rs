@@ -128,7 +128,7 @@ async fn a_print_whose_job_failed_for_good_holds_its_order(setup: Setup) {
     // As if its worker had died again and again: it ran in a process that is not there any more.
     app.execute(
         "UPDATE jobs SET state = 'running', fence = fence + 1, attempt = max_attempts, lapses = max_attempts, \
-         started_at = created_at \
+         started_at = created_at, due_at = created_at, parked = NULL \
          WHERE id = (SELECT id FROM jobs WHERE kind = 'render_print' ORDER BY id LIMIT 1)",
     )
     .await;

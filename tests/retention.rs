@@ -85,9 +85,8 @@ async fn a_job_that_can_be_tried_again_is_kept(setup: Setup) {
     let upload = ada.upload(crate::harness::pictures::small_jpeg()).await;
     ada.wait_for(&upload.job).await;
     jobs_age(&app, 400).await;
-    let exhausted =
-        format!("UPDATE jobs SET state = 'failed', failure = 'exhausted' WHERE id = '{}'", upload.job);
-    app.execute(&exhausted).await;
+    let exhausted = "state = 'failed', failure = 'exhausted', dead_at = updated_at";
+    app.execute(&format!("UPDATE jobs SET {exhausted} WHERE id = '{}'", upload.job)).await;
     assert_eq!(clean_up(&app).await["jobs"], 0);
     assert_eq!(ada.read_job(&upload.job).await["failure"], "exhausted");
 }

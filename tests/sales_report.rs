@@ -65,7 +65,7 @@ async fn a_day_is_summed_up_and_mailed_once(setup: Setup) {
     for checkpoint in ["checkpoint", "NULL"] {
         app.execute(&format!(
             "UPDATE jobs SET state = 'pending', result = NULL, attempt = 0, checkpoint = {checkpoint},
-             run_at = created_at WHERE kind = 'sales_report'"
+             run_at = created_at, due_at = created_at WHERE kind = 'sales_report'"
         ))
         .await;
         app.idle().await;

@@ -43,9 +43,10 @@ async fn a_day_after_its_confirmation_an_order_asks_for_a_review(setup: Setup) {
         app.ago(-25 * 3600)
     );
     assert_eq!(app.number(&tomorrow).await, 1, "one waits for tomorrow, and in no line");
-    let tomorrow_comes =
-        format!("UPDATE jobs SET run_at = {} WHERE kind = 'send_email' AND state = 'pending'", app.ago(1));
-    app.execute(&tomorrow_comes).await;
+    let past = app.ago(1);
+    let tomorrow_comes = format!("run_at = {past}, due_at = {past}");
+    app.execute(&format!("UPDATE jobs SET {tomorrow_comes} WHERE kind = 'send_email' AND state = 'pending'"))
+        .await;
     let review = eventually("the review request", async || {
         app.mails().into_iter().find(|mail| mail.subject.contains("how are your prints?"))
     })

@@ -126,7 +126,7 @@ async fn what_web_accepts_while_it_stops_is_with_the_broker_or_due_for_others(se
     assert!(!told.contains("not published"), "{told}");
     let queued = "SELECT count(*) FROM jobs WHERE kind = 'fulfil_order' AND state = 'queued'";
     assert_eq!(app.number(queued).await, ORDERS);
-    let later = app.number(&format!("{queued} AND republish_at > now()")).await;
+    let later = app.number(&format!("{queued} AND due_at > now()")).await;
     let queues = app.production().queues();
     eventually("the messages of those that are not due to be with the broker", async || {
         (i64::from(queues.ready("orders").await) == later).then_some(())

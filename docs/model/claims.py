@@ -25,7 +25,7 @@ def model(undecided='retry', reconcile='off', settle='ask', lostsig='before', B=
             return None
         # relay, broker
         if st == 'P': yield ('relay: pending -> queued, published', 1, mk(row=('Q', fence, 0), msgs=msgs + 1), None)
-        if st == 'Q' and msgs == 0: yield ('minutes pass: republish_at, published again', 1, mk(msgs=1), None)
+        if st == 'Q' and msgs == 0: yield ('minutes pass: due_at, published again', 1, mk(msgs=1), None)
         if msgs and du and msgs < 2: yield ('broker: message doubled', 0, mk(msgs=msgs + 1, bud=(to, 0, re)), None)
         # B
         if B and msgs and b is None:

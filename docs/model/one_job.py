@@ -29,16 +29,16 @@ def model(MAX=3, snooze=1, redrive=1, putback=0, idle_timeout=True, freeze=True,
             return (label, fair, s2, v)
         # enqueue: born queued
         if st == '-':
-            yield ret('enqueue: INSERT queued, republish_at a minute ahead, commit; handed to own relay', 1,
+            yield ret('enqueue: INSERT queued, due_at a minute ahead, commit; handed to own relay', 1,
                       mk(row=('Q', 0, 0, 1, 0), pub=add(pub, (0, 0))))
             yield ret('enqueue: commit, then crash before the hand-over', 0, mk(row=('Q', 0, 0, 1, 0)))
         # timers
         if st == 'P' and not due: yield ret('time: run_at passes', 1, mk(row=(st, fence, att, 1, rep)))
         if st == 'Q' and not rep and not drop_republish:
-            yield ret('time: republish_at passes', 1, mk(row=(st, fence, att, due, 1)))
+            yield ret('time: due_at passes', 1, mk(row=(st, fence, att, due, 1)))
         # relay
         if (st == 'P' and due) or (st == 'Q' and rep):
-            yield ret(f'relay: row -> queued (fence {fence}), republish_at a minute ahead', 1,
+            yield ret(f'relay: row -> queued (fence {fence}), due_at a minute ahead', 1,
                       mk(row=('Q', fence, att, 1, 0), pub=add(pub, (fence, 0))))
             yield ret(f'relay: row -> queued (fence {fence}), relay crashes before publish', 0,
                       mk(row=('Q', fence, att, 1, 0)))

@@ -1,13 +1,13 @@
-"""The relay. One transaction takes what is due and sets `republish_at` a minute ahead (`published` + 1); a confirm writes nothing; what
+"""The relay. One transaction takes what is due and sets `due_at` a minute ahead (`published` + 1); a confirm writes nothing; what
 failed or came back is written back. One row, two relays (each may lose its link or die), a broker that loses and returns messages, two
 workers; retry, lapse, redrive, cancel, pause."""
 from engine import check
 FIN = 'SC'
 def model(back='fence', effect='near', guard_link=True, ahead=True, dec=True, returns=1, die=1, unroutable=False, redrive=0, retries=1, pause=0, cancel=0, MCAP=1, confirm='none', drops=1, anew=1, ghost=False, LOOP=6):
     """back: fence (WHERE id AND state = queued AND fence) | state (no fence) | none (WHERE id).
-    effect: near (republish_at = least(republish_at, now + a delay that grows); for a broken link: now) | now (always now)
-          | set (republish_at = now + 15 s, not the least) | pending (state = pending)
-    ahead: False = the take does not move republish_at. dec: the write-back also takes the count back."""
+    effect: near (due_at = least(due_at, now + a delay that grows); for a broken link: now) | now (always now)
+          | set (due_at = now + 15 s, not the least) | pending (state = pending)
+    ahead: False = the take does not move due_at. dec: the write-back also takes the count back."""
     # row: st, fence, rep (0 minutes away, 1 due, 2 seconds away), pub ; hands/backs: sorted tuple of (fence, relay) ; links: u up, d down unknown to the relay, k known
     init = (('P', 0, 1, 0), 0, (), (), ('u', 'u'), (0, 0), (returns, die, redrive, retries, pause, cancel, drops, anew), 0, 0, 0, 0)
     # ..., workers' fences (0 idle), budgets, paused, burst, conf (confirmed in this stay), died (a relay died in this stay)
@@ -20,7 +20,7 @@ def model(back='fence', effect='near', guard_link=True, ahead=True, dec=True, re
         def b(i, x=-1): return tuple(v + x if k == i else v for k, v in enumerate(bud))
         def lnk(i, x): return tuple(x if k == i else l for k, l in enumerate(links))
         # time
-        if st == 'Q' and rep == 0: yield ('minutes pass: republish_at passes', 1, mk(row=(st, fence, 1, pub), burst=0), None)
+        if st == 'Q' and rep == 0: yield ('minutes pass: due_at passes', 1, mk(row=(st, fence, 1, pub), burst=0), None)
         if rep == 2: yield ('seconds pass', 1, mk(row=(st, fence, 1, pub), burst=0), None)
         # take
         for r in (0, 1):
@@ -30,7 +30,7 @@ def model(back='fence', effect='near', guard_link=True, ahead=True, dec=True, re
                 v = None
                 if burst >= LOOP: v = 'hot loop: published again and again with no time between'
                 if ghost and p2 >= 3 and (0 if new else conf) == 0 and not died and not hands and not backs: v = 'its next look is an hour away though no publish was ever confirmed'
-                yield (f'relay {r+1} takes the row (fence {fence}): queued, republish_at a minute ahead, publishes {p2}', 1,
+                yield (f'relay {r+1} takes the row (fence {fence}): queued, due_at a minute ahead, publishes {p2}', 1,
                        mk(row=('Q', fence, 0 if ahead else 1, p2), hands=hands + ((fence, r),), burst=burst + 1, conf=0 if new else conf, died=0 if new else died), v)
         for k, (f, r) in enumerate(hands):
             if k and hands[k-1] == hands[k]: continue
@@ -107,5 +107,5 @@ def runs():
     run('written back as 15 s from now, later or not', 'a late write-back pushes', effect='set', die=0)
     run('the count of publishes stays', 'its next look is an hour away', dec=False, ghost=True, returns=3, die=0, drops=0, retries=0)
     run('a relay takes rows though it knows that its link is down', 'hot loop', guard_link=False, die=0, anew=0)
-    run('the take does not move republish_at', 'hot loop', ahead=False, die=0, anew=0)
+    run('the take does not move due_at', 'hot loop', ahead=False, die=0, anew=0)
     run('a confirm writes, without the fence', 'a late confirm pushes', confirm='blind', die=0)

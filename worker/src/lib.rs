@@ -38,6 +38,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use shared::db::jobs::claim::Claims;
+use shared::db::jobs::settle::Settles;
 use shared::config::{Incoming, Program, WorkedQueues};
 use shared::db::{Db, DbError};
 use shared::jobs::Queue;
@@ -84,6 +86,10 @@ pub struct Worker {
     pub ingress: bool,
     /// How long stopping may take.
     pub shutdown: Duration,
+    /// How it takes jobs.
+    pub claims: Claims,
+    /// How it ends them.
+    pub settles: Settles,
     /// What runs now.
     pub running: Arc<Running>,
     /// The queues that it must not take from at the moment.
@@ -132,7 +138,7 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    /// A worker that is ready to [`run`].
+    /// A worker that is ready to [`run`]. On the main runtime.
     ///
     /// # Errors
     /// When the database's settings can't make a pool.
@@ -149,6 +155,8 @@ impl Worker {
             lease: Arc::new(Lease::new(lease)),
             renewals: services.db.apart(1)?,
             upkeep: services.db.apart(UPKEEP_CONNECTIONS)?,
+            claims: Claims::new(services.db.clone()),
+            settles: Settles::new(services.db.clone()),
             services,
             handlers,
             queues,

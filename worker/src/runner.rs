@@ -135,7 +135,7 @@ async fn take(worker: &Arc<Worker>, envelope: &Envelope) -> Taken {
         }
         let Some(under_way) = worker.running.claim(envelope.job) else { return Taken::NotNow };
         let id = worker.lease.id();
-        match in_time(ANSWER, claim::claim(&worker.services.db, envelope.job, id)).await {
+        match in_time(ANSWER, worker.claims.claim(envelope.job, id)).await {
             Ok(Claimed::Yes(job)) => {
                 let guard = under_way.granted(&job);
                 if id != worker.lease.id() {

@@ -7,9 +7,10 @@ use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use deadpool::managed::Object;
+use diesel::connection::AnsiTransactionManager;
 use diesel::{QueryResult, SqliteConnection};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AnsiTransactionManager, AsyncConnection, SimpleAsyncConnection, TransactionManager};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection, TransactionManager as _};
 
 use super::DbError;
 use super::postgres::PostgresManager;
@@ -38,16 +39,7 @@ pub enum Conn {
 macro_rules! ask {
     ($conn:expr, |$pg:ident| $of_postgres:expr, |$lite:ident| $of_sqlite:expr) => {
         match &mut *$conn {
-            $crate::db::Conn::Postgres(object) => match object.ask() {
-                Err(error) => Err(error),
-                Ok(patience) => {
-                    let outcome = {
-                        let $pg: &mut diesel_async::AsyncPgConnection = &mut object.conn;
-                        tokio::time::timeout(patience, async { $of_postgres }).await
-                    };
-                    object.answered(outcome)
-                }
-            },
+            $crate::db::Conn::Postgres(object) => $crate::db::conn::ask_postgres!(object, |$pg| $of_postgres),
             $crate::db::Conn::Sqlite(object) => {
                 object.asking = true;
                 let outcome = {
@@ -61,6 +53,43 @@ macro_rules! ask {
     };
 }
 pub(crate) use ask;
+
+/// As [`ask!`], of a connection that is one to PostgreSQL.
+///
+/// The statement that begins a transaction goes with its first one: both are sent before either is answered.
+macro_rules! ask_postgres {
+    ($object:expr, |$pg:ident| $of_postgres:expr) => {
+        match $object.ask() {
+            Err(error) => Err(error),
+            Ok((patience, begin)) => {
+                let outcome = {
+                    let $pg: &diesel_async::AsyncPgConnection = &$object.conn;
+                    let both = $crate::db::conn::after(begin, $pg, async { $of_postgres });
+                    tokio::time::timeout(patience, both).await
+                };
+                $object.answered(outcome)
+            }
+        }
+    };
+}
+pub(crate) use ask_postgres;
+
+/// A statement, and the one that has to come before it, in one round trip.
+pub(super) async fn after<T>(
+    first: Option<String>,
+    mut conn: &AsyncPgConnection,
+    statement: impl Future<Output = QueryResult<T>>,
+) -> QueryResult<T> {
+    let first = async {
+        match first {
+            Some(first) => conn.batch_execute(&first).await,
+            None => Ok(()),
+        }
+    };
+    // In the order in which they are asked for the first time.
+    let (first, done) = futures_util::join!(first, statement);
+    first.and(done)
+}
 
 /// Runs the same query on whichever database the connection is to; see [`ask!`].
 macro_rules! with {
@@ -79,26 +108,32 @@ pub(crate) use with;
 
 impl Conn {
     /// Begins a transaction. On SQLite it takes the write lock at once: one that only found out
-    /// half-way that it must write could not get it any more.
+    /// half-way that it must write could not get it any more. On PostgreSQL its first statement begins it.
     pub(super) async fn begin(&mut self) -> Result<(), DbError> {
-        let begin = match self {
-            Self::Postgres(object) => object.begin().to_owned(),
-            Self::Sqlite(_) => "BEGIN IMMEDIATE".to_owned(),
-        };
-        ask!(self, |c| AnsiTransactionManager::begin_transaction_sql(c, &begin).await, |c| {
-            let begin = move |sqlite: &mut SqliteConnection| {
-                diesel::connection::AnsiTransactionManager::begin_transaction_sql(sqlite, &begin)
+        if let Self::Postgres(object) = self {
+            object.begin();
+            return Ok(());
+        }
+        ask!(self, |_c| Ok(()), |c| {
+            let begin = |sqlite: &mut SqliteConnection| {
+                AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE")
             };
             c.spawn_blocking(begin).await
         })
     }
 
     async fn commit(&mut self) -> Result<(), DbError> {
-        ask!(self, |c| commit(c).await, |c| commit(c).await)
+        match self {
+            Self::Postgres(object) => object.end("COMMIT").await,
+            Self::Sqlite(_) => ask!(self, |_c| Ok(()), |c| commit(c).await),
+        }
     }
 
     async fn rollback(&mut self) -> Result<(), DbError> {
-        ask!(self, |c| rollback(c).await, |c| rollback(c).await)
+        match self {
+            Self::Postgres(object) => object.end("ROLLBACK").await,
+            Self::Sqlite(_) => ask!(self, |_c| Ok(()), |c| rollback(c).await),
+        }
     }
 
     /// Statements for PostgreSQL alone; SQLite does nothing.
@@ -191,16 +226,6 @@ impl Tx {
     /// The connection, for `with!`.
     pub(crate) fn conn(&mut self) -> &mut Conn {
         &mut *self
-    }
-
-    /// Whether there are jobs that stay `pending` because their owner has many with the broker already.
-    pub(crate) fn note_held_back(&self, some: bool) {
-        self.signals.note_held_back(some);
-    }
-
-    /// What [`Tx::note_held_back`] was told last.
-    pub(crate) fn some_are_held_back(&self) -> bool {
-        self.signals.some_are_held_back()
     }
 
     /// What will be told after the commit.

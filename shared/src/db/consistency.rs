@@ -32,7 +32,8 @@ pub struct Check {
     sql: &'static str,
 }
 
-/// The checks that look at everything at once: what they look at is small, or found by an index.
+/// The checks that look at everything at once: what they look at is small, found by an index, or read in one
+/// pass.
 pub const WHOLE: &[Check] = &[
     Check {
         name: "stock",
@@ -46,9 +47,53 @@ pub const WHOLE: &[Check] = &[
     Check {
         name: "waits",
         sql: "SELECT CAST(id AS TEXT) AS subject, 'something to wait for' AS expected, 'nothing' AS found \
-              FROM jobs WHERE state = 'waiting' AND NOT EXISTS (SELECT 1 FROM job_waits \
+              FROM jobs WHERE state = 'waiting' AND waiting_since IS NOT NULL \
+              AND NOT EXISTS (SELECT 1 FROM job_waits \
               JOIN jobs AS awaited ON awaited.id = job_waits.on_job WHERE job_waits.waiter = jobs.id \
               AND awaited.state IN ('pending', 'queued', 'running', 'waiting')) ORDER BY id LIMIT 1000",
+    },
+    // Nobody would ever find them. Who is the first of a line and has no time yet is given one by the sweep.
+    Check {
+        name: "due",
+        sql: "SELECT CAST(id AS TEXT) AS subject, \
+              'a time, a share to wait for, a job to wait for, or a line' AS expected, 'nothing' AS found \
+              FROM jobs WHERE state IN ('pending', 'queued', 'running', 'waiting') \
+              AND due_at IS NULL AND parked IS NULL AND waiting_since IS NULL \
+              AND (ordering_open IS NULL OR state <> 'pending') ORDER BY id LIMIT 1000",
+    },
+    // They would be in the way of others.
+    Check {
+        name: "over",
+        sql: "SELECT CAST(id AS TEXT) AS subject, 'nothing that it holds or waits for' AS expected, \
+              COALESCE(unique_open, ordering_open, parked, 'a time') AS found \
+              FROM jobs WHERE state IN ('succeeded', 'failed', 'cancelled') \
+              AND (due_at IS NOT NULL OR parked IS NOT NULL OR waiting_since IS NOT NULL \
+              OR unique_open IS NOT NULL OR ordering_open IS NOT NULL) ORDER BY id LIMIT 1000",
+    },
+    // What PostgreSQL has no foreign keys for.
+    Check {
+        name: "references",
+        sql: "SELECT CAST(id AS TEXT) AS subject, 'the customer of an order' AS expected, 'none' AS found \
+              FROM orders WHERE NOT EXISTS (SELECT 1 FROM customers WHERE customers.id = orders.customer_id) \
+              UNION SELECT CAST(customer_id AS TEXT), 'the customer of an idempotency key', 'none' \
+              FROM idempotency_keys WHERE NOT EXISTS \
+              (SELECT 1 FROM customers WHERE customers.id = idempotency_keys.customer_id) \
+              UNION SELECT CAST(order_id AS TEXT), 'the order of a line', 'none' \
+              FROM order_lines \
+              WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = order_lines.order_id) \
+              UNION SELECT product_id, 'the product of a line', 'none' FROM order_lines \
+              WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = order_lines.product_id) \
+              UNION SELECT CAST(order_id AS TEXT), 'the order of an event', 'none' \
+              FROM order_events \
+              WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = order_events.order_id) \
+              UNION SELECT CAST(order_id AS TEXT), 'the order of a move of stock', 'none' \
+              FROM stock_moves \
+              WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.id = stock_moves.order_id) \
+              UNION SELECT product_id, 'the product of a move of stock', 'none' FROM stock_moves \
+              WHERE NOT EXISTS (SELECT 1 FROM products WHERE products.id = stock_moves.product_id) \
+              UNION SELECT CAST(id AS TEXT), 'the job that it is a part of', 'none' FROM jobs WHERE parent IS NOT NULL \
+              AND NOT EXISTS (SELECT 1 FROM jobs AS whole WHERE whole.id = jobs.parent) \
+              ORDER BY subject, expected LIMIT 1000",
     },
     Check {
         name: "photo_jobs",

@@ -1,5 +1,5 @@
-//! How many jobs each queue has in which state, counted in one look over the partial indexes: what is over costs
-//! nothing, however much there is of it.
+//! How many jobs each queue has in which state, counted in one look over the indexes of what is unfinished:
+//! what is over costs nothing there, however much there is of it.
 //!
 //! A job counts where it runs: one that is suspected of killing its process is the quarantine's, whatever its own
 //! queue.
@@ -13,6 +13,7 @@ use diesel_async::RunQueryDsl;
 
 use super::expressions::{first, now};
 use super::jobs::UNFINISHED;
+use super::jobs::dead::DEAD;
 use super::schema::{dead_messages, jobs, queues};
 use super::{Conn, DbError, with};
 use crate::domain::job::{JobState, MAX_LAPSES, QUARANTINED_LAPSES};
@@ -162,9 +163,8 @@ pub async fn crashing_undos(conn: &mut Conn, limit: i64) -> Result<Vec<JobId>, D
 
 async fn dead(conn: &mut Conn) -> Result<Vec<(String, i64)>, DbError> {
     Ok(with!(conn, |c| {
-        // Spelled as the partial index `jobs_dead` is.
         jobs::table
-            .filter(sql::<Bool>("failure IN ('exhausted', 'crashed')"))
+            .filter(sql::<Bool>(DEAD))
             .group_by(jobs::queue)
             .select((jobs::queue, count_star()))
             .load(c)

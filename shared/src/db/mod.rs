@@ -19,6 +19,8 @@ pub mod depths;
 mod error;
 pub mod expired_jobs;
 mod expressions;
+mod gathered;
+mod hot;
 pub mod idempotency;
 pub mod ingested_files;
 pub mod jobs;
@@ -55,10 +57,10 @@ pub(crate) use conn::with;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
 pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, Limits, PoolUsage};
-pub use signals::{Dropped, Publication, SignalReceivers, StatusChange};
+pub use signals::{Dropped, Publication, Rooms, SignalReceivers, StatusChange};
 
 use pool::Pool;
-use signals::Signals;
+use signals::{AfterCommit, Signals};
 
 /// How long a caller waits for a free connection before the database counts as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
@@ -158,6 +160,16 @@ impl Db {
         in_time(limit, look(&mut conn)).await
     }
 
+    /// Whether it is PostgreSQL.
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.inner.settings.url, DatabaseUrl::Postgres(_))
+    }
+
+    /// Tells the rest of the process of what a single statement committed.
+    pub(crate) fn tell(&self, done: AfterCommit) {
+        self.inner.signals.send(done);
+    }
+
     /// Opens a transaction.
     ///
     /// # Errors
@@ -235,7 +247,9 @@ impl Db {
         }
         let mut one = self.conn().await?;
         ask_the_time(&mut one).await?;
-        let other = self.begin().await?;
+        let mut other = self.begin().await?;
+        // The first statement begins it.
+        other.postgres("SELECT 1").await?;
         ask_the_time(&mut one).await?;
         other.rollback().await
     }

@@ -19,6 +19,7 @@ use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DbError;
+use super::conn::ask_postgres;
 use super::connecting::Connecting;
 use super::pool::{Limits, postgres_config};
 use super::sql_state::{LastError, NoTls, SqlState, Watched};
@@ -35,8 +36,21 @@ pub struct PostgresConnection {
     asking: bool,
     /// How long a statement may take in this transaction, or outside of one.
     limit: Duration,
+    transaction: Transaction,
     begin: String,
     limits: Limits,
+}
+
+/// Where a connection is with its transaction. Diesel's own account of it begins one by a round trip of its own, and
+/// knows nothing of one that is begun otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// The next statement begins it.
+    Wanted,
+    Open,
+    /// A statement failed. The server would answer a COMMIT with success, and do nothing.
+    Failed,
 }
 
 impl PostgresConnection {
@@ -45,13 +59,17 @@ impl PostgresConnection {
         self.limits.lock
     }
 
-    /// Before a statement: how long to wait for its answer.
-    pub(super) fn ask(&mut self) -> Result<Duration, DbError> {
+    /// Before a statement: how long to wait for its answer, and what has to be said before it.
+    pub(super) fn ask(&mut self) -> Result<(Duration, Option<String>), DbError> {
         if self.asking {
             return Err(DbError::Unavailable("an earlier statement was given up without an answer".into()));
         }
         self.asking = true;
-        Ok(self.limit + MARGIN)
+        let begins = self.transaction == Transaction::Wanted;
+        if begins {
+            self.transaction = Transaction::Open;
+        }
+        Ok((self.limit + MARGIN, begins.then(|| self.begin.clone())))
     }
 
     /// After a statement. One that was not answered in time leaves a connection that nobody uses any more.
@@ -61,7 +79,38 @@ impl PostgresConnection {
             return Err(DbError::Unavailable(format!("no answer within {waited} s")));
         };
         self.asking = false;
+        self.transaction = match (self.transaction, &answer) {
+            (Transaction::Open, Err(_)) => Transaction::Failed,
+            // It went back to a savepoint: nothing else is answered after a failure.
+            (Transaction::Failed, Ok(_)) => Transaction::Open,
+            (same, _) => same,
+        };
         answer.map_err(|error| DbError::of_postgres(error, self.last_error.get()))
+    }
+
+    /// The next statement begins a transaction.
+    pub(super) fn begin(&mut self) {
+        self.transaction = Transaction::Wanted;
+    }
+
+    /// Ends the transaction by this word.
+    pub(super) async fn end(&mut self, word: &'static str) -> Result<(), DbError> {
+        match (self.transaction, word) {
+            (Transaction::None | Transaction::Wanted, _) => {
+                self.transaction = Transaction::None;
+                return Ok(());
+            }
+            (Transaction::Failed, "COMMIT") => {
+                return Err(DbError::Other(diesel::result::Error::RollbackTransaction));
+            }
+            _ => {}
+        }
+        ask_postgres!(self, |c| {
+            let mut c = c;
+            c.batch_execute(word).await
+        })?;
+        self.transaction = Transaction::None;
+        Ok(())
     }
 
     /// Until the end of the transaction a statement may take so long.
@@ -72,11 +121,6 @@ impl PostgresConnection {
     /// The code of the last error that the server sent.
     pub(super) fn last_error(&self) -> Option<SqlState> {
         self.last_error.get()
-    }
-
-    /// The text that begins a transaction.
-    pub(super) fn begin(&self) -> &str {
-        &self.begin
     }
 }
 
@@ -131,7 +175,7 @@ impl Manager for PostgresManager {
     }
 
     async fn recycle(&self, used: &mut PostgresConnection, _: &Metrics) -> RecycleResult<ConnectionError> {
-        if used.asking || used.conn.is_broken() {
+        if used.asking || used.transaction != Transaction::None || used.conn.is_broken() {
             return Err(RecycleError::message("the connection is of no use any more"));
         }
         used.limit = self.limits.statement;
@@ -148,7 +192,8 @@ async fn make(
     let last_error = LastError::default();
     let mut conn = connect(&url, &last_error).await?;
     conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(PostgresConnection { conn, last_error, asking: false, limit: limits.statement, begin, limits })
+    let (limit, transaction) = (limits.statement, Transaction::None);
+    Ok(PostgresConnection { conn, last_error, asking: false, limit, transaction, begin, limits })
 }
 
 async fn connect(url: &str, last_error: &LastError) -> ConnectionResult<AsyncPgConnection> {

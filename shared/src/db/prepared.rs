@@ -3,7 +3,7 @@
 //! PostgreSQL parses and plans a prepared statement once a connection. Anew each time, that costs four to ten times
 //! what running it does, and a round trip more. Diesel keeps only what it knows to have the same text each time: no
 //! UPDATE, and nothing that has SQL in words. Here every value is a parameter, so each statement has one of few texts,
-//! and all of them are kept, by their text.
+//! and all of them are kept.
 
 use std::future::Future;
 
@@ -13,7 +13,7 @@ use diesel::result::QueryResult;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection};
 
 /// A connection to PostgreSQL that prepares each statement once.
-pub struct Preparing<'a>(pub(super) &'a mut AsyncPgConnection);
+pub struct Preparing<'a>(pub(super) &'a AsyncPgConnection);
 
 impl SimpleAsyncConnection for Preparing<'_> {
     fn batch_execute(&mut self, query: &str) -> impl Future<Output = QueryResult<()>> + Send {
@@ -21,12 +21,13 @@ impl SimpleAsyncConnection for Preparing<'_> {
     }
 }
 
-impl AsyncConnectionCore for Preparing<'_> {
+impl<'a> AsyncConnectionCore for Preparing<'a> {
     type ExecuteFuture<'conn, 'query> =
-        <AsyncPgConnection as AsyncConnectionCore>::ExecuteFuture<'conn, 'query>;
-    type LoadFuture<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::LoadFuture<'conn, 'query>;
-    type Stream<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Stream<'conn, 'query>;
-    type Row<'conn, 'query> = <AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
+        <&'a AsyncPgConnection as AsyncConnectionCore>::ExecuteFuture<'conn, 'query>;
+    type LoadFuture<'conn, 'query> =
+        <&'a AsyncPgConnection as AsyncConnectionCore>::LoadFuture<'conn, 'query>;
+    type Stream<'conn, 'query> = <&'a AsyncPgConnection as AsyncConnectionCore>::Stream<'conn, 'query>;
+    type Row<'conn, 'query> = <&'a AsyncPgConnection as AsyncConnectionCore>::Row<'conn, 'query>;
     type Backend = Pg;
 
     fn load<'conn, 'query, T>(&'conn mut self, source: T) -> Self::LoadFuture<'conn, 'query>
@@ -48,7 +49,7 @@ impl AsyncConnectionCore for Preparing<'_> {
     }
 }
 
-/// A statement that is kept by its text.
+/// A statement that stays prepared.
 struct Kept<Q>(Q);
 
 impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Kept<Q> {
@@ -61,10 +62,11 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Kept<Q> {
     }
 }
 
-impl<Q> QueryId for Kept<Q> {
-    type QueryId = ();
-    // The text decides, not the type: one type of UPDATE may leave out a column.
-    const HAS_STATIC_QUERY_ID: bool = false;
+/// Where Diesel knows that a type has one text, the type finds the statement and no text is built. Else the text
+/// decides: one type of UPDATE may leave out a column.
+impl<Q: QueryId> QueryId for Kept<Q> {
+    type QueryId = Q::QueryId;
+    const HAS_STATIC_QUERY_ID: bool = Q::HAS_STATIC_QUERY_ID;
 }
 
 impl<Q: Query> Query for Kept<Q> {

@@ -11,6 +11,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
+use uuid::Uuid;
 
 use super::expressions::{for_update_skip_locked, now, now_minus};
 use super::schema::{
@@ -63,12 +64,15 @@ impl Class {
 
 /// Removes up to `limit` rows of a class that are older than `age`. Returns how many: 0 when none are left.
 ///
+/// Of jobs, it begins each time at the first that there is, and passes all that are kept: see
+/// [`remove_jobs`].
+///
 /// # Errors
 /// Those of the database.
 pub async fn remove(tx: &mut Tx, class: Class, age: Duration, limit: i64) -> Result<usize, DbError> {
     tx.allow(WHOLE_TABLE).await?;
     match class {
-        Class::Jobs => old_jobs(tx, age, limit).await,
+        Class::Jobs => first_old_jobs(tx, age, limit).await,
         Class::Tombstones => tombstones(tx, age, limit).await,
         Class::IdempotencyKeys => keys(tx, age, limit).await,
         Class::Customers => unused_customers(tx, age, limit).await,
@@ -79,9 +83,69 @@ pub async fn remove(tx: &mut Tx, class: Class, age: Duration, limit: i64) -> Res
     }
 }
 
-/// Spelled as the partial index `jobs_finished` is.
-const OVER: &str = "state IN ('succeeded', 'failed', 'cancelled') \
-                    AND (failure IS NULL OR failure = 'discarded')";
+/// How far a removal of jobs came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobsRemoved {
+    /// So many are removed.
+    pub removed: usize,
+    /// The last one that was looked at: the next removal begins after it. `None`: those that are left are
+    /// kept.
+    pub last: Option<JobId>,
+}
+
+/// So many jobs are looked at in one go.
+const PAGE: i64 = 1000;
+
+/// Removes up to `limit` jobs that ended longer than `age` ago, of those after `after`, or of all.
+///
+/// No index has the time at which a job ended. But ids begin with the time of their making, and the jobs that
+/// ended long ago were made before that: they are the first by id, and whoever removes all of them, batch by
+/// batch, looks at each old job once. The first page without a job that was made so long ago is the last one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn remove_jobs(
+    tx: &mut Tx,
+    age: Duration,
+    limit: i64,
+    after: Option<JobId>,
+) -> Result<JobsRemoved, DbError> {
+    tx.allow(WHOLE_TABLE).await?;
+    let after = after.unwrap_or(JobId(Uuid::nil()));
+    let page: Vec<(JobId, bool, bool)> = with!(tx.conn(), |c| {
+        let was_made = jobs::created_at.lt(now_minus(age));
+        let is_over = sql::<Bool>(OVER).and(jobs::updated_at.lt(now_minus(age)));
+        let page = jobs::table.filter(jobs::id.gt(after)).order(jobs::id).limit(PAGE);
+        page.select((jobs::id, was_made, is_over)).load(c).await
+    })?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut over: Vec<JobId> = page.iter().filter(|(.., is_over)| *is_over).map(|(id, ..)| *id).collect();
+    let is_full = i64::try_from(page.len()).is_ok_and(|length| length == PAGE);
+    let last = if over.len() > limit {
+        over.truncate(limit);
+        over.last().copied()
+    } else {
+        let goes_on = is_full && page.iter().any(|(_, was_made, _)| *was_made);
+        page.last().map(|(id, ..)| *id).filter(|_| goes_on)
+    };
+    let removed = old_jobs(tx, age, over).await?;
+    Ok(JobsRemoved { removed, last })
+}
+
+async fn first_old_jobs(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> {
+    let mut after = None;
+    loop {
+        let JobsRemoved { removed, last } = remove_jobs(tx, age, limit, after).await?;
+        if removed > 0 || last.is_none() {
+            return Ok(removed);
+        }
+        after = last;
+    }
+}
+
+/// What is over, and can't be tried again.
+const OVER: &str = "(jobs.state IN ('succeeded', 'failed', 'cancelled') \
+                    AND (jobs.failure IS NULL OR jobs.failure = 'discarded'))";
 
 /// No job that is unfinished or can be tried again is its parent or waits for it, no unfinished one is its child (one
 /// that is tried again asks nothing of its parent), and its subject is finished as well. What was not brought to an end
@@ -99,16 +163,19 @@ const NOT_NEEDED: &str = "NOT EXISTS (SELECT 1 FROM jobs AS other WHERE other.id
      AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.job_id = jobs.id \
          AND orders.status NOT IN ('confirmed', 'rejected', 'cancelled'))";
 
-/// What refers to a job goes with it, its callback and its deliveries among that. A job that is over is
-/// never changed again, so `updated_at` is when it ended.
-async fn old_jobs(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> {
+/// Removes those of these jobs that ended so long ago and are not needed. What refers to a job goes with it,
+/// its callback and its deliveries among that. A job that is over is never changed again, so `updated_at` is
+/// when it ended.
+async fn old_jobs(tx: &mut Tx, age: Duration, ids: Vec<JobId>) -> Result<usize, DbError> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let ids: Vec<JobId> = with!(tx.conn(), |c| {
         let old = jobs::table
+            .filter(jobs::id.eq_any(ids))
             .filter(sql::<Bool>(OVER))
             .filter(sql::<Bool>(NOT_NEEDED))
             .filter(jobs::updated_at.lt(now_minus(age)))
-            .order(jobs::updated_at)
-            .limit(limit)
             .select(jobs::id);
         for_update_skip_locked(old).load(c).await
     })?;
@@ -139,7 +206,16 @@ async fn old_jobs(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbErr
             .execute(c)
             .await
     })?;
-    Ok(with!(tx.conn(), |c| diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(c).await)?)
+    let removed =
+        with!(tx.conn(), |c| diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(c).await)?;
+    // Parts may outlive the whole. PostgreSQL has no foreign key there.
+    with!(tx.conn(), |c| {
+        diesel::update(jobs::table.filter(jobs::parent.assume_not_null().eq_any(&ids)))
+            .set(jobs::parent.eq(None::<JobId>))
+            .execute(c)
+            .await
+    })?;
+    Ok(removed)
 }
 
 async fn tombstones(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> {
@@ -170,7 +246,8 @@ const HAS_NOTHING: &str = "NOT EXISTS (SELECT 1 FROM photos WHERE customer_id = 
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE owner = customers.id) \
      AND NOT EXISTS (SELECT 1 FROM expired_jobs WHERE owner = customers.id)";
 
-/// Whoever gives one of them something just now waits for the lock, or had it before.
+/// Whoever gives one of them a photo just now waits for the lock, or had it before: a photo's row refers to
+/// its customer's. Whatever else customers have comes with a photo, or after one.
 async fn unused_customers(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> {
     let ids: Vec<CustomerId> = with!(tx.conn(), |c| {
         let unused = customers::table
@@ -225,10 +302,9 @@ async fn dead(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> 
 }
 
 /// A job that is tried again keeps its old place, so its line must not begin anew: two would have one place.
-const NOBODY_STANDS: &str = "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.ordering_key = ordering_keys.key \
-         AND jobs.ordering_key IS NOT NULL AND jobs.state IN ('pending', 'queued', 'running', 'waiting')) \
+const NOBODY_STANDS: &str = "NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.ordering_open = ordering_keys.key) \
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.ordering_key = ordering_keys.key \
-         AND jobs.ordering_key IS NOT NULL AND jobs.failure IN ('exhausted', 'crashed'))";
+         AND jobs.ordering_key IS NOT NULL AND jobs.dead_at IS NOT NULL)";
 
 /// A line's row is locked by whoever takes a place in it, until the job is committed. So: those that are
 /// locked are left out; while we have the locks nobody can take a place; and the second look sees every job

@@ -229,6 +229,15 @@ pub async fn lately(conn: &mut Conn, minutes: i64) -> Result<(Vec<(String, Count
     Ok((rows, time.since(since)))
 }
 
+/// How many jobs ended for good within the last full minute and the present one, and how long that is.
+///
+/// # Errors
+/// Those of the database.
+pub async fn ended_lately(conn: &mut Conn) -> Result<(i64, Duration), DbError> {
+    let (counts, window) = lately(conn, 1).await?;
+    Ok((counts.iter().map(|(_, counts)| counts.succeeded + counts.failed).sum(), window))
+}
+
 /// Ten minutes of a queue, or however long a bucket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bucket {

@@ -29,7 +29,7 @@ diesel::table! {
         woken -> Bool,
         published -> Integer,
         run_at -> Instant,
-        republish_at -> Nullable<Instant>,
+        due_at -> Nullable<Instant>,
         unavailable_since -> Nullable<Instant>,
         started_at -> Nullable<Instant>,
         worker -> Nullable<Id>,
@@ -52,6 +52,12 @@ diesel::table! {
         has_callback -> Bool,
         args_version -> Integer,
         dead_reason -> Nullable<Text>,
+        parked -> Nullable<Text>,
+        waiting_since -> Nullable<Instant>,
+        unique_open -> Nullable<Text>,
+        ordering_open -> Nullable<Text>,
+        dead_at -> Nullable<Instant>,
+        awaited -> Bool,
     }
 }
 
@@ -157,7 +163,7 @@ diesel::table! {
 diesel::table! {
     use diesel::sql_types::*;
     use super::{Instant, Id};
-    order_events (id) {
+    order_events (order_id, id) {
         id -> Id,
         order_id -> Id,
         at -> Instant,

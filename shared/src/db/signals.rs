@@ -1,12 +1,12 @@
 //! What a commit tells the rest of the process: hints only. A lost one is made good by the relay's
 //! slow look at the table and by the fallback of the status waiters.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::domain::JobId;
+use crate::domain::{CustomerId, JobId};
 use crate::jobs::{Envelope, Lane};
 
 /// How many hand-overs may lie before a slow relay. Of more it learns by [`Dropped`].
@@ -41,6 +41,21 @@ impl Dropped {
     }
 }
 
+/// Owners for whose parked jobs there is room, with the lanes.
+#[derive(Debug, Clone, Default)]
+pub struct Rooms(Arc<Mutex<HashSet<(CustomerId, Lane)>>>);
+
+impl Rooms {
+    fn add(&self, rooms: impl IntoIterator<Item = (CustomerId, Lane)>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(rooms);
+    }
+
+    /// All of them.
+    pub(crate) fn take(&self) -> Vec<(CustomerId, Lane)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain().collect()
+    }
+}
+
 /// A job's public representation changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusChange {
@@ -55,6 +70,7 @@ pub struct StatusChange {
 pub struct AfterCommit {
     publications: Vec<Publication>,
     changes: Vec<StatusChange>,
+    rooms: Vec<(CustomerId, Lane)>,
     wake_relay: bool,
 }
 
@@ -69,6 +85,12 @@ impl AfterCommit {
         self.changes.push(StatusChange { job, version });
     }
 
+    /// There is room for a parked job of this owner: the relay should promote it.
+    pub fn made_room(&mut self, owner: CustomerId, lane: Lane) {
+        self.rooms.push((owner, lane));
+        self.wake_relay = true;
+    }
+
     /// Something became due: the relay should look at the table now.
     pub fn wake_relay(&mut self) {
         self.wake_relay = true;
@@ -81,8 +103,8 @@ pub struct Signals {
     publications: mpsc::Sender<Publication>,
     dropped: Dropped,
     changes: mpsc::Sender<StatusChange>,
+    rooms: Rooms,
     wake: Arc<Notify>,
-    held_back: Arc<AtomicBool>,
 }
 
 /// The receiving side: the relay of this process.
@@ -93,6 +115,8 @@ pub struct SignalReceivers {
     pub dropped: Dropped,
     /// Changes to tell the web processes.
     pub changes: mpsc::Receiver<StatusChange>,
+    /// Owners for whose parked jobs there is room.
+    pub rooms: Rooms,
     /// Look at the table.
     pub wake: Arc<Notify>,
 }
@@ -102,22 +126,15 @@ impl Signals {
         let (publications, publications_rx) = mpsc::channel(CAPACITY);
         let (changes, changes_rx) = mpsc::channel(CAPACITY);
         let wake = Arc::new(Notify::new());
-        let dropped = Dropped::default();
+        let (dropped, rooms) = (Dropped::default(), Rooms::default());
         let receivers = SignalReceivers {
             publications: publications_rx,
             dropped: dropped.clone(),
             changes: changes_rx,
+            rooms: rooms.clone(),
             wake: wake.clone(),
         };
-        (Self { publications, dropped, changes, wake, held_back: Arc::default() }, receivers)
-    }
-
-    pub(super) fn note_held_back(&self, some: bool) {
-        self.held_back.store(some, Ordering::Relaxed);
-    }
-
-    pub(super) fn some_are_held_back(&self) -> bool {
-        self.held_back.load(Ordering::Relaxed)
+        (Self { publications, dropped, changes, rooms, wake }, receivers)
     }
 
     /// A full channel drops a change: whoever waits for it looks now and then. A publication is remembered.
@@ -132,6 +149,7 @@ impl Signals {
         for change in after_commit.changes {
             let _ = self.changes.try_send(change);
         }
+        self.rooms.add(after_commit.rooms);
         if after_commit.wake_relay {
             self.wake.notify_one();
         }

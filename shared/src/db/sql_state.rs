@@ -88,7 +88,7 @@ struct Work {
     parsed: u64,
     /// Statements that it ran.
     run: u64,
-    /// Times that it waited for us anew: so many round trips.
+    /// Round trips: times that we asked for something when nothing was left to be answered.
     trips: u64,
 }
 
@@ -97,7 +97,6 @@ impl Work {
         match kind {
             b'1' => self.parsed += 1,
             b'C' => self.run += 1,
-            b'Z' => self.trips += 1,
             _ => {}
         }
     }
@@ -127,9 +126,14 @@ struct Reader {
     left: usize,
     /// The body of an error, gathered.
     error: Option<Vec<u8>>,
+    /// Something was asked since the server said last that it is ready.
+    asked: bool,
 }
 
 const HEAD: usize = 5;
+
+/// The server waits for the next question. Of several that are sent together each is answered so.
+const READY: u8 = b'Z';
 
 impl Reader {
     /// Takes what was read; returns the code of the last error that ends in it.
@@ -151,6 +155,7 @@ impl Reader {
                     self.left = (u32::from_be_bytes([a, b, c, d]) as usize).saturating_sub(4);
                     self.error = (kind == b'E').then(Vec::new);
                     self.work.note(kind);
+                    self.asked &= kind != READY;
                     self.head.clear();
                 }
             }
@@ -242,7 +247,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if polled.is_ready() && !std::mem::replace(&mut self.reader.asked, true) {
+            self.reader.work.trips += 1;
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

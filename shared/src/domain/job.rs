@@ -27,9 +27,9 @@ use crate::domain::StoredText;
 #[diesel(sql_type = diesel::sql_types::Text)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Must happen, not before `run_at`.
+    /// Must happen, not before `run_at`; due at `due_at`, or parked, or behind another in its line.
     Pending,
-    /// Due and handed to the queue; published again when `republish_at` passes.
+    /// Due and handed to the queue; published again when `due_at` passes.
     Queued,
     /// Claimed by a worker that holds its lease.
     Running,

@@ -117,6 +117,14 @@ impl Lane {
         Self { queue, express: false }
     }
 
+    /// The inverse of its display.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.strip_suffix(".express") {
+            Some(queue) => Some(Self { queue: Queue::named(queue)?, express: true }),
+            None => Queue::named(name).map(Self::ordinary),
+        }
+    }
+
     /// Both lanes of [`Queue::ALL`].
     pub fn all() -> impl Iterator<Item = Self> {
         Queue::ALL.iter().flat_map(|queue| queue.lanes())
@@ -154,5 +162,7 @@ mod tests {
     fn each_queue_has_an_express_lane_before_its_ordinary_one() {
         let names: Vec<String> = Queue::MAIL.lanes().iter().map(Lane::to_string).collect();
         assert_eq!(names, ["mail.express", "mail"]);
+        assert!(Queue::MAIL.lanes().into_iter().all(|lane| Lane::named(&lane.to_string()) == Some(lane)));
+        assert_eq!(Lane::named("no name.express"), None);
     }
 }

@@ -20,13 +20,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broker, PublishError, Publishing, Recreated, StatusHint};
 use crate::backoff::Backoff;
-use crate::db::jobs::relay::{broker_is_new, lane_was_recreated, not_published, take_due};
-use crate::db::{Db, Dropped, Publication, SignalReceivers, StatusChange};
+use crate::db::jobs::relay::take_due;
+use crate::db::jobs::share::promote;
+use crate::db::jobs::sweep::{Swept, sweep};
+use crate::db::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
+use crate::db::{Db, Dropped, Publication, Rooms, SignalReceivers, StatusChange};
 use crate::jobs::Lane;
 use crate::outage::Outage;
 
 /// How often an idle relay looks at the table.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How often each process sweeps: so late is, at worst, what nobody was told of.
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// The most rows of one look, and the most messages in flight at once.
 const BATCH: usize = 100;
@@ -42,12 +48,13 @@ const NOT_TAKEN: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_
 
 /// Runs until `stop`; what was handed over by then is still published.
 pub async fn run(db: Db, broker: Broker, signals: SignalReceivers, stop: CancellationToken) {
-    let SignalReceivers { publications, dropped, changes, wake } = signals;
+    let SignalReceivers { publications, dropped, changes, rooms, wake } = signals;
     let relay = Relay {
         db,
         broker,
         stop,
         dropped,
+        rooms,
         blocked: Mutex::new(Outage::of("publishing of jobs")),
         database: Mutex::new(Outage::of("the relay's look at the table")),
         troubled: Mutex::default(),
@@ -57,6 +64,7 @@ pub async fn run(db: Db, broker: Broker, signals: SignalReceivers, stop: Cancell
         relay.publish_due(&wake),
         relay.pass_on_changes(changes),
         relay.republish_recreated(),
+        relay.sweep_now_and_then(&wake),
     );
     // The row of each says that it is published: that was never true.
     relay.leave_dropped_to_others().await;
@@ -68,6 +76,8 @@ struct Relay {
     stop: CancellationToken,
     /// What must be written back: there was no room for it, or the database was away.
     dropped: Dropped,
+    /// Whose parked jobs there is room for.
+    rooms: Rooms,
     /// The broker takes nothing, though there is a connection.
     blocked: Mutex<Outage>,
     /// The table can't be looked at, or written.
@@ -128,7 +138,12 @@ impl Relay {
                 }
             };
             lock(&self.blocked).over();
-            let (taken, published) = match take_due(&self.db, limit as i64).await {
+            let due = match promote(&self.db, &self.rooms.take()).await {
+                // Of rooms that are forgotten here the sweep knows.
+                Ok(_) => take_due(&self.db, limit as i64).await,
+                Err(error) => Err(error),
+            };
+            let (taken, published) = match due {
                 Ok(due) => {
                     lock(&self.database).over();
                     (due.len(), self.publish(due).await)
@@ -160,6 +175,25 @@ impl Relay {
             () = self.stop.cancelled() => {}
             () = sleep(pause) => {}
             () = woken => {}
+        }
+    }
+
+    async fn sweep_now_and_then(&self, wake: &Notify) {
+        loop {
+            // Not all processes at once.
+            let pause = SWEEP_EVERY.mul_f64(rand::random_range(0.8..1.0));
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+            match sweep(&self.db).await {
+                Ok(swept) if swept == Swept::default() => {}
+                Ok(swept) => {
+                    tracing::debug!(?swept, "swept");
+                    wake.notify_one();
+                }
+                Err(error) => lock(&self.database).failed(&error),
+            }
         }
     }
 

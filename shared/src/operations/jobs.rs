@@ -115,8 +115,11 @@ pub struct JobStory {
     pub updated_at: DateTime<Utc>,
     /// When it runs next, if that is decided.
     pub next_run_at: Option<DateTime<Utc>>,
-    /// When its message is published again.
-    pub republish_at: Option<DateTime<Utc>>,
+    /// Of one that is queued or running: when somebody looks at it again. A message that nobody took is
+    /// published again then.
+    pub due_at: Option<DateTime<Utc>>,
+    /// The lane of which its owner has its share already, so that it has to wait, such as `orders.express`.
+    pub parked: Option<String>,
     /// When somebody asked to cancel it.
     pub cancel_requested_at: Option<DateTime<Utc>>,
     /// The process that runs it, or ran it last.
@@ -141,7 +144,7 @@ pub struct JobStory {
     pub ordering_key: Option<String>,
     /// Its place in that line.
     pub ordering_seq: Option<i64>,
-    /// Of this key there is one unfinished job.
+    /// Of this key one job at a time is unfinished.
     pub unique_key: Option<String>,
     /// The job that it is a part of.
     pub parent: Option<RelatedJob>,
@@ -326,6 +329,7 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
     let conn = &mut db.conn().await?;
     let job = status::find(conn, id).await?.ok_or(OperationError::Unknown("job"))?;
     let rest = story::rest(conn, id).await?.ok_or(OperationError::Unknown("job"))?;
+    let is_under_way = matches!(job.state, JobState::Queued | JobState::Running);
     let errors = job.error_log();
     let processes = Processes::of(conn, &job, &errors).await?;
     let parent = match job.parent {
@@ -363,7 +367,8 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
         started_at: job.started_at.map(utc),
         updated_at: job.updated_at.0,
         next_run_at: (job.state == JobState::Pending).then_some(job.run_at.0),
-        republish_at: rest.republish_at.map(utc),
+        due_at: rest.due_at.filter(|_| is_under_way).map(utc),
+        parked: rest.parked,
         cancel_requested_at: job.cancel_requested_at.map(utc),
         args: redact(&job.args),
         checkpoint: job.checkpoint.as_ref().map(redact),

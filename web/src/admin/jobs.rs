@@ -181,7 +181,8 @@ impl JobPageOfOne {
             text("First taken", story.started_at.as_ref().map(shown)),
             text("Last change", Some(shown(&story.updated_at))),
             text("Next run", story.next_run_at.as_ref().map(shown)),
-            text("Published again", story.republish_at.as_ref().map(shown)),
+            text("Looked at again", story.due_at.as_ref().map(shown)),
+            text("Above its owner's share of", story.parked.clone()),
             text("Asked to cancel", story.cancel_requested_at.as_ref().map(shown)),
             text("Process", story.process.as_ref().map(process)),
             fact(

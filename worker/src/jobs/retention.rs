@@ -10,6 +10,7 @@ use shared::config::Keep;
 use shared::db::jobs::settle::Progress;
 use shared::db::retention::{self, Class};
 use shared::db::{Tx, idempotency};
+use shared::domain::JobId;
 use shared::jobs::Retention;
 use shared::mail::Mailer;
 
@@ -82,6 +83,8 @@ impl Sweep {
 struct Position {
     /// So many sweeps are done.
     done: usize,
+    /// The last job that was looked at.
+    after_job: Option<JobId>,
     /// The last blob of the listing that was looked at.
     after: Option<String>,
     /// How many of each were removed.
@@ -133,12 +136,19 @@ async fn rows(
     loop {
         context.go_on()?;
         let mut tx = context.begin().await?;
-        let removed = retention::remove(&mut tx, class, age, ROWS).await?;
-        if removed == 0 {
+        let (removed, is_done) = if class == Class::Jobs {
+            let jobs = retention::remove_jobs(&mut tx, age, ROWS, position.after_job).await?;
+            position.after_job = jobs.last;
+            (jobs.removed, jobs.last.is_none())
+        } else {
+            let removed = retention::remove(&mut tx, class, age, ROWS).await?;
+            (removed, removed == 0)
+        };
+        if is_done {
             position.done += 1;
         }
         let next = commit(context, tx, position, Sweep::Rows(class), removed).await?;
-        if removed == 0 || matches!(next, Next::Stop(_)) {
+        if is_done || matches!(next, Next::Stop(_)) {
             return Ok(next);
         }
         if begun.elapsed() > ENOUGH {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::backoff::Backoff;
-use shared::db::jobs::settle::{self, Ended, Note};
+use shared::db::jobs::settle::{self, Ended, Note, Settles};
 use shared::db::jobs::{Claim, FencedError, Job};
-use shared::db::{Db, DbError};
+use shared::db::DbError;
 use shared::domain::JobId;
 use shared::domain::job::{Ending, JobState};
 
@@ -80,16 +80,16 @@ pub(super) async fn write(worker: &Worker, job: &Job, guard: &RunGuard, ended: E
 
 async fn settle_as(worker: &Worker, job: &Job, guard: &RunGuard, settlement: Settlement) {
     let note = settlement.ended.note.clone();
-    if let Some(state) = patiently(&worker.services.db, guard.claim(), settlement).await {
+    if let Some(state) = patiently(&worker.settles, guard.claim(), settlement).await {
         tell(worker, job, guard, &note, state);
     }
 }
 
 impl Settlement {
-    async fn write(&self, db: &Db, claim: Claim) -> Result<JobState, FencedError> {
-        let ended = self.ended.clone();
+    async fn write(&self, settles: &Settles, claim: Claim) -> Result<JobState, FencedError> {
+        let (ended, db) = (self.ended.clone(), settles.db());
         match &self.others {
-            Others::None => settle::settle(db, claim, ended).await,
+            Others::None => settles.settle(claim, ended).await,
             Others::WaitedFor(on) => settle::settle_waiting(db, claim, on, ended.got_on).await,
             Others::Needed(needed) => settle::settle_given_up(db, claim, needed, ended).await,
         }
@@ -117,10 +117,10 @@ fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobSta
 ///
 /// What the database refuses for good is written once more with a plain note in its place; and what it refuses even
 /// then, as a failed attempt without a word: the job must come to an end, whatever its outcome looks like.
-async fn patiently(db: &Db, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
+async fn patiently(settles: &Settles, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
     let (mut pauses, mut told, mut refused) = (PAUSES, false, 0);
     loop {
-        let written = tokio::time::timeout(ANSWER, settlement.write(db, claim)).await;
+        let written = tokio::time::timeout(ANSWER, settlement.write(settles, claim)).await;
         let error = match written {
             Ok(Ok(state)) => return Some(state),
             Ok(Err(FencedError::LostLease(_))) => {

@@ -105,7 +105,8 @@ impl Shop {
         let later = Options { delay: Duration::from_secs(3600), ..Options::default() };
         let id = enqueue(&mut tx, args, later).await.unwrap().id;
         tx.commit().await.unwrap();
-        self.sql("UPDATE jobs SET lapses = 2, run_at = created_at WHERE state = 'pending'").await;
+        let now = "run_at = created_at, due_at = created_at";
+        self.sql(&format!("UPDATE jobs SET lapses = 2, {now} WHERE state = 'pending'")).await;
         id
     }
 

@@ -16,14 +16,16 @@ use crate::db::jobs::claim::{Claimed, claim};
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::{end_orphan, orphans};
 use crate::db::jobs::settle::{Ended, Note, settle, settle_waiting};
+use crate::db::jobs::share::promote;
+use crate::db::jobs::sweep::{Swept, sweep};
 use crate::db::jobs::{Claim, FencedError, Job, status};
 use crate::db::schema::jobs;
 use crate::db::{
     Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, processes, with,
 };
 use crate::domain::job::{Ending, JobState};
-use crate::domain::{JobId, PhotoId, Timestamp, WorkerId};
-use crate::jobs::MakeThumbnails;
+use crate::domain::{CustomerId, JobId, PhotoId, Timestamp, WorkerId};
+use crate::jobs::{Lane, MakeThumbnails, Queue};
 use crate::presence::identity;
 
 /// Far longer than anything here takes.
@@ -136,7 +138,10 @@ impl Bench {
     /// Moves every time in the database so far into the past.
     pub(super) async fn time_passes(&self, seconds: i64) {
         const TIMES: [(&str, &[&str]); 6] = [
-            ("jobs", &["run_at", "republish_at", "unavailable_since", "created_at", "updated_at"]),
+            (
+                "jobs",
+                &["run_at", "unavailable_since", "waiting_since", "dead_at", "created_at", "updated_at"],
+            ),
             ("idempotency_keys", &["created_at"]),
             ("mails", &["at"]),
             ("customers", &["created_at"]),
@@ -153,6 +158,17 @@ impl Bench {
                 columns.iter().map(|column| format!("{column} = {column} - {offset}")).collect();
             self.sql(&format!("UPDATE {table} SET {}", changes.join(", "))).await;
         }
+        // What a pause has put far away is as far away as before.
+        let far = self.from_now(10 * 365 * 24 * 3600);
+        self.sql(&format!("UPDATE jobs SET due_at = due_at - {offset} WHERE due_at < {far}")).await;
+    }
+
+    /// A time so many seconds from now, in the database's own words.
+    pub(super) fn from_now(&self, seconds: i64) -> String {
+        match self.is_postgres() {
+            true => format!("(now() + interval '{seconds} seconds')"),
+            false => format!("(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + {seconds} * 1000000)"),
+        }
     }
 
     /// In how many seconds the job is due, rounded.
@@ -160,11 +176,13 @@ impl Bench {
         seconds_until(self.job(id).await.run_at)
     }
 
-    /// In how many seconds the job's message is published again, rounded.
-    pub(super) async fn republished_in(&self, id: JobId) -> Option<i64> {
+    /// In how many seconds somebody looks at the job again, rounded: to publish its message, the first time
+    /// or again, or to see that it runs. `None`: it waits, is over, is parked, or stands behind another in its
+    /// line.
+    pub(super) async fn looked_at_again_in(&self, id: JobId) -> Option<i64> {
         let mut conn = self.db.conn().await.unwrap();
         let at: Option<Timestamp> =
-            with!(&mut conn, |c| jobs::table.find(id).select(jobs::republish_at).first(c).await).unwrap();
+            with!(&mut conn, |c| jobs::table.find(id).select(jobs::due_at).first(c).await).unwrap();
         at.map(seconds_until)
     }
 
@@ -210,7 +228,7 @@ impl Bench {
 
     /// Time passes until the job is due, the relay moves it and the worker takes it.
     pub(super) async fn run_again(&self, id: JobId) -> Job {
-        self.set(id, "state = 'queued'").await;
+        self.put(id, JobState::Queued).await;
         self.claim(id).await
     }
 
@@ -240,6 +258,44 @@ impl Bench {
     /// Changes a job's row behind everybody's back.
     pub(super) async fn set(&self, id: JobId, changes: &str) {
         self.sql(&format!("UPDATE jobs SET {changes} WHERE id = '{id}'")).await;
+    }
+
+    /// Puts a job into a state behind everybody's back.
+    pub(super) async fn put(&self, id: JobId, state: JobState) {
+        self.set(id, &self.row(state)).await;
+    }
+
+    /// What a row in this state says, as the program would have left it there: the changes of an UPDATE.
+    pub(super) fn row(&self, state: JobState) -> String {
+        let (now, in_a_minute) = (self.from_now(0), self.from_now(60));
+        let (due_at, waiting_since) = match state {
+            JobState::Pending => ("run_at", "NULL"),
+            JobState::Queued | JobState::Running => (in_a_minute.as_str(), "NULL"),
+            JobState::Waiting => ("NULL", now.as_str()),
+            JobState::Succeeded | JobState::Failed | JobState::Cancelled => ("NULL", "NULL"),
+        };
+        let keys = match state.is_final() {
+            true => "unique_open = NULL, ordering_open = NULL",
+            false => "unique_open = unique_key, ordering_open = ordering_key",
+        };
+        let failure = if state == JobState::Failed { "'discarded'" } else { "NULL" };
+        format!(
+            "state = '{}', failure = {failure}, dead_reason = NULL, dead_at = NULL, parked = NULL, \
+             due_at = {due_at}, waiting_since = {waiting_since}, {keys}",
+            state.name()
+        )
+    }
+
+    // ---- an owner's share, and lines ----
+
+    /// As the relay does when there is room: makes parked jobs of this owner due. Returns how many.
+    pub(super) async fn promote(&self, owner: CustomerId) -> usize {
+        promote(&self.db, &[(owner, Lane::ordinary(Queue::IMAGES))]).await.unwrap()
+    }
+
+    /// As the relay does now and then, for all owners, lines and queues.
+    pub(super) async fn sweep(&self) -> Swept {
+        sweep(&self.db).await.unwrap()
     }
 
     // ---- steps of a race ----

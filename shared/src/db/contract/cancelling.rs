@@ -75,7 +75,7 @@ async fn a_running_or_queued_job_is_asked_and_left_where_it_is(bench: &mut Bench
     take_due(&bench.db, 10).await.unwrap();
     assert!(matches!(ask(bench, queued.id).await, CancelOutcome::Requested(_)));
     assert_eq!(bench.state(queued.id).await, JobState::Queued);
-    assert_eq!(bench.republished_in(queued.id).await, Some(60));
+    assert_eq!(bench.looked_at_again_in(queued.id).await, Some(60));
     assert!(bench.claim(queued.id).await.undoing);
 }
 
@@ -118,7 +118,7 @@ async fn what_the_cancel_answers_is_what_the_row_says(bench: &mut Bench) {
     }
 }
 
-async fn ask(bench: &Bench, id: JobId) -> CancelOutcome {
+pub(super) async fn ask(bench: &Bench, id: JobId) -> CancelOutcome {
     let mut tx = bench.db.begin().await.unwrap();
     let outcome = cancel(&mut tx, id).await.unwrap();
     tx.commit().await.unwrap();

@@ -8,8 +8,9 @@ use super::bench::{Bench, own};
 use super::promises;
 use crate::db::DbError;
 use crate::db::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_unique};
-use crate::db::jobs::relay::{MOST_QUEUED_OF_OWNER, take_due};
+use crate::db::jobs::relay::take_due;
 use crate::db::jobs::settle::{Progress, report};
+use crate::db::jobs::share::SHARE;
 use crate::db::jobs::status::unfinished_children;
 use crate::db::jobs::{Job, cancel, queues};
 use crate::domain::job::{Ending, JobState};
@@ -20,11 +21,11 @@ promises!(both:
     jobs_of_one_key_are_relayed_one_at_a_time_in_the_order_of_their_enqueuing,
     a_job_in_backoff_keeps_those_behind_it_waiting_and_others_not,
     every_way_into_a_final_state_frees_the_line,
-    of_one_owner_only_so_many_jobs_are_with_the_broker,
+    of_one_owner_only_so_many_jobs_are_with_the_broker_and_at_workers,
     a_long_line_of_one_owner_does_not_delay_another_owner,
     express_jobs_are_relayed_before_all_others,
     an_express_job_is_not_held_back_by_its_owners_other_jobs,
-    a_claim_wakes_the_relay_while_jobs_are_held_back,
+    whoever_makes_room_wakes_the_relay_while_jobs_are_parked,
     of_a_unique_key_there_is_one_unfinished_job,
     a_key_that_is_unique_until_the_start_is_free_at_the_claim,
     an_id_that_is_taken_is_refused_and_not_tried_for_ever,
@@ -78,19 +79,26 @@ async fn every_way_into_a_final_state_frees_the_line(bench: &mut Bench) {
     assert_eq!(due(bench).await, [second.id]);
 }
 
-async fn of_one_owner_only_so_many_jobs_are_with_the_broker(bench: &mut Bench) {
+async fn of_one_owner_only_so_many_jobs_are_with_the_broker_and_at_workers(bench: &mut Bench) {
     let ada = CustomerId::new();
     let mut queued = Vec::new();
-    for _ in 0..MOST_QUEUED_OF_OWNER + 3 {
+    for _ in 0..SHARE + 3 {
         queued.push(owned(bench, ada).await);
     }
-    let held_back = queued.split_off(usize::try_from(MOST_QUEUED_OF_OWNER).unwrap());
+    let parked = queued.split_off(usize::try_from(SHARE).unwrap());
     assert!(queued.iter().all(|job| job.state == JobState::Queued));
-    assert!(held_back.iter().all(|job| job.state == JobState::Pending));
+    assert!(parked.iter().all(|job| job.state == JobState::Pending));
     assert_eq!(due(bench).await, []);
-    bench.claim(queued[0].id).await;
-    assert_eq!(due(bench).await, [held_back[0].id], "as one is taken, the next one comes");
-    assert_eq!(due(bench).await, []);
+    let run = bench.claim(queued[0].id).await;
+    assert_eq!((bench.promote(ada).await, due(bench).await), (0, vec![]), "one that runs counts as before");
+    bench.settle(&run, Ending::Succeeded).await;
+    bench.promote(ada).await;
+    assert_eq!(due(bench).await, [parked[0].id], "as one ends, the next one comes");
+    let run = bench.claim(queued[1].id).await;
+    bench.settle(&run, Ending::Snooze(Duration::from_secs(3600))).await;
+    bench.promote(ada).await;
+    assert_eq!(due(bench).await, [parked[1].id], "one that sleeps takes no room");
+    assert_eq!((bench.promote(ada).await, due(bench).await), (0, vec![]));
 }
 
 async fn a_long_line_of_one_owner_does_not_delay_another_owner(bench: &mut Bench) {
@@ -102,8 +110,9 @@ async fn a_long_line_of_one_owner_does_not_delay_another_owner(bench: &mut Bench
     let first = delayed(bench, bob, minute * 2).await;
     bench.time_passes(180).await;
     let moved = due(bench).await;
-    assert_eq!(moved.len(), usize::try_from(MOST_QUEUED_OF_OWNER).unwrap() + 1);
+    assert_eq!(moved.len(), usize::try_from(SHARE).unwrap() + 1);
     assert!(moved.contains(&first.id), "in the same look, though 130 were due before it");
+    assert_eq!(bench.number("SELECT count(*) FROM jobs WHERE parked = 'images'").await, 130 - SHARE);
     assert_eq!(owned(bench, bob).await.state, JobState::Queued);
 }
 
@@ -118,7 +127,7 @@ async fn express_jobs_are_relayed_before_all_others(bench: &mut Bench) {
 
 async fn an_express_job_is_not_held_back_by_its_owners_other_jobs(bench: &mut Bench) {
     let ada = CustomerId::new();
-    for _ in 0..=MOST_QUEUED_OF_OWNER {
+    for _ in 0..=SHARE {
         owned(bench, ada).await;
     }
     let express = Options { owner: Some(ada), express: true, ..Options::default() };
@@ -128,16 +137,19 @@ async fn an_express_job_is_not_held_back_by_its_owners_other_jobs(bench: &mut Be
     assert_eq!((lane.queue, lane.express), (Queue::IMAGES, true));
 }
 
-async fn a_claim_wakes_the_relay_while_jobs_are_held_back(bench: &mut Bench) {
-    let ada = CustomerId::new();
-    let first = owned(bench, ada).await;
-    for _ in 0..=MOST_QUEUED_OF_OWNER {
+async fn whoever_makes_room_wakes_the_relay_while_jobs_are_parked(bench: &mut Bench) {
+    let (ada, bob) = (CustomerId::new(), CustomerId::new());
+    let (first, others) = (owned(bench, ada).await, owned(bench, bob).await);
+    for _ in 0..SHARE {
         owned(bench, ada).await;
     }
     due(bench).await;
-    assert!(woken(bench).await, "by the enqueue of those held back");
-    assert!(!woken(bench).await);
-    bench.claim(first.id).await;
+    woken(bench).await;
+    let run = bench.claim(first.id).await;
+    let alone = bench.claim(others.id).await;
+    bench.settle(&alone, Ending::Succeeded).await;
+    assert!(!woken(bench).await, "nobody waits for that room");
+    bench.settle(&run, Ending::Succeeded).await;
     assert!(woken(bench).await);
 }
 
@@ -222,11 +234,11 @@ async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
     assert!(known.contains(&(bulk, None)));
 }
 
-async fn in_line(bench: &Bench, key: &str) -> Job {
+pub(super) async fn in_line(bench: &Bench, key: &str) -> Job {
     bench.enqueue_with(Options { ordering_key: Some(key.into()), ..Options::default() }).await
 }
 
-async fn owned(bench: &Bench, owner: CustomerId) -> Job {
+pub(super) async fn owned(bench: &Bench, owner: CustomerId) -> Job {
     bench.enqueue_with(Options { owner: Some(owner), ..Options::default() }).await
 }
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::bench::{Bench, done};
+use super::coordination::due;
 use super::dead::{dead, redriven};
 use super::promises;
 use crate::db::DbError;
 use crate::db::jobs::dead::{Refusal, redrive};
 use crate::db::jobs::enqueue::{Options, enqueue_unique};
-use crate::db::jobs::relay::still_their_turn;
 use crate::domain::PhotoId;
 use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
@@ -16,7 +16,7 @@ use crate::jobs::MakeThumbnails;
 promises!(postgres:
     of_two_that_redrive_a_job_at_once_one_does,
     a_redrive_that_meets_a_new_job_of_its_key_is_refused_when_it_is_tried_again,
-    a_place_that_was_taken_after_the_look_is_compared_with_the_line_as_it_is,
+    a_redriven_job_is_due_when_the_head_of_its_line_ends_beside_the_redrive,
 );
 
 async fn of_two_that_redrive_a_job_at_once_one_does(bench: &mut Bench) {
@@ -56,13 +56,19 @@ async fn a_redrive_that_meets_a_new_job_of_its_key_is_refused_when_it_is_tried_a
     assert_eq!(redriven(bench, job.id).await.unwrap_err(), Refusal::Superseded(newer.id));
 }
 
-async fn a_place_that_was_taken_after_the_look_is_compared_with_the_line_as_it_is(bench: &mut Bench) {
+async fn a_redriven_job_is_due_when_the_head_of_its_line_ends_beside_the_redrive(bench: &mut Bench) {
     let in_line = || Options { ordering_key: Some("a".into()), ..Options::default() };
-    let (first, second) = (bench.enqueue_with(in_line()).await, bench.enqueue_with(in_line()).await);
-    let free = bench.enqueue().await;
-    // What a look finds that began before the second was there and locked it after the first took a new place.
-    let mut tx = bench.hold(&[first.id, second.id]).await;
-    let locked = vec![second.id, first.id, free.id];
-    assert_eq!(still_their_turn(&mut tx, locked).await.unwrap(), [first.id, free.id]);
-    tx.rollback().await.unwrap();
+    let job = bench.enqueue_with(in_line()).await;
+    let run = bench.run_again(job.id).await;
+    bench.settle(&run, Ending::Exhausted).await;
+    let head = bench.enqueue_with(in_line()).await;
+    let run = bench.run_again(head.id).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    redrive(&mut tx, job.id, Duration::ZERO).await.unwrap().unwrap();
+    // It has written that it is over, and waits to see who stands in the line.
+    let ended = bench.settle_later(&run, Ending::Succeeded);
+    bench.until_blocked(1).await;
+    tx.commit().await.unwrap();
+    assert_eq!(done(ended).await.unwrap(), JobState::Succeeded);
+    assert_eq!(due(bench).await, [job.id]);
 }

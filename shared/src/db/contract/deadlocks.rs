@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, done, end_lapsed};
 use super::promises;
-use crate::db::jobs::relay::not_published;
+use crate::db::jobs::unpublished::not_published;
 use crate::db::signals::Publication;
 use crate::domain::WorkerId;
 use crate::domain::job::{Ending, JobState};
@@ -93,7 +93,7 @@ async fn messages_that_failed_whose_jobs_somebody_begins_to_wait_for(bench: &mut
     assert_eq!(done(waits).await.unwrap(), JobState::Waiting);
     assert!(done(failed).await.is_ok());
     for message in [one.id, two.id] {
-        let left = bench.republished_in(message).await.unwrap();
+        let left = bench.looked_at_again_in(message).await.unwrap();
         assert!((0..=15).contains(&left), "{left} s of the 15, not of the minute that a published one has");
     }
 }

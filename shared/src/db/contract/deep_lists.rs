@@ -61,14 +61,17 @@ async fn fill(bench: &Bench, from: usize, until: usize) {
     let cast = if bench.is_postgres() { "::uuid" } else { "" };
     bench
         .sql(&format!(
-            "INSERT INTO jobs (id, kind, queue, args, state, failure, dead_reason, max_attempts, run_at, errors, \
-                               owner, parent, traceparent, created_at, updated_at)
+            "INSERT INTO jobs (id, kind, queue, args, state, failure, dead_reason, dead_at, cancel_requested_at, \
+                               waiting_since, due_at, max_attempts, run_at, errors, owner, parent, traceparent, \
+                               created_at, updated_at)
              {with} SELECT {id},
                 CASE WHEN n < 20 THEN 'sales_report' ELSE 'make_thumbnails' END,
                 CASE WHEN n < 20 THEN 'rare' ELSE 'images' END, {args},
                 CASE WHEN n < 40 THEN 'failed' WHEN n < 60 THEN 'cancelled' WHEN n < 80 THEN 'waiting'
                      WHEN n < 100 THEN 'pending' ELSE 'succeeded' END,
                 CASE WHEN n < 40 THEN 'exhausted' END, CASE WHEN n < 40 THEN 'no route' END,
+                CASE WHEN n < 40 THEN {now} END, CASE WHEN n BETWEEN 40 AND 59 THEN {now} END,
+                CASE WHEN n BETWEEN 60 AND 79 THEN {now} END, CASE WHEN n BETWEEN 80 AND 99 THEN {now} END,
                 20, {now}, {errors},
                 CASE WHEN n < 20 THEN '{OWNER}'{cast} END, CASE WHEN n < 20 THEN '{OWNER}'{cast} END,
                 CASE WHEN n < 20 THEN '00-{TRACE}-b7ad6b7169203331-01'
@@ -90,12 +93,19 @@ async fn times(bench: &Bench) -> Vec<(String, Duration, usize)> {
         (json!({}), Some("01900000-0000-7000-8000-000000000100")),
         (json!({"kind": "sales_report"}), None),
         (json!({"kind": "make_thumbnails"}), None),
+        (json!({"kind": "make_thumbnails"}), Some("01900000-0000-7000-8000-000000000100")),
+        (json!({"kind": "make_thumbnails", "queue": "rare"}), None),
         (json!({"queue": "rare"}), None),
+        (json!({"queue": "images"}), None),
+        (json!({"state": "succeeded"}), None),
+        (json!({"state": "succeeded", "kind": "make_thumbnails"}), None),
         (json!({"state": "failed"}), None),
         (json!({"state": "cancelled"}), None),
         (json!({"state": "waiting"}), None),
         (json!({"state": "scheduled"}), None),
+        (json!({"state": "queued"}), None),
         (json!({"state": "running"}), None),
+        (json!({"failure": "dead"}), None),
         (json!({"failure": "exhausted"}), None),
         (json!({"reason": "no route"}), None),
         (json!({"failure": "crashed"}), None),
@@ -107,6 +117,7 @@ async fn times(bench: &Bench) -> Vec<(String, Duration, usize)> {
         (json!({"text": "a-key-of-nobody"}), None),
         (json!({"text": "no route"}), None),
         (json!({"older_than": "1h", "kind": "sales_report"}), None),
+        (json!({"older_than": "1h", "queue": "images"}), None),
         (json!({"younger_than": "1h", "kind": "make_thumbnails"}), None),
         (json!({"kind": "sales_report", "state": "failed", "queue": "rare"}), None),
     ] {

@@ -48,7 +48,7 @@ async fn limits(conn: &mut Conn) -> [String; 3] {
 /// How long the client waits for an answer, should the server keep silent.
 fn patience(conn: &mut Conn) -> Duration {
     let Conn::Postgres(object) = conn else { unreachable!() };
-    let patience = object.ask().unwrap();
+    let (patience, _) = object.ask().unwrap();
     object.answered(Ok(Ok(()))).unwrap();
     patience
 }

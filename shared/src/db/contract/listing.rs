@@ -11,7 +11,7 @@ use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Claim, Job};
 use crate::db::schema::jobs;
 use crate::db::with;
-use crate::domain::job::Ending;
+use crate::domain::job::{Ending, JobState};
 use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
 use crate::jobs::{EmailTemplate, MakeThumbnails, Queue, Retention, SendEmail};
 use crate::operations::filter::JobFilter;
@@ -20,6 +20,7 @@ promises!(both:
     each_filter_finds_its_own_and_all_of_them,
     a_filter_fits_the_same_rows_in_every_statement,
     the_age_of_a_job_is_that_of_its_id,
+    a_queue_and_a_kind_are_found_that_nobody_else_knows,
     an_id_finds_the_job_and_what_it_is_about,
     pages_follow_each_other_without_a_gap_while_new_jobs_come_and_old_ones_change,
     a_list_shows_the_last_error,
@@ -56,7 +57,7 @@ async fn mail(bench: &Bench, options: Options) -> Job {
 }
 
 async fn ended(bench: &Bench, job: &Job, ending: Ending, error: &str) {
-    bench.set(job.id, "state = 'queued'").await;
+    bench.put(job.id, JobState::Queued).await;
     let run = bench.claim(job.id).await;
     let claim = Claim { job: run.id, fence: run.fence };
     settle(&bench.db, claim, Ended::by(ending, Note::Failure(error.into()))).await.unwrap();
@@ -70,6 +71,8 @@ struct Jobs {
     adas: JobId,
     part: JobId,
     in_line: JobId,
+    behind: JobId,
+    parked: JobId,
     unique: JobId,
     running: JobId,
     waiting: JobId,
@@ -90,6 +93,9 @@ async fn one_of_each(bench: &Bench) -> Jobs {
     let adas = mail(bench, Options { owner: Some(ada), ..none() }).await.id;
     let part = bench.enqueue_with(Options { parent: Some(plain), ..none() }).await.id;
     let in_line = mail(bench, Options { ordering_key: Some("mail:7".into()), ..none() }).await.id;
+    let behind = mail(bench, Options { ordering_key: Some("mail:7".into()), ..none() }).await.id;
+    let parked = bench.enqueue().await.id;
+    bench.set(parked, "state = 'pending', due_at = NULL, parked = 'images'").await;
     let mut tx = bench.db.begin().await.unwrap();
     let unique = enqueue_unique(&mut tx, "retention:daily", &Retention {}, none()).await.unwrap().job().id;
     tx.commit().await.unwrap();
@@ -103,6 +109,8 @@ async fn one_of_each(bench: &Bench) -> Jobs {
     ended(bench, &succeeded, Ending::Succeeded, "no route to host").await;
     let cancelled = bench.enqueue().await;
     ended(bench, &cancelled, Ending::Cancelled, "no route to host").await;
+    // A handler ends so when somebody asked for it.
+    bench.set(cancelled.id, "cancel_requested_at = created_at").await;
     let discarded = bench.enqueue().await;
     ended(bench, &discarded, Ending::Discarded, "the \"picture\" is 100% broken").await;
     let exhausted = mail(bench, Options { ordering_key: Some("mail:8".into()), ..none() }).await;
@@ -118,6 +126,8 @@ async fn one_of_each(bench: &Bench) -> Jobs {
         adas,
         part,
         in_line,
+        behind,
+        parked,
         unique,
         running,
         waiting,
@@ -149,6 +159,8 @@ impl Jobs {
                     j.waiting,
                     j.running,
                     j.unique,
+                    j.parked,
+                    j.behind,
                     j.in_line,
                     j.part,
                     j.adas,
@@ -156,12 +168,35 @@ impl Jobs {
                     j.plain,
                 ],
             ),
-            (json!({"kind": "send_email"}), vec![j.exhausted, j.in_line, j.adas]),
+            (json!({"kind": "send_email"}), vec![j.exhausted, j.behind, j.in_line, j.adas]),
+            (
+                json!({"kind": "make_thumbnails"}),
+                vec![
+                    j.later,
+                    j.discarded,
+                    j.cancelled,
+                    j.succeeded,
+                    j.traced_over,
+                    j.traced,
+                    j.waiting,
+                    j.running,
+                    j.parked,
+                    j.part,
+                    j.bulk,
+                    j.plain,
+                ],
+            ),
+            (json!({"kind": "make_thumbnails", "queue": "bulk"}), vec![j.bulk]),
+            (json!({"kind": "make_thumbnails", "queue": "mail"}), vec![]),
+            (json!({"kind": "make_thumbnails", "state": "succeeded"}), vec![j.succeeded, j.traced_over]),
+            (json!({"kind": "make_thumbnails", "state": "queued"}), vec![j.traced, j.part, j.bulk, j.plain]),
             (json!({"kind": "retention"}), vec![j.unique]),
             (json!({"kind": "sales_report"}), vec![]),
             (json!({"queue": "bulk"}), vec![j.bulk]),
-            (json!({"queue": "mail"}), vec![j.exhausted, j.in_line, j.adas]),
-            (json!({"state": "scheduled"}), vec![j.later, j.in_line]),
+            (json!({"queue": "of-nobody"}), vec![]),
+            (json!({"queue": "mail"}), vec![j.exhausted, j.behind, j.in_line, j.adas]),
+            (json!({"queue": "images", "state": "cancelled"}), vec![j.cancelled]),
+            (json!({"state": "scheduled"}), vec![j.later, j.parked, j.behind, j.in_line]),
             (json!({"state": "running"}), vec![j.running]),
             (json!({"state": "waiting"}), vec![j.waiting]),
             (json!({"state": "succeeded"}), vec![j.succeeded, j.traced_over]),
@@ -169,6 +204,7 @@ impl Jobs {
             (json!({"state": "failed"}), vec![j.exhausted, j.discarded]),
             (json!({"failure": "discarded"}), vec![j.discarded]),
             (json!({"failure": "crashed"}), vec![]),
+            (json!({"failure": "dead"}), vec![j.exhausted]),
             (json!({"failure": "discarded", "kind": "send_email"}), vec![]),
             (json!({"customer": j.ada}), vec![j.adas]),
             (json!({"customer": j.ada, "state": "failed"}), vec![]),
@@ -178,7 +214,7 @@ impl Jobs {
             (json!({"text": TRACE}), vec![j.traced_over, j.traced]),
             (json!({"text": TRACE, "state": "queued"}), vec![j.traced]),
             (json!({"text": "retention:daily"}), vec![j.unique]),
-            (json!({"text": "mail:7"}), vec![j.in_line]),
+            (json!({"text": "mail:7"}), vec![j.behind, j.in_line]),
             (json!({"text": "mail:8"}), vec![j.exhausted]),
             (json!({"text": "mail:"}), vec![]),
             (json!({"text": "no route to host"}), vec![j.exhausted]),
@@ -234,6 +270,21 @@ async fn the_age_of_a_job_is_that_of_its_id(bench: &mut Bench) {
         (json!({"younger_than": "3d"}), vec![new, hour]),
         (json!({"older_than": "1h", "younger_than": "3d"}), vec![hour]),
         (json!({"older_than": "1h", "kind": "make_thumbnails", "state": "queued"}), vec![hour, old]),
+    ] {
+        assert_eq!(found(bench, &filter(typed.clone())).await, expected, "{typed}");
+    }
+}
+
+async fn a_queue_and_a_kind_are_found_that_nobody_else_knows(bench: &mut Bench) {
+    let images = bench.enqueue().await.id;
+    let newer = bench.enqueue().await.id;
+    bench.set(newer, "kind = 'of_the_next_release'").await;
+    let moved = bench.enqueue().await.id;
+    bench.set(moved, "queue = 'unregistered'").await;
+    for (typed, expected) in [
+        (json!({"queue": "images"}), vec![newer, images]),
+        (json!({"queue": "unregistered"}), vec![moved]),
+        (json!({"kind": "make_thumbnails"}), vec![moved, images]),
     ] {
         assert_eq!(found(bench, &filter(typed.clone())).await, expected, "{typed}");
     }

@@ -2,7 +2,8 @@
 //! PostgreSQL alone what only several connections can show.
 //!
 //! - [`life`], [`relaying`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
-//! - [`coordination`]: order, uniqueness, fairness, express, parts of a job.
+//! - [`coordination`]: order, uniqueness, fairness, express, parts of a job. [`due`]: what a row says of it.
+//! - [`together`]: what several workers ask at once.
 //! - [`schedules`]: what happens at set times.
 //! - [`acts`], [`dead`], [`pauses`], [`operations`]: what operators do.
 //! - [`callbacks`]: what is told of a job.
@@ -31,6 +32,7 @@ mod dead;
 mod dead_races;
 mod deadlocks;
 mod deep_lists;
+mod due;
 mod fan_in_races;
 mod faults;
 mod given_up;
@@ -55,6 +57,7 @@ mod shop;
 mod shop_races;
 mod stories;
 mod telling;
+mod together;
 mod waiting;
 
 /// Makes a test of each promise: `promises!(both: …)` one a database, `promises!(postgres: …)` one.

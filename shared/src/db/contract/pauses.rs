@@ -23,7 +23,7 @@ async fn what_is_enqueued_in_a_paused_queue_stays_until_it_is_resumed(bench: &mu
     pause(bench, "images").await;
     let job = bench.enqueue().await;
     assert_eq!(job.state, JobState::Pending);
-    assert_eq!(bench.republished_in(job.id).await, None);
+    assert_eq!(bench.looked_at_again_in(job.id).await, Some(0));
     assert!(bench.signals.publications.try_recv().is_err(), "it is not born queued");
     assert_eq!(due(bench).await, []);
     resume(bench, "images").await;
@@ -42,13 +42,15 @@ async fn a_paused_queue_is_in_nobodys_way(bench: &mut Bench) {
             let options = Options { queue: Some(queue), express, ..Options::default() };
             let job = bench.enqueue_with(options).await;
             assert_eq!(job.state, JobState::Queued);
-            bench.set(job.id, "state = 'pending', republish_at = NULL").await;
+            bench.put(job.id, JobState::Pending).await;
             others.push(job.id);
         }
     }
     let mut found = due(bench).await;
     found.sort();
     assert_eq!(found, others);
+    let in_the_way = format!("SELECT count(*) FROM jobs WHERE due_at <= {}", bench.from_now(1));
+    assert_eq!(bench.number(&in_the_way).await, 0);
     resume(bench, "images").await;
     assert_eq!((due(bench).await.len(), due(bench).await.len(), due(bench).await.len()), (100, 100, 50));
 }
@@ -74,15 +76,16 @@ async fn what_was_published_before_the_pause_is_not_published_again_before_its_e
 async fn a_job_in_quarantine_is_held_by_a_pause_of_that_and_of_its_own_queue(bench: &mut Bench) {
     open(bench).await;
     let job = bench.enqueue().await;
-    for state in ["state = 'pending', lapses = 2", "state = 'queued', republish_at = run_at"] {
-        bench.set(job.id, state).await;
+    for state in [JobState::Pending, JobState::Queued] {
+        bench.put(job.id, state).await;
+        bench.set(job.id, "lapses = 2, due_at = run_at").await;
         for queue in ["quarantine", "images"] {
             pause(bench, queue).await;
-            assert_eq!(due(bench).await, [], "{queue}, {state}");
+            assert_eq!(due(bench).await, [], "{queue}, {state:?}");
             resume(bench, queue).await;
         }
         pause(bench, "mail").await;
-        assert_eq!(due(bench).await, [job.id], "{state}");
+        assert_eq!(due(bench).await, [job.id], "{state:?}");
         resume(bench, "mail").await;
     }
 }
@@ -101,18 +104,18 @@ async fn pausing_twice_keeps_the_first_time(bench: &mut Bench) {
 }
 
 /// As the programs do at their start.
-async fn open(bench: &Bench) {
+pub(super) async fn open(bench: &Bench) {
     queues::register(&mut bench.db.conn().await.unwrap(), Queue::ALL).await.unwrap();
 }
 
-async fn pause(bench: &Bench, queue: &str) -> Option<bool> {
+pub(super) async fn pause(bench: &Bench, queue: &str) -> Option<bool> {
     let mut tx = bench.db.begin().await.unwrap();
     let changed = queues::pause(&mut tx, queue).await.unwrap();
     tx.commit().await.unwrap();
     changed
 }
 
-async fn resume(bench: &Bench, queue: &str) -> Option<bool> {
+pub(super) async fn resume(bench: &Bench, queue: &str) -> Option<bool> {
     let mut tx = bench.db.begin().await.unwrap();
     let changed = queues::resume(&mut tx, queue).await.unwrap();
     tx.commit().await.unwrap();

@@ -11,7 +11,7 @@ use crate::db::jobs::queues;
 use crate::db::processes::{self, Process};
 use crate::db::samples::{self, Counts};
 use crate::domain::ProcessId;
-use crate::domain::job::Ending;
+use crate::domain::job::{Ending, JobState};
 use crate::domain::process::Facts;
 use crate::jobs::Queue;
 use crate::presence::identity;
@@ -174,12 +174,10 @@ async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) 
     bench.sql("UPDATE queues SET paused_at = (SELECT MAX(created_at) FROM jobs)").await;
     let (queued, pending, later) = (bench.enqueue().await, bench.enqueue().await, bench.enqueue().await);
     bench.time_passes(90).await;
-    bench.set(pending.id, "state = 'pending'").await;
-    let tomorrow = match bench.is_postgres() {
-        true => "now() + interval '1 day'",
-        false => "(unixepoch() + 86400) * 1000000",
-    };
-    bench.set(later.id, &format!("state = 'pending', run_at = {tomorrow}")).await;
+    bench.put(pending.id, JobState::Pending).await;
+    let tomorrow = bench.from_now(24 * 3600);
+    bench.put(later.id, JobState::Pending).await;
+    bench.set(later.id, &format!("run_at = {tomorrow}, due_at = {tomorrow}")).await;
     let running = bench.running().await;
     bench.waiting_for(&[running.id]).await;
     let (done, dead, discarded) = (bench.running().await, bench.running().await, bench.running().await);
@@ -211,7 +209,7 @@ async fn a_job_counts_where_it_runs_and_what_needs_somebody_is_told(bench: &mut 
     assert_eq!((quarantine.due, quarantine.running, quarantine.crashing), (1, 1, 1), "{quarantine:?}");
     assert_eq!(depths::crashing_undos(&mut conn, 5).await.unwrap(), [undo.id]);
     let by_state = depths::unfinished_by_queue(&mut conn).await.unwrap();
-    assert_eq!(by_state[&("quarantine".to_owned(), crate::domain::job::JobState::Queued)], 1);
+    assert_eq!(by_state[&("quarantine".to_owned(), JobState::Queued)], 1);
 }
 
 /// Every sample was taken so many seconds earlier.

@@ -1,19 +1,21 @@
 //! What the pages and the API read, and the smaller writes: every statement runs on both databases.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::bench::Bench;
 use super::promises;
 use super::shop::{CANVAS, order_of, photo_of, place};
-use std::time::Duration;
-
 use crate::db::depths::unfinished_by_queue;
 use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::status::{find_many, unfinished_and_ended, unfinished_of};
+use crate::db::jobs::status::{find_many, unfinished, unfinished_of};
 use crate::db::photos::PhotoVariant;
+use crate::db::samples::{self, Counts};
 use crate::db::{customers, dead_messages, orders, photos};
 use crate::domain::job::{Ending, JobState};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{JobId, OrderId, PhotoId};
+use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
 use crate::jobs::DeliverCallback;
 
 promises!(both:
@@ -26,6 +28,8 @@ promises!(both:
     a_message_that_is_no_job_is_kept,
     unfinished_jobs_are_counted_by_queue_and_state,
     neither_plans_nor_callbacks_count_as_work_that_is_piled_up,
+    what_is_parked_waits_or_stands_in_line_is_piled_up,
+    the_pace_is_that_of_what_workers_wrote_down,
 );
 
 async fn a_customer_is_known_by_the_hash_of_their_token(bench: &mut Bench) {
@@ -148,27 +152,61 @@ async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
     assert_eq!(found.len(), 2);
 }
 
+/// How many unfinished jobs this customer has, and how many there are.
+async fn piled_up(bench: &Bench, customer: CustomerId) -> (i64, i64) {
+    let mut conn = bench.db.conn().await.unwrap();
+    let own = unfinished_of(&mut conn, customer, 100).await.unwrap();
+    (own, unfinished(&mut conn, 100).await.unwrap())
+}
+
 async fn neither_plans_nor_callbacks_count_as_work_that_is_piled_up(bench: &mut Bench) {
     let (customer, ..) = order_of(bench, &[CANVAS]).await;
-    let counts = async |bench: &Bench| {
-        let mut conn = bench.db.conn().await.unwrap();
-        let own = unfinished_of(&mut conn, customer, 100).await.unwrap();
-        (own, unfinished_and_ended(&mut conn, Duration::from_secs(60)).await.unwrap().0)
-    };
-    let (own, all) = counts(bench).await;
+    let (own, all) = piled_up(bench, customer).await;
     let owned = || Options { owner: Some(customer), ..Options::default() };
     let tomorrow = Options { delay: Duration::from_secs(24 * 3600), ..owned() };
     bench.enqueue_with(tomorrow).await;
-    assert_eq!(counts(bench).await, (own, all), "planned for tomorrow");
+    assert_eq!(piled_up(bench, customer).await, (own, all), "planned for tomorrow");
     let mut tx = bench.db.begin().await.unwrap();
     enqueue(&mut tx, &DeliverCallback { job_id: JobId::new(), event: serde_json::Value::Null }, owned())
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(counts(bench).await, (own, all + 1), "a receiver that is away is not its owner's fault");
+    let with_callback = piled_up(bench, customer).await;
+    assert_eq!(with_callback, (own, all + 1), "a receiver that is away is not its owner's fault");
     // One that was tried and comes again is work all the same.
     let job = bench.enqueue_with(owned()).await;
     let run = bench.claim(job.id).await;
     bench.settle(&run, Ending::Retry(Some(Duration::from_secs(600)))).await;
-    assert_eq!(counts(bench).await, (own + 1, all + 2));
+    assert_eq!(piled_up(bench, customer).await, (own + 1, all + 2));
+}
+
+async fn what_is_parked_waits_or_stands_in_line_is_piled_up(bench: &mut Bench) {
+    let customer = CustomerId::new();
+    let owned = || Options { owner: Some(customer), ..Options::default() };
+    assert_eq!(piled_up(bench, customer).await, (0, 0));
+    let parked = bench.enqueue_with(owned()).await;
+    bench.set(parked.id, "state = 'pending', due_at = NULL, parked = 'images'").await;
+    assert_eq!(piled_up(bench, customer).await, (1, 1));
+    let waits = bench.enqueue_with(owned()).await;
+    bench.put(waits.id, JobState::Waiting).await;
+    assert_eq!(piled_up(bench, customer).await, (2, 2));
+    for _ in 0..3 {
+        bench.enqueue_with(Options { ordering_key: Some("line".into()), ..owned() }).await;
+    }
+    assert_eq!(piled_up(bench, customer).await, (3, 5), "of a line the first is its owner's");
+    let mut conn = bench.db.conn().await.unwrap();
+    assert_eq!(unfinished_of(&mut conn, customer, 2).await.unwrap(), 2, "no more than was asked for");
+    assert_eq!(unfinished(&mut conn, 4).await.unwrap(), 4);
+    drop(conn);
+    bench.put(parked.id, JobState::Succeeded).await;
+    assert_eq!(piled_up(bench, customer).await, (2, 4));
+}
+
+async fn the_pace_is_that_of_what_workers_wrote_down(bench: &mut Bench) {
+    let ended = |succeeded, failed| Counts { succeeded, failed, retried: 5, ..Counts::default() };
+    let counted = BTreeMap::from([("images".to_owned(), ended(3, 1)), ("mail".to_owned(), ended(2, 0))]);
+    samples::add(&bench.db, &counted).await.unwrap();
+    let (ended, window) = samples::ended_lately(&mut bench.db.conn().await.unwrap()).await.unwrap();
+    assert_eq!(ended, 6);
+    assert!(window >= Duration::from_secs(60) && window < Duration::from_secs(121), "{window:?}");
 }

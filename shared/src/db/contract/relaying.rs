@@ -63,9 +63,10 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn a_relay_without_a_broker_takes_nothing_and_leaves_what_it_was_given_to_others(bench: &mut Bench) {
     let without = Running::start(bench, without_a_broker().await);
     let pending = bench.enqueue().await;
-    bench.set(pending.id, "state = 'pending', republish_at = NULL, published = 0").await;
+    bench.put(pending.id, JobState::Pending).await;
+    bench.set(pending.id, "published = 0").await;
     let handed_over = bench.enqueue_in(&without.db).await;
-    until("it is due for others", async || bench.republished_in(handed_over.id).await <= Some(0)).await;
+    until("it is due for others", async || bench.looked_at_again_in(handed_over.id).await <= Some(0)).await;
     assert_eq!(bench.state(pending.id).await, JobState::Pending, "it takes nothing");
     assert_eq!(bench.job(handed_over.id).await.published, 0);
 
@@ -97,5 +98,5 @@ async fn what_is_handed_over_at_the_end_without_a_broker_is_due_for_others(bench
     let stop = CancellationToken::new();
     stop.cancel();
     relay::run(db, without_a_broker().await, signals, stop).await;
-    assert!(bench.republished_in(job.id).await <= Some(0));
+    assert!(bench.looked_at_again_in(job.id).await <= Some(0));
 }

@@ -6,7 +6,7 @@ use super::bench::Bench;
 use super::promises;
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::remaining::{Remaining, remaining};
-use crate::domain::job::Ending;
+use crate::domain::job::{Ending, JobState};
 use crate::jobs::Queue;
 
 promises!(both:
@@ -31,11 +31,14 @@ async fn what_is_due_under_way_or_soon_is_left_to_do_and_what_is_for_later_is_no
     bench.enqueue_with(delay(5)).await;
     bench.enqueue_with(delay(3600)).await;
     let waits = bench.enqueue().await;
-    bench.set(waits.id, "state = 'waiting'").await;
+    bench.put(waits.id, JobState::Waiting).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (3, 2));
     assert_eq!(left(bench, Queue::ORDERS).await, (0, 0), "another queue's");
     bench.settle(&running, Ending::Succeeded).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (2, 2));
+    let parked = bench.enqueue().await;
+    bench.set(parked.id, "state = 'pending', due_at = NULL, parked = 'images'").await;
+    assert_eq!(left(bench, Queue::IMAGES).await, (3, 2), "it is due, above its owner's share");
 }
 
 async fn a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later(bench: &mut Bench) {
@@ -43,15 +46,14 @@ async fn a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later(bench: 
     let first = bench.enqueue_with(in_line()).await;
     bench.enqueue_with(in_line()).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (1, 1), "the second comes after the first");
-    let later =
-        if bench.is_postgres() { "now() + interval '1 hour'" } else { "(unixepoch() + 3600) * 1000000" };
-    bench.set(first.id, &format!("run_at = {later}")).await;
+    let later = bench.from_now(3600);
+    bench.set(first.id, &format!("run_at = {later}, due_at = {later}")).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (0, 2));
     bench.enqueue().await;
     assert_eq!(left(bench, Queue::IMAGES).await, (1, 2));
-    let now = if bench.is_postgres() { "now()" } else { "unixepoch() * 1000000" };
     bench.sql("DELETE FROM queues WHERE name = 'images'").await;
-    bench.sql(&format!("INSERT INTO queues (name, paused_at) VALUES ('images', {now})")).await;
+    let paused = format!("INSERT INTO queues (name, paused_at) VALUES ('images', {})", bench.from_now(0));
+    bench.sql(&paused).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (0, 3));
 }
 

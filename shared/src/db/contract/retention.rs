@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, done};
 use super::promises;
-use super::shop::{CANVAS, order_of, photo_of};
+use super::shop::{CANVAS, order_of, photo_in, photo_of};
 use crate::blobs::BlobPath;
 use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::expired_jobs::ExpiredJob;
@@ -13,7 +13,7 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::retention::{self, Class};
 use crate::db::triggers::{Trigger, Triggered, trigger};
 use crate::db::{customers, dead_messages, expired_jobs, mails};
-use crate::domain::job::Ending;
+use crate::domain::job::{Ending, JobState};
 use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
 use crate::jobs::{KindInfo, MakeThumbnails};
 
@@ -52,7 +52,7 @@ async fn remove(bench: &Bench, class: Class) -> usize {
 async fn finished(bench: &Bench, options: Options, ending: Ending) -> JobId {
     let job = bench.enqueue_with(options).await;
     // One of a line is not born queued.
-    bench.set(job.id, "state = 'queued'").await;
+    bench.put(job.id, JobState::Queued).await;
     let run = bench.claim(job.id).await;
     bench.settle(&run, ending).await;
     job.id
@@ -97,7 +97,8 @@ async fn a_job_that_was_over_for_long_leaves_a_tombstone_and_takes_what_refers_t
     let child =
         finished(bench, Options { parent: Some(parent), ..Options::default() }, Ending::Succeeded).await;
     // The delivery's own job is not over.
-    bench.sql("UPDATE jobs SET state = 'succeeded' WHERE kind = 'deliver_callback'").await;
+    let over = bench.row(JobState::Succeeded);
+    bench.sql(&format!("UPDATE jobs SET {over} WHERE kind = 'deliver_callback'")).await;
 
     bench.time_passes(29 * DAY).await;
     assert_eq!(remove(bench, Class::Jobs).await, 0, "they are not old enough");
@@ -150,15 +151,15 @@ async fn what_a_person_must_decide_on_is_kept_with_what_it_needs(bench: &mut Ben
         assert!(is_there(bench, job).await);
     }
     // Somebody decided.
-    bench.set(waiter.id, "state = 'succeeded', failure = NULL").await;
-    bench.set(open_part.id, "state = 'succeeded'").await;
+    bench.put(waiter.id, JobState::Succeeded).await;
+    bench.put(open_part.id, JobState::Succeeded).await;
     assert_eq!(remove(bench, Class::Jobs).await, 5);
     assert!(is_there(bench, awaited_now.id).await && is_there(bench, open_child).await);
 }
 
 async fn a_job_is_kept_as_long_as_its_subject_is_unfinished(bench: &mut Bench) {
     let (_, photo, order) = order_of(bench, &[CANVAS]).await;
-    bench.sql("UPDATE jobs SET state = 'succeeded'").await;
+    bench.sql(&format!("UPDATE jobs SET {}", bench.row(JobState::Succeeded))).await;
     bench.time_passes(31 * DAY).await;
     assert_eq!(remove(bench, Class::Jobs).await, 0, "a person must look at those");
     bench.sql(&format!("UPDATE photos SET status = 'ready' WHERE id = '{photo}'")).await;
@@ -206,9 +207,8 @@ async fn a_customer_who_has_something_is_kept(bench: &mut Bench) {
         customer(bench).await;
     }
     bench.time_passes(31 * DAY).await;
-    bench
-        .sql(&format!("UPDATE jobs SET failure = 'exhausted', state = 'failed' WHERE owner = '{with_job}'"))
-        .await;
+    let exhausted = "state = 'failed', failure = 'exhausted', dead_at = updated_at";
+    bench.sql(&format!("UPDATE jobs SET {exhausted} WHERE owner = '{with_job}'")).await;
     assert_eq!(remove(bench, Class::Jobs).await, 1);
     let (young, in_use) = (customer(bench).await, customer(bench).await);
     bench
@@ -370,12 +370,12 @@ mod races {
         assert_eq!(done(later).await, mails::Place::Taken);
     }
 
+    /// Whoever has nothing begins with a photo.
     async fn a_customer_who_just_comes_back_is_kept(bench: &mut Bench) {
         let ada = customer(bench).await;
         bench.time_passes(31 * DAY).await;
-        let request = KeyedRequest { customer: ada, key: "k".into(), hash: "h".into() };
         let mut tx = bench.db.begin().await.unwrap();
-        idempotency::claim(&mut tx, &request).await.unwrap();
+        photo_in(&mut tx, ada).await;
         assert_eq!(remove(bench, Class::Customers).await, 0);
         tx.commit().await.unwrap();
         assert_eq!(remove(bench, Class::Customers).await, 0);

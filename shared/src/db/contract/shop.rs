@@ -52,10 +52,17 @@ pub(super) async fn order_of(bench: &Bench, wanted: &[&str]) -> (CustomerId, Pho
 }
 
 pub(super) async fn photo_of(bench: &Bench, customer: CustomerId) -> PhotoId {
-    let (id, job_id) = (PhotoId::new(), JobId::new());
     let mut tx = bench.db.begin().await.unwrap();
+    let id = photo_in(&mut tx, customer).await;
+    tx.commit().await.unwrap();
+    id
+}
+
+/// As [`photo_of`], in a transaction that goes on.
+pub(super) async fn photo_in(tx: &mut crate::db::Tx, customer: CustomerId) -> PhotoId {
+    let (id, job_id) = (PhotoId::new(), JobId::new());
     let options = Options { id: Some(job_id), ..Options::default() };
-    enqueue(&mut tx, &MakeThumbnails { photo_id: id }, options).await.unwrap();
+    enqueue(tx, &MakeThumbnails { photo_id: id }, options).await.unwrap();
     let photo = NewPhoto {
         id,
         customer_id: customer,
@@ -66,8 +73,7 @@ pub(super) async fn photo_of(bench: &Bench, customer: CustomerId) -> PhotoId {
         width: None,
         height: None,
     };
-    photos::insert(&mut tx, &photo).await.unwrap();
-    tx.commit().await.unwrap();
+    photos::insert(tx, &photo).await.unwrap();
     id
 }
 

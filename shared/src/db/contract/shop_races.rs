@@ -54,7 +54,7 @@ async fn placing_an_order_does_not_wait_for_the_stock_of_another(bench: &mut Ben
     tx.commit().await.unwrap();
 }
 
-/// The lines of an order come in the customer's order, and each refers to its product's row.
+/// The lines of an order come in the customer's order: they lock no product's row.
 async fn orders_that_want_the_same_products_in_any_order_do_not_lock_each_other_out(bench: &mut Bench) {
     let both = [(CANVAS, 1), ("print-10x15", 1)];
     let (customer, photo, first) = order_of(bench, &[CANVAS]).await;

@@ -127,7 +127,7 @@ async fn who_was_woken_goes_before_who_has_not_begun(bench: &mut Bench) {
     let one = bench.running().await;
     let waiter = bench.waiting_for(&[one.id]).await;
     let longer_due = bench.enqueue().await;
-    bench.set(longer_due.id, "state = 'pending', run_at = created_at").await;
+    bench.put(longer_due.id, JobState::Pending).await;
     bench.time_passes(60).await;
     let retried = bench.running().await;
     bench.settle(&retried, Ending::Retry(Some(Duration::ZERO))).await;

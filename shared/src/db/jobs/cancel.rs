@@ -1,16 +1,17 @@
 //! Cancel: one statement decides on the row as it is, and touches no other job.
 
-use diesel::dsl::case_when;
+use diesel::dsl::{case_when, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
-use super::{Job, callbacks, status, waits};
+use super::share::MORE;
+use super::{Job, callbacks, settle, status};
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
 use crate::domain::job::JobState;
-use crate::domain::{JobId, Timestamp};
+use crate::domain::JobId;
 
 /// What became of the wish to cancel.
 #[derive(Debug)]
@@ -30,11 +31,10 @@ pub enum CancelOutcome {
 /// # Errors
 /// Those of the database.
 pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
-    if let Some(job) = cancel_unstarted(tx, id).await? {
+    if let Some((job, more)) = cancel_unstarted(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
         callbacks::is_now(tx, &job).await?;
-        waits::wake_waiters(tx, job.id).await?;
-        tx.after_commit().wake_relay();
+        settle::left(tx, &job, more).await?;
         return Ok(CancelOutcome::Cancelled(Box::new(job)));
     }
     if let Some(job) = request(tx, id).await? {
@@ -52,7 +52,7 @@ pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
 }
 
 /// "Never ran" is `started_at IS NULL`: the first claim sets it, nothing clears it.
-async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
+async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<(Job, bool)>, DbError> {
     Ok(with!(tx.conn(), |c| {
         let unstarted = jobs::table
             .filter(jobs::id.eq(id))
@@ -62,11 +62,11 @@ async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError
             .set((
                 jobs::state.eq(JobState::Cancelled),
                 jobs::cancel_requested_at.eq(now().nullable()),
-                jobs::republish_at.eq(None::<Timestamp>),
+                settle::it_is_over(),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
-            .returning(Job::as_returning())
+            .returning((Job::as_returning(), sql::<Bool>(MORE)))
             .get_result(c)
             .await
             .optional()
@@ -83,12 +83,17 @@ async fn request(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
             .filter(jobs::cancel_requested_at.is_null());
         let sleeps =
             || jobs::state.eq_any([JobState::Pending, JobState::Waiting]).and(jobs::undoing.eq(false));
+        // One behind another in its line stays there: neither is set, and it does not wait.
+        let in_line = jobs::due_at.is_null().and(jobs::parked.is_null()).and(jobs::waiting_since.is_null());
         diesel::update(open)
             .set((
                 jobs::cancel_requested_at.eq(now().nullable()),
                 jobs::state
                     .eq(case_when(sleeps(), JobState::Pending.into_sql::<Text>()).otherwise(jobs::state)),
                 jobs::run_at.eq(case_when(sleeps(), now()).otherwise(jobs::run_at)),
+                jobs::due_at.eq(case_when(sleeps().and(not(in_line)), now().nullable()).otherwise(jobs::due_at)),
+                jobs::parked.eq(case_when(not(sleeps()), jobs::parked)),
+                jobs::waiting_since.eq(case_when(not(sleeps()), jobs::waiting_since)),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))

@@ -1,5 +1,6 @@
 //! Claim: one statement decides who runs a job.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::dsl::{case_when, exists};
@@ -9,8 +10,10 @@ use diesel_async::RunQueryDsl;
 
 use super::{Job, callbacks};
 use crate::db::expressions::{coalesce, now, now_plus};
+use crate::db::gathered::Gathered;
 use crate::db::schema::{jobs, processes as process_rows};
-use crate::db::{Db, DbError, processes, with};
+use crate::db::signals::AfterCommit;
+use crate::db::{Db, DbError, hot, processes, with};
 use crate::domain::job::JobState;
 use crate::domain::{JobId, ProcessId, WorkerId};
 use crate::jobs::{KINDS, KindInfo, Unique};
@@ -24,6 +27,96 @@ pub enum Claimed {
     No,
     /// The process was declared lost, or has not begun: the message is for another, or for later.
     NotLiving,
+}
+
+/// The claims of a process. Those of the same moment are one statement, on PostgreSQL.
+pub struct Claims {
+    db: Db,
+    gathered: Option<Gathered<(JobId, WorkerId), Job>>,
+}
+
+impl Claims {
+    /// On the main runtime.
+    pub fn new(db: Db) -> Self {
+        let asking = db.clone();
+        let gathered = db.is_postgres().then(|| {
+            Gathered::new(move |asked: Vec<(JobId, WorkerId)>| {
+                let db = asking.clone();
+                async move {
+                    let mut claimed = together(&db, &asked).await;
+                    asked.iter().map(|(job, _)| claimed.remove(job)).collect()
+                }
+            })
+        });
+        Self { db, gathered }
+    }
+
+    /// As [`claim`].
+    ///
+    /// # Errors
+    /// As [`claim`].
+    pub async fn claim(&self, job: JobId, worker: WorkerId) -> Result<Claimed, DbError> {
+        if let Some(gathered) = &self.gathered
+            && let Some(job) = gathered.ask((job, worker)).await
+        {
+            return Ok(Claimed::Yes(Box::new(job)));
+        }
+        claim(&self.db, job, worker).await
+    }
+}
+
+/// What is named in the answer is claimed. Of the others nothing is known: each is asked for alone.
+async fn together(db: &Db, asked: &[(JobId, WorkerId)]) -> HashMap<JobId, Job> {
+    let mut claimed = HashMap::new();
+    // A process has one id, but for the moment in which it was found lost and goes on under another.
+    let mut workers: Vec<WorkerId> = asked.iter().map(|(_, worker)| *worker).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    for worker in workers {
+        let jobs: Vec<JobId> = asked.iter().filter(|(_, of)| *of == worker).map(|(job, _)| *job).collect();
+        let answer = async { hot::claim(&mut db.conn().await?, &jobs, worker, &unique_until_finished(KINDS)).await };
+        match answer.await {
+            Ok(rows) => claimed.extend(rows.into_iter().map(|job| (job.id, job))),
+            Err(error) => tracing::debug!(%error, jobs = jobs.len(), "jobs could not be claimed together"),
+        }
+    }
+    let mut done = AfterCommit::default();
+    claimed.values().for_each(|job| done.changed(job.id, job.version));
+    db.tell(done);
+    claimed
+}
+
+/// What a claim makes of a row.
+macro_rules! claimed {
+    ($worker:expr, $kept_unique:expr) => {{
+        let turns = jobs::cancel_requested_at.is_not_null().and(jobs::undoing.eq(false));
+        (
+            jobs::state.eq(JobState::Running),
+            jobs::fence.eq(jobs::fence + 1),
+            jobs::attempt.eq(case_when(turns, 1.into_sql::<Integer>()).otherwise(jobs::attempt + 1)),
+            jobs::undoing.eq(jobs::undoing.or(jobs::cancel_requested_at.is_not_null())),
+            jobs::worker.eq($worker),
+            jobs::woken.eq(false),
+            jobs::started_at.eq(coalesce(jobs::started_at, now()).nullable()),
+            // `due_at` stays: the look moves it on when it meets a job that runs.
+            jobs::published.eq(0),
+            jobs::unique_key.eq(case_when(jobs::kind.eq_any($kept_unique), jobs::unique_key)),
+            jobs::unique_open.eq(case_when(jobs::kind.eq_any($kept_unique), jobs::unique_open)),
+            jobs::version.eq(jobs::version + 1),
+            jobs::updated_at.eq(now()),
+        )
+    }};
+}
+pub(crate) use claimed;
+
+/// A process that lives.
+#[diesel::dsl::auto_type]
+pub(crate) fn living(worker: WorkerId) -> _ {
+    let process: ProcessId = worker.into();
+    process_rows::table
+        .find(process)
+        .filter(process_rows::lost_at.is_null())
+        .filter(process_rows::stopped_at.is_null())
 }
 
 /// Takes a queued job for `worker`, and nothing but a queued one: a pending one is in backoff.
@@ -40,30 +133,12 @@ pub async fn claim(db: &Db, job: JobId, worker: WorkerId) -> Result<Claimed, DbE
     let mut tx = db.begin().await?;
     let kept_unique = unique_until_finished(KINDS);
     let claimed: Option<Job> = with!(tx.conn(), |c| {
-        let living = process_rows::table
-            .find(ProcessId::from(worker))
-            .filter(process_rows::lost_at.is_null())
-            .filter(process_rows::stopped_at.is_null());
         let queued = jobs::table
             .filter(jobs::id.eq(job))
             .filter(jobs::state.eq(JobState::Queued))
-            .filter(exists(living));
-        let turns = jobs::cancel_requested_at.is_not_null().and(jobs::undoing.eq(false));
+            .filter(exists(living(worker)));
         diesel::update(queued)
-            .set((
-                jobs::state.eq(JobState::Running),
-                jobs::fence.eq(jobs::fence + 1),
-                jobs::attempt.eq(case_when(turns, 1.into_sql::<Integer>()).otherwise(jobs::attempt + 1)),
-                jobs::undoing.eq(jobs::undoing.or(jobs::cancel_requested_at.is_not_null())),
-                jobs::worker.eq(worker),
-                jobs::woken.eq(false),
-                jobs::started_at.eq(coalesce(jobs::started_at, now()).nullable()),
-                jobs::republish_at.eq(None::<crate::domain::Timestamp>),
-                jobs::published.eq(0),
-                jobs::unique_key.eq(case_when(jobs::kind.eq_any(kept_unique), jobs::unique_key)),
-                jobs::version.eq(jobs::version + 1),
-                jobs::updated_at.eq(now()),
-            ))
+            .set(claimed!(worker, &kept_unique))
             .returning(Job::as_returning())
             .get_result(c)
             .await
@@ -72,10 +147,6 @@ pub async fn claim(db: &Db, job: JobId, worker: WorkerId) -> Result<Claimed, DbE
     if let Some(job) = claimed {
         tx.after_commit().changed(job.id, job.version);
         callbacks::is_now(&mut tx, &job).await?;
-        if job.owner.is_some() && tx.some_are_held_back() {
-            // There is room for another of the owner's.
-            tx.after_commit().wake_relay();
-        }
         tx.commit().await?;
         return Ok(Claimed::Yes(Box::new(job)));
     }
@@ -105,8 +176,8 @@ pub async fn put_back_unknown(db: &Db, job: JobId, delay: Duration) -> Result<()
                 jobs::state.eq(JobState::Pending),
                 jobs::fence.eq(jobs::fence + 1),
                 jobs::run_at.eq(now_plus(delay)),
+                jobs::due_at.eq(now_plus(delay).nullable()),
                 jobs::woken.eq(false),
-                jobs::republish_at.eq(None::<crate::domain::Timestamp>),
                 jobs::published.eq(0),
             ))
             .execute(c)

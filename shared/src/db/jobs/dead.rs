@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::{case_when, count_star, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::{Job, UNFINISHED, callbacks, listing, order, status, waits};
+use super::{Job, callbacks, listing, order, status, waits};
 use crate::db::expressions::{first, for_update, last, now, now_plus};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
@@ -119,7 +119,7 @@ pub async fn discard(tx: &mut Tx, id: JobId) -> Result<Result<Discarded, Refusal
             .set((
                 jobs::state.eq(JobState::Cancelled),
                 jobs::failure.eq(None::<Failure>),
-                jobs::dead_reason.eq(None::<String>),
+                (jobs::dead_at.eq(None::<Timestamp>), jobs::dead_reason.eq(None::<String>)),
                 jobs::cancel_requested_at.eq(now().nullable()),
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
@@ -144,7 +144,7 @@ async fn dead_needs(tx: &mut Tx, of: &[JobId]) -> Result<Option<Vec<JobId>>, DbE
 }
 
 /// Dead letters, as the partial index spells it.
-pub(crate) const DEAD: &str = "failure IN ('exhausted', 'crashed')";
+pub(crate) const DEAD: &str = "jobs.dead_at IS NOT NULL";
 
 /// Those of these jobs that are dead, locked, newest first.
 async fn lock(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Job>, DbError> {
@@ -173,8 +173,7 @@ async fn superseded_by(tx: &mut Tx, id: JobId) -> Result<Option<JobId>, DbError>
     let Some(key) = key else { return Ok(None) };
     Ok(with!(tx.conn(), |c| {
         jobs::table
-            .filter(sql::<Bool>(UNFINISHED))
-            .filter(jobs::unique_key.eq(key))
+            .filter(jobs::unique_open.eq(key))
             .select(jobs::id)
             .first(c)
             .await
@@ -189,14 +188,20 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
         None => None,
     };
     let job: Job = with!(tx.conn(), |c| {
+        // In the statement after the key's row was locked.
+        let behind = sql::<Bool>(order::SOMEBODY_IS_IN_LINE).bind::<Nullable<Text>, _>(&job.ordering_key).sql(")");
         diesel::update(jobs::table.find(job.id))
             .set((
                 jobs::state.eq(JobState::Pending),
                 jobs::failure.eq(None::<Failure>),
-                jobs::dead_reason.eq(None::<String>),
+                (jobs::dead_at.eq(None::<Timestamp>), jobs::dead_reason.eq(None::<String>)),
                 jobs::attempt.eq(0),
                 jobs::lapses.eq(job.lapses.min(MAX_LAPSES - 1)),
-                jobs::run_at.eq(now_plus(delay)),
+                (
+                    jobs::run_at.eq(now_plus(delay)),
+                    jobs::due_at.eq(case_when(not(behind), now_plus(delay).nullable())),
+                ),
+                (jobs::unique_open.eq(jobs::unique_key), jobs::ordering_open.eq(jobs::ordering_key)),
                 place.map(|place| jobs::ordering_seq.eq(place)),
                 jobs::unavailable_since.eq(None::<Timestamp>),
                 to_undo.then(|| jobs::cancel_requested_at.eq(now().nullable())),

@@ -3,16 +3,14 @@
 
 use std::time::Duration;
 
-use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Integer, Text};
 use diesel_async::RunQueryDsl;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::relay::{FIRST_REPUBLISH, MOST_QUEUED_OF_OWNER, publication, queued_of_owner};
-use super::{Job, UNFINISHED, callbacks, order, queues, status};
+use super::insert::{self, NewJob};
+use super::relay::publication;
+use super::{Job, callbacks, order, queues, status};
 use crate::callbacks::Callback;
-use crate::db::expressions::{now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
 use crate::domain::job::JobState;
@@ -74,13 +72,12 @@ pub async fn enqueue_unique<K: Kind>(
 ) -> Result<Enqueued, DbError> {
     let (kind, args) = (KindInfo::of::<K>(), to_json(args)?);
     loop {
-        if let Some(job) = insert(tx, &kind, &args, &options, Some(key)).await? {
+        if let Some(job) = write(tx, &kind, &args, &options, Some(key)).await? {
             return Ok(Enqueued::New(job));
         }
         let existing: Option<Job> = with!(tx.conn(), |c| {
             jobs::table
-                .filter(sql::<Bool>(UNFINISHED))
-                .filter(jobs::unique_key.eq(key))
+                .filter(jobs::unique_open.eq(key))
                 .select(Job::as_select())
                 .first(c)
                 .await
@@ -102,8 +99,8 @@ pub async fn enqueue_unique<K: Kind>(
 /// Writes a job that exists if and only if the transaction commits.
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
-/// commit; should the process die before, the row is published a minute later by another. One that must wait
-/// for its turn, in a line or among its owner's jobs, or whose queue is paused, is left to the relay.
+/// commit; should the process die before, the row is published a minute later by another. One that stands in a line,
+/// or whose queue is paused, is left to the relay; one above its owner's [`share`](super::share) is parked.
 ///
 /// # Errors
 /// Those of the database.
@@ -122,7 +119,7 @@ pub async fn enqueue_kind(
     args: &Value,
     options: Options,
 ) -> Result<Job, DbError> {
-    let job = insert(tx, kind, args, &options, None).await?;
+    let job = write(tx, kind, args, &options, None).await?;
     // Without a unique key nothing else can be in its way.
     job.ok_or_else(id_is_taken)
 }
@@ -137,14 +134,13 @@ fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
 }
 
 /// `None`: another job has the unique key.
-async fn insert(
+async fn write(
     tx: &mut Tx,
     kind: &KindInfo,
     args: &Value,
     options: &Options,
     unique_key: Option<&str>,
 ) -> Result<Option<Job>, DbError> {
-    let id = options.id.unwrap_or_else(JobId::new);
     let queue = options.queue.unwrap_or(kind.queue);
     if Queue::from_name(queue.name()).is_none() {
         queues::register(tx.conn(), &[queue]).await?;
@@ -153,56 +149,20 @@ async fn insert(
         Some(key) => Some(order::take_place(tx, key).await?),
         None => None,
     };
-    let due = options.delay.is_zero() && place.is_none() && {
-        match options.owner {
-            Some(owner) => {
-                let lane = Lane { queue, express: options.express };
-                queued_of_owner(tx.conn(), owner, lane).await? < MOST_QUEUED_OF_OWNER
-            }
-            None => true,
-        }
+    let new = NewJob {
+        id: options.id.unwrap_or_else(JobId::new),
+        kind,
+        lane: Lane { queue, express: options.express },
+        args,
+        delay: options.delay,
+        owner: options.owner,
+        parent: options.parent,
+        traceparent: options.traceparent.as_deref(),
+        place: options.ordering_key.as_deref().zip(place),
+        unique_key,
+        has_callback: options.callback.is_some(),
     };
-    let job: Option<Job> = with!(tx.conn(), |c| {
-        let goes_out = due.into_sql::<Bool>().and(not(exists(queues::is_paused(queue))));
-        let republish_at = case_when(goes_out, now_plus(FIRST_REPUBLISH).nullable());
-        let published = case_when(goes_out, 1.into_sql::<Integer>()).otherwise(0.into_sql::<Integer>());
-        let state = case_when(goes_out, JobState::Queued.into_sql::<Text>())
-            .otherwise(JobState::Pending.into_sql::<Text>());
-        diesel::insert_into(jobs::table)
-            .values((
-                (
-                    jobs::id.eq(id),
-                    jobs::kind.eq(kind.name),
-                    jobs::queue.eq(queue.name()),
-                    jobs::args.eq(args),
-                    jobs::state.eq(state),
-                    jobs::max_attempts.eq(kind.max_attempts),
-                    jobs::errors.eq(json!([])),
-                ),
-                (
-                    jobs::run_at.eq(now_plus(options.delay)),
-                    jobs::owner.eq(options.owner),
-                    jobs::traceparent.eq(options.traceparent.as_deref()),
-                    jobs::created_at.eq(now()),
-                    jobs::updated_at.eq(now()),
-                ),
-                (jobs::republish_at.eq(republish_at), jobs::published.eq(published)),
-                (
-                    jobs::express.eq(options.express),
-                    jobs::parent.eq(options.parent),
-                    jobs::ordering_key.eq(options.ordering_key.as_deref()),
-                    jobs::ordering_seq.eq(place),
-                    jobs::unique_key.eq(unique_key),
-                    jobs::has_callback.eq(options.callback.is_some()),
-                    jobs::args_version.eq(kind.version),
-                ),
-            ))
-            .on_conflict_do_nothing()
-            .returning(Job::as_returning())
-            .get_result(c)
-            .await
-            .optional()
-    })?;
+    let job = insert::insert(tx.conn(), new).await?;
     let Some(job) = job else { return Ok(None) };
     if let Some(callback) = &options.callback {
         callbacks::ask_for(tx, &job, callback).await?;

@@ -35,6 +35,7 @@ pub struct OwnRun {
 pub async fn own_runs(conn: &mut Conn, worker: WorkerId) -> Result<Vec<OwnRun>, DbError> {
     let rows: Vec<(JobId, i64, Option<Timestamp>, bool)> = with!(conn, |c| {
         jobs::table
+            .filter(jobs::due_at.is_not_null())
             .filter(jobs::state.eq(JobState::Running))
             .filter(jobs::worker.eq(worker))
             .select((jobs::id, jobs::fence, jobs::cancel_requested_at, jobs::undoing))
@@ -86,6 +87,7 @@ pub async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError
         let stopped =
             its_process().filter(processes::lost_at.is_null()).filter(processes::stopped_at.is_not_null());
         jobs::table
+            .filter(jobs::due_at.is_not_null())
             .filter(jobs::state.eq(JobState::Running))
             .filter(not(exists(living)))
             .order(jobs::id)
@@ -111,7 +113,8 @@ pub async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError
 pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
     let mut conn = db.conn().await?;
     let running: Vec<(JobId, i64)> = with!(&mut conn, |c| {
-        jobs::table.filter(jobs::state.eq(JobState::Running)).select((jobs::id, jobs::fence)).load(c).await
+        let running = jobs::table.filter(jobs::due_at.is_not_null()).filter(jobs::state.eq(JobState::Running));
+        running.select((jobs::id, jobs::fence)).load(c).await
     })?;
     drop(conn);
     let mut ended = Vec::with_capacity(running.len());

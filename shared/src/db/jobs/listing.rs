@@ -1,11 +1,15 @@
 //! Lists of jobs: those that a filter fits, the newest first, a page at a time.
 //!
-//! A page costs what it shows, however many jobs there are. For that the look is made of several, each of which
-//! one index answers in the order of the ids: what is over has indexes for this (each row is written into them
-//! once), what is under way is found by the indexes that its life needs anyway, state by state. So what a page
-//! may cost beyond what it shows grows with the number of jobs that are under way, and, for a part of an error,
-//! with that of the jobs that failed, but never with that of all jobs. It is one statement: a job that changes
-//! its state meanwhile is in it once.
+//! A page costs what it shows, however many jobs there are. For that the look is made of several, each of
+//! which one index answers. Every job, over or not, is in an index of its queue and kind, of its customer, of
+//! its parent and of its trace, in the order of the ids; a filter by queue or by kind alone is one look for
+//! each kind of the queue, or for each queue, whose names a small statement finds before. What is unfinished,
+//! and what failed, is found by the indexes that its life needs anyway. So what a page may cost beyond what
+//! it shows grows with the number of unfinished jobs, where their state is asked for; with that of the jobs
+//! that failed, for a reason or a part of an error; and, for several fields at once, with that of the jobs
+//! that one of them finds. `succeeded` alone is looked for among all jobs: that is what most of them are.
+//!
+//! The rows are found in one statement: a job that changes its state meanwhile is in it once.
 
 use diesel::backend::Backend;
 use diesel::expression::{AppearsOnTable, Expression, SelectableExpression, ValidGrouping};
@@ -18,6 +22,7 @@ use diesel::sql_types::{BigInt, Bool, HasSqlType, Nullable, Text as SqlText};
 use diesel::sqlite::Sqlite;
 use diesel_async::RunQueryDsl;
 
+use super::dead::DEAD;
 use crate::db::schema::jobs;
 use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
@@ -71,9 +76,10 @@ pub async fn page(
     before: Option<JobId>,
     limit: i64,
 ) -> Result<Vec<Listed>, DbError> {
+    let on_page = OnPage::new(conn, filter, before, limit).await?;
     Ok(with!(conn, |c| {
         jobs::table
-            .filter(OnPage::new(filter, before, limit))
+            .filter(on_page)
             .order(jobs::id.desc())
             .limit(limit)
             .select((
@@ -108,14 +114,9 @@ pub async fn ids(
     before: Option<JobId>,
     limit: i64,
 ) -> Result<Vec<JobId>, DbError> {
+    let on_page = OnPage::new(conn, filter, before, limit).await?;
     Ok(with!(conn, |c| {
-        jobs::table
-            .filter(OnPage::new(filter, before, limit))
-            .order(jobs::id.desc())
-            .limit(limit)
-            .select(jobs::id)
-            .load(c)
-            .await
+        jobs::table.filter(on_page).order(jobs::id.desc()).limit(limit).select(jobs::id).load(c).await
     })?)
 }
 
@@ -170,14 +171,11 @@ pub(crate) fn matches(filter: &JobFilter) -> Matches {
         }
         Some(Text::Words(words)) => all.push(Term::Words(words.clone())),
     }
-    Matches { all, few: false }
+    Matches { all }
 }
 
-/// The states as the partial indexes spell them.
-const OVER: &str = "jobs.state IN ('succeeded', 'failed', 'cancelled')";
-const UNFINISHED: &str = "jobs.state IN ('pending', 'queued', 'running', 'waiting')";
-const FAILED: &str = "jobs.state = 'failed'";
-const DEAD: &str = "jobs.failure IN ('exhausted', 'crashed')";
+/// As the partial index spells it.
+const FAILED: &str = "jobs.failure IS NOT NULL";
 
 fn is_in(state: JobState) -> &'static str {
     match state {
@@ -185,62 +183,152 @@ fn is_in(state: JobState) -> &'static str {
         JobState::Queued => "jobs.state = 'queued'",
         JobState::Running => "jobs.state = 'running'",
         JobState::Waiting => "jobs.state = 'waiting'",
-        // Said twice, for the index: that has all three.
-        JobState::Succeeded => {
-            "jobs.state = 'succeeded' AND jobs.state IN ('succeeded', 'failed', 'cancelled')"
-        }
-        JobState::Failed => "jobs.state = 'failed' AND jobs.state IN ('succeeded', 'failed', 'cancelled')",
-        JobState::Cancelled => {
-            "jobs.state = 'cancelled' AND jobs.state IN ('succeeded', 'failed', 'cancelled')"
-        }
+        JobState::Succeeded => "jobs.state = 'succeeded'",
+        JobState::Failed => "jobs.state = 'failed'",
+        JobState::Cancelled => "jobs.state = 'cancelled'",
     }
 }
 
-/// Every state that a job under way can be in.
-const UNDER_WAY: [JobState; 4] = [JobState::Pending, JobState::Queued, JobState::Running, JobState::Waiting];
-
 /// One of the looks that a page is made of: rows that the filter fits and these terms as well.
+#[derive(Debug, Clone)]
 struct Look {
     terms: Vec<Term>,
-    /// Its rows are few: they are all read and sorted.
-    few: bool,
+    by: By,
+}
+
+/// How a look finds its rows.
+#[derive(Debug, Clone)]
+enum By {
+    /// Along an index that gives them in the order of the ids.
+    Order,
+    /// All of them are read and sorted: they are few.
+    Few,
+    /// Along an index of columns and the id, as far as the columns have these values.
+    Values(Along),
+}
+
+/// Where a look goes along an index.
+#[derive(Debug, Clone)]
+struct Along {
+    /// The columns of the index before the id, each with its value.
+    columns: Vec<(&'static str, String)>,
+    /// From this id on.
+    from: Option<JobId>,
+    /// Before this id.
+    before: Option<JobId>,
 }
 
 impl Look {
-    /// There is an index that gives them in the order of the ids.
     fn in_order(terms: Vec<Term>) -> Self {
-        Self { terms, few: false }
+        Self { terms, by: By::Order }
     }
 
-    fn under_way(state: JobState) -> Self {
-        Self { terms: vec![Term::Sql(is_in(state))], few: true }
+    fn few(terms: Vec<Term>) -> Self {
+        Self { terms, by: By::Few }
+    }
+
+    fn along(terms: Vec<Term>, columns: Vec<(&'static str, String)>) -> Self {
+        Self { terms, by: By::Values(Along { columns, from: None, before: None }) }
     }
 }
 
 /// The looks that a filter's page is made of. Together they find all that the filter fits.
-fn looks(filter: &JobFilter) -> Vec<Look> {
-    let state_by_state = || {
-        let over = Look::in_order(vec![Term::Sql(OVER)]);
-        std::iter::once(over).chain(UNDER_WAY.into_iter().map(Look::under_way)).collect()
-    };
-    match (&filter.text, filter.state) {
-        (Some(Text::Words(words)), _) => vec![
-            Look::in_order(vec![Term::Sql(UNFINISHED), Term::Text("jobs.unique_key = ", words.clone())]),
-            Look::in_order(vec![Term::Sql(UNFINISHED), Term::Text("jobs.ordering_key = ", words.clone())]),
-            Look::in_order(vec![Term::Sql(is_in(JobState::Failed))]),
-        ],
-        (Some(Text::Trace(_)), _) => state_by_state(),
-        (Some(Text::Id(_)), _) => vec![Look::in_order(Vec::new())],
+async fn looks(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<Look>, DbError> {
+    let found_by = |column| Look::few(vec![Term::Sql(column)]);
+    Ok(match (&filter.text, filter.state) {
+        (Some(Text::Words(words)), _) => {
+            let of_key = |column| Look::few(vec![Term::Text(column, words.clone())]);
+            let mut looks = vec![of_key("jobs.unique_open = "), of_key("jobs.ordering_open = ")];
+            looks.extend(failed(filter));
+            looks
+        }
+        (Some(Text::Trace(_) | Text::Id(_)), _) => vec![Look::in_order(Vec::new())],
         (None, _) if filter.customer.is_some() || filter.parent.is_some() => {
             vec![Look::in_order(Vec::new())]
         }
-        (None, Some(state)) if UNDER_WAY.contains(&state) => vec![Look::under_way(state)],
-        (None, Some(_)) => vec![Look::in_order(Vec::new())],
-        (None, None) if filter.reason.is_some() => vec![Look { terms: Vec::new(), few: true }],
-        (None, None) if filter.failure.is_some() => vec![Look::in_order(Vec::new())],
-        (None, None) if filter.kind.is_some() || filter.queue.is_some() => state_by_state(),
-        (None, None) => vec![Look::in_order(Vec::new())],
-    }
+        (None, Some(JobState::Pending)) => vec![
+            found_by("jobs.due_at IS NOT NULL"),
+            found_by("jobs.parked IS NOT NULL"),
+            found_by("jobs.ordering_open IS NOT NULL"),
+        ],
+        (None, Some(JobState::Queued | JobState::Running)) => vec![found_by("jobs.due_at IS NOT NULL")],
+        (None, Some(JobState::Waiting)) => vec![found_by("jobs.waiting_since IS NOT NULL")],
+        (None, _) if filter.reason.is_some() => vec![Look::few(Vec::new())],
+        (None, Some(JobState::Failed)) => failed(filter).collect(),
+        (None, _) if filter.failure.is_some() => failed(filter).collect(),
+        // Nothing is cancelled that nobody asked to cancel.
+        (None, Some(JobState::Cancelled)) => {
+            vec![Look::in_order(vec![Term::Sql("jobs.cancel_requested_at IS NOT NULL")])]
+        }
+        (None, Some(JobState::Succeeded) | None) => match queues_and_kinds(conn, filter).await? {
+            None => vec![Look::in_order(Vec::new())],
+            Some(pairs) => {
+                let columns = |(queue, kind)| vec![("jobs.queue", queue), ("jobs.kind", kind)];
+                pairs.into_iter().map(|pair| Look::along(Vec::new(), columns(pair))).collect()
+            }
+        },
+    })
+}
+
+/// A look for each way to fail that the filter fits.
+fn failed(filter: &JobFilter) -> impl Iterator<Item = Look> + use<> {
+    let wanted = filter.failure;
+    [Failure::Discarded, Failure::Exhausted, Failure::Crashed]
+        .into_iter()
+        .filter(move |failure| match wanted {
+            None => true,
+            Some(FailedAs::Dead) => failure.is_dead(),
+            Some(FailedAs::Only(only)) => *failure == only,
+        })
+        .map(|failure| {
+            Look::along(vec![Term::Sql(FAILED)], vec![("jobs.failure", failure.name().to_owned())])
+        })
+}
+
+/// Every queue and kind that jobs may have which the filter fits; `None` where it names neither.
+async fn queues_and_kinds(
+    conn: &mut Conn,
+    filter: &JobFilter,
+) -> Result<Option<Vec<(String, String)>>, DbError> {
+    let (queues, kinds) = match (&filter.queue, &filter.kind) {
+        (None, None) => return Ok(None),
+        (Some(queue), None) => (vec![queue.clone()], kinds_of(conn, queue).await?),
+        (queue, Some(kind)) => {
+            let queues = match queue {
+                Some(queue) => vec![queue.clone()],
+                None => queues_of_jobs(conn).await?,
+            };
+            (queues, names_of(kind).into_iter().map(str::to_owned).collect())
+        }
+    };
+    let pairs = queues.iter().flat_map(|queue| kinds.iter().map(move |kind| (queue.clone(), kind.clone())));
+    Ok(Some(pairs.collect()))
+}
+
+/// A queue or a kind.
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = SqlText)]
+    name: String,
+}
+
+/// The queues that there are jobs of, whether anybody registered them or not. From one name to the next, by
+/// the index: it reads as many of its entries as there are names.
+async fn queues_of_jobs(conn: &mut Conn) -> Result<Vec<String>, DbError> {
+    const QUEUES: &str = "WITH RECURSIVE names (name) AS (SELECT min(queue) FROM jobs \
+         UNION ALL SELECT (SELECT min(queue) FROM jobs WHERE queue > names.name) FROM names \
+         WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
+    let names: Vec<Name> = with!(conn, |c| diesel::sql_query(QUEUES).load(c).await)?;
+    Ok(names.into_iter().map(|row| row.name).collect())
+}
+
+/// The kinds of a queue's jobs, those that only another release knows among them. As [`queues_of_jobs`].
+async fn kinds_of(conn: &mut Conn, queue: &str) -> Result<Vec<String>, DbError> {
+    const KINDS: &str = "WITH RECURSIVE names (name) AS (SELECT min(kind) FROM jobs WHERE queue = $1 \
+         UNION ALL SELECT (SELECT min(kind) FROM jobs WHERE queue = $1 AND kind > names.name) FROM names \
+         WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
+    let names: Vec<Name> = with!(conn, |c| diesel::sql_query(KINDS).bind::<SqlText, _>(queue).load(c).await)?;
+    Ok(names.into_iter().map(|row| row.name).collect())
 }
 
 /// The first id of a job that was enqueued `age` ago: ids begin with their time.
@@ -269,14 +357,12 @@ enum Term {
 #[derive(Debug, Clone)]
 pub(crate) struct Matches {
     all: Vec<Term>,
-    /// See [`Look::few`].
-    few: bool,
 }
 
 /// Whether a row is one of the newest that a filter fits.
 #[derive(Debug, Clone)]
 struct OnPage {
-    looks: Vec<Matches>,
+    looks: Vec<Look>,
     limit: i64,
 }
 
@@ -285,14 +371,23 @@ struct OnPage {
 struct LastError;
 
 impl OnPage {
-    fn new(filter: &JobFilter, before: Option<JobId>, limit: i64) -> Self {
+    async fn new(
+        conn: &mut Conn,
+        filter: &JobFilter,
+        before: Option<JobId>,
+        limit: i64,
+    ) -> Result<Self, DbError> {
         let mut all = matches(filter).all;
         all.extend(before.map(|before| Term::Id("jobs.id < ", before)));
-        let looks = looks(filter).into_iter().map(|mut look| {
+        let mut looks = looks(conn, filter).await?;
+        for look in &mut looks {
             look.terms.extend(all.iter().cloned());
-            Matches { all: look.terms, few: look.few }
-        });
-        Self { looks: looks.collect(), limit }
+            if let By::Values(along) = &mut look.by {
+                along.from = filter.younger_than.map(first_id);
+                along.before = before.into_iter().chain(filter.older_than.map(first_id)).min();
+            }
+        }
+        Ok(Self { looks, limit })
     }
 }
 
@@ -300,23 +395,34 @@ impl OnPage {
 trait Dialect: Backend {
     /// Whether one of a job's errors, which are JSON, has these words in it.
     const IN_ERRORS: &'static str;
-    /// Before an id, where an index on it is not to be used. SQLite has no statistics: it would rather walk the
-    /// whole table in the order of the ids than sort the few rows of another index.
+    /// Before a condition on an id, where an index on it is not to be used. SQLite has no statistics: it
+    /// would rather walk the whole table in the order of the ids than sort the few rows of another index.
     const NOT_BY_INDEX: &'static str;
+    /// The id, to sort by without an index. PostgreSQL has statistics, but they may be of a time when these
+    /// rows were many.
+    const SORTED: &'static str;
+    /// Whether a look along an index compares rows, and sorts by all columns of it: PostgreSQL can take that
+    /// index only. Of a kind that was frequent once it would rather walk through the whole table in the order
+    /// of the ids, expecting the next one soon.
+    const COMPARES_ROWS: bool;
 }
 
 impl Dialect for Pg {
-    const NOT_BY_INDEX: &'static str = "";
     const IN_ERRORS: &'static str = "EXISTS (SELECT 1 FROM jsonb_array_elements(jobs.errors) AS entry \
          WHERE strpos(lower(entry ->> 'message'), lower(";
+    const NOT_BY_INDEX: &'static str = "";
+    const SORTED: &'static str = "ROW(jobs.id)";
+    const COMPARES_ROWS: bool = true;
 }
 
-/// Each message is read by itself: a whole entry that SQLite is to write as text again breaks at a quotation mark,
-/// which Diesel stores as if it needed no escape.
+/// Each message is read by itself: a whole entry that SQLite is to write as text again breaks at a quotation
+/// mark, which Diesel stores as if it needed no escape.
 impl Dialect for Sqlite {
-    const NOT_BY_INDEX: &'static str = "+";
     const IN_ERRORS: &'static str = "EXISTS (SELECT 1 FROM json_tree(jobs.errors) AS entry \
          WHERE entry.key = 'message' AND instr(lower(entry.atom), lower(";
+    const NOT_BY_INDEX: &'static str = "+";
+    const SORTED: &'static str = "+jobs.id";
+    const COMPARES_ROWS: bool = false;
 }
 
 /// The ids of jobs that something of an id belongs to; each look is one by a primary key.
@@ -361,42 +467,122 @@ impl Term {
                 out.push_sql(")");
             }
             Self::Words(words) => {
-                out.push_sql("((");
-                out.push_sql(UNFINISHED);
+                out.push_sql("(jobs.unique_open = ");
+                out.push_bind_param::<SqlText, _>(words)?;
+                out.push_sql(" OR jobs.ordering_open = ");
+                out.push_bind_param::<SqlText, _>(words)?;
                 out.push_sql(" OR ");
                 out.push_sql(FAILED);
-                out.push_sql(") AND (jobs.unique_key = ");
+                out.push_sql(" AND (jobs.unique_key = ");
                 out.push_bind_param::<SqlText, _>(words)?;
                 out.push_sql(" OR jobs.ordering_key = ");
                 out.push_bind_param::<SqlText, _>(words)?;
-                out.push_sql(") OR ");
-                out.push_sql(FAILED);
-                out.push_sql(" AND ");
+                out.push_sql(" OR ");
                 out.push_sql(DB::IN_ERRORS);
                 out.push_bind_param::<SqlText, _>(words)?;
-                out.push_sql(")) > 0))");
+                out.push_sql(")) > 0)))");
             }
         }
         Ok(())
     }
 }
 
-impl Matches {
+/// Conditions that must all hold.
+fn walk_terms<'b, DB>(terms: &'b [Term], few: bool, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+where
+    DB: Dialect + HasSqlType<Id>,
+    JobId: ToSql<Id, DB>,
+    String: ToSql<SqlText, DB>,
+{
+    if terms.is_empty() {
+        out.push_sql("1 = 1");
+    }
+    for (index, term) in terms.iter().enumerate() {
+        if index > 0 {
+            out.push_sql(" AND ");
+        }
+        term.walk(few, out)?;
+    }
+    Ok(())
+}
+
+impl Along {
     fn walk<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
     where
         DB: Dialect + HasSqlType<Id>,
         JobId: ToSql<Id, DB>,
         String: ToSql<SqlText, DB>,
     {
-        if self.all.is_empty() {
-            out.push_sql("1 = 1");
+        if DB::COMPARES_ROWS {
+            let until = if self.before.is_some() { " < " } else { " <= " };
+            self.walk_end(" >= ", self.from.as_ref(), out)?;
+            out.push_sql(" AND ");
+            return self.walk_end(until, self.before.as_ref(), out);
         }
-        for (index, term) in self.all.iter().enumerate() {
-            if index > 0 {
-                out.push_sql(" AND ");
+        for (index, (column, value)) in self.columns.iter().enumerate() {
+            out.push_sql(if index > 0 { " AND " } else { "" });
+            out.push_sql(column);
+            out.push_sql(" = ");
+            out.push_bind_param::<SqlText, _>(value)?;
+        }
+        Ok(())
+    }
+
+    /// One end of the way along the index.
+    fn walk_end<'b, DB>(
+        &'b self,
+        compare: &str,
+        id: Option<&'b JobId>,
+        out: &mut AstPass<'_, 'b, DB>,
+    ) -> QueryResult<()>
+    where
+        DB: Dialect + HasSqlType<Id>,
+        JobId: ToSql<Id, DB>,
+        String: ToSql<SqlText, DB>,
+    {
+        for (index, (column, _)) in self.columns.iter().enumerate() {
+            out.push_sql(if index > 0 { ", " } else { "(" });
+            out.push_sql(column);
+        }
+        out.push_sql(if id.is_some() { ", jobs.id)" } else { ")" });
+        out.push_sql(compare);
+        for (index, (_, value)) in self.columns.iter().enumerate() {
+            out.push_sql(if index > 0 { ", " } else { "(" });
+            out.push_bind_param::<SqlText, _>(value)?;
+        }
+        if let Some(id) = id {
+            out.push_sql(", ");
+            out.push_bind_param::<Id, _>(id)?;
+        }
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+impl Look {
+    /// Where its rows are, and in which order.
+    fn walk<'b, DB>(&'b self, out: &mut AstPass<'_, 'b, DB>) -> QueryResult<()>
+    where
+        DB: Dialect + HasSqlType<Id>,
+        JobId: ToSql<Id, DB>,
+        String: ToSql<SqlText, DB>,
+    {
+        if let By::Values(along) = &self.by {
+            along.walk(out)?;
+            out.push_sql(" AND ");
+        }
+        walk_terms(&self.terms, matches!(self.by, By::Few), out)?;
+        out.push_sql(" ORDER BY ");
+        if let By::Values(along) = &self.by
+            && DB::COMPARES_ROWS
+        {
+            for (column, _) in &along.columns {
+                out.push_sql(column);
+                out.push_sql(" DESC, ");
             }
-            term.walk(self.few, out)?;
         }
+        out.push_sql(if matches!(self.by, By::Few) { DB::SORTED } else { "jobs.id" });
+        out.push_sql(" DESC");
         Ok(())
     }
 }
@@ -409,7 +595,7 @@ where
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
         out.push_sql("(");
-        self.walk(&mut out)?;
+        walk_terms(&self.all, false, &mut out)?;
         out.push_sql(")");
         Ok(())
     }
@@ -423,14 +609,16 @@ where
     i64: ToSql<BigInt, DB>,
 {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        if self.looks.is_empty() {
+            out.push_sql("1 = 0");
+            return Ok(());
+        }
         out.push_sql("jobs.id IN (");
         for (index, look) in self.looks.iter().enumerate() {
             out.push_sql(if index > 0 { " UNION ALL " } else { "" });
             out.push_sql("SELECT look.id FROM (SELECT jobs.id FROM jobs WHERE ");
             look.walk(&mut out)?;
-            out.push_sql(" ORDER BY ");
-            out.push_sql(if look.few { DB::NOT_BY_INDEX } else { "" });
-            out.push_sql("jobs.id DESC LIMIT ");
+            out.push_sql(" LIMIT ");
             out.push_bind_param::<BigInt, _>(&self.limit)?;
             out.push_sql(") AS look");
         }

@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod claim;
 pub mod dead;
 pub mod enqueue;
+mod insert;
 pub mod lease;
 pub mod listing;
 pub mod order;
@@ -22,8 +23,11 @@ pub mod remaining;
 pub mod replies;
 pub mod run_now;
 pub mod settle;
+pub mod share;
 pub mod status;
 pub mod story;
+pub mod sweep;
+pub mod unpublished;
 pub mod waits;
 
 use chrono::{DateTime, Utc};
@@ -222,9 +226,10 @@ pub fn log_error(log: &mut Vec<ErrorEntry>, failed: Try, error: &RunError) {
 #[error("the lease on this job was lost")]
 pub struct LostLease;
 
-/// The states of unfinished jobs, as the partial indexes spell them: a parameter in their place would
-/// keep PostgreSQL from using those.
-pub(crate) const UNFINISHED: &str = "state IN ('pending', 'queued', 'running', 'waiting')";
+/// What is unfinished, as the indexes know it: due (or with the broker, or at a worker), parked, waiting, in a line. No
+/// index names `state`, so this is what finds those jobs; a state is asked for beside it.
+pub(crate) const UNFINISHED: &str = "(jobs.due_at IS NOT NULL OR jobs.parked IS NOT NULL \
+                                     OR jobs.waiting_since IS NOT NULL OR jobs.ordering_open IS NOT NULL)";
 
 /// A fenced write failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,16 +1,21 @@
 //! The queues that exist, so that a worker on `*` learns of one that was named after it started, and which of them
 //! are paused.
 //!
-//! A paused queue hands nothing to the broker: its jobs stay `pending`. Workers give their subscriptions back and
+//! A paused queue hands nothing to the broker: its jobs stay `pending`, put off to a far time once they are due. Workers give their subscriptions back and
 //! finish what they run. Messages that were out already stay in the broker, where nobody takes them.
 
+use std::collections::HashSet;
+
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
-use crate::db::expressions::{coalesce, for_update, now};
-use crate::db::schema::queues;
+use super::relay::FAR;
+use crate::db::expressions::{coalesce, for_update, for_update_skip_locked, now};
+use crate::db::schema::{jobs, queues};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::Timestamp;
+use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
 
 /// Writes down that these queues exist.
@@ -30,11 +35,12 @@ pub async fn register(conn: &mut Conn, names: &[Queue]) -> Result<(), DbError> {
     Ok(())
 }
 
-/// A queue's row, if it is paused.
-#[diesel::dsl::auto_type]
-pub(super) fn is_paused(queue: Queue) -> _ {
-    let name: &'static str = queue.name();
-    queues::table.filter(queues::name.eq(name)).filter(queues::paused_at.is_not_null())
+/// The names of the paused queues.
+pub(super) async fn paused(conn: &mut Conn) -> Result<HashSet<String>, DbError> {
+    let names: Vec<String> = with!(conn, |c| {
+        queues::table.filter(queues::paused_at.is_not_null()).select(queues::name).load(c).await
+    })?;
+    Ok(names.into_iter().collect())
 }
 
 /// Every queue that exists, with the time since when it is paused.
@@ -88,9 +94,43 @@ pub async fn resume(tx: &mut Tx, queue: &str) -> Result<Option<bool>, DbError> {
             .execute(c)
             .await
     })?;
-    tx.after_commit().wake_relay();
+    bring_back(tx).await?;
     Ok(Some(before.is_some()))
 }
+
+/// Makes due what was put off because its queue was paused, and runs again. Returns how many.
+///
+/// The end of a pause does it, and a sweep: a look that read the pause may be committed after its end.
+pub(super) async fn bring_back(tx: &mut Tx) -> Result<usize, DbError> {
+    let put_off: Vec<JobId> = with!(tx.conn(), |c| {
+        let back = jobs::table
+            .filter(sql::<Bool>(ANY_LANE))
+            .filter(jobs::due_at.is_not_null())
+            .filter(jobs::due_at.ge(FAR))
+            .filter(sql::<Bool>(NOT_PAUSED))
+            .select(jobs::id);
+        for_update_skip_locked(back).load(c).await
+    })?;
+    if put_off.is_empty() {
+        return Ok(0);
+    }
+    let back = with!(tx.conn(), |c| {
+        diesel::update(jobs::table.filter(jobs::id.eq_any(&put_off)))
+            .set(jobs::due_at.eq(now().nullable()))
+            .execute(c)
+            .await
+    })?;
+    tx.after_commit().wake_relay();
+    Ok(back)
+}
+
+/// So the index of what is due finds those that are due last: it has the lane first.
+const ANY_LANE: &str = "(CASE WHEN jobs.express OR jobs.woken THEN 0 ELSE 1 END) IN (0, 1)";
+
+/// What is in quarantine is held by a pause of that, too.
+pub(super) const NOT_PAUSED: &str = "jobs.queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL) \
+                                     AND (jobs.lapses < 2 OR 'quarantine' NOT IN \
+                                     (SELECT name FROM queues WHERE paused_at IS NOT NULL))";
 
 /// The row is locked until the transaction ends.
 async fn paused_since(tx: &mut Tx, queue: &str) -> Result<Option<Option<Timestamp>>, DbError> {

@@ -8,7 +8,7 @@ use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::UNFINISHED;
-use super::relay::ITS_TURN;
+use super::queues::NOT_PAUSED;
 use crate::db::expressions::now_plus;
 use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
@@ -18,16 +18,12 @@ use crate::jobs::Queue;
 /// Unfinished jobs of some queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
-    /// Queued, running, or due: soon and next in their lines. Those of a paused queue are not.
+    /// Queued, running, or due: soon and next in their lines, or above their owner's share. Those of a paused
+    /// queue are not.
     pub now: i64,
     /// All others: for later, in backoff, waiting for other jobs, or in a paused queue.
     pub later: i64,
 }
-
-/// What is in quarantine is held by a pause of that, too.
-const NOT_PAUSED: &str = "queue NOT IN (SELECT name FROM queues WHERE paused_at IS NOT NULL) \
-                          AND (lapses < 2 OR 'quarantine' NOT IN \
-                          (SELECT name FROM queues WHERE paused_at IS NOT NULL))";
 
 /// Counts what is left of these queues; what is due within `soon` counts as due.
 ///
@@ -47,7 +43,9 @@ pub async fn remaining(conn: &mut Conn, queues: &[Queue], soon: Duration) -> Res
     })?;
     // After the other: what ends meanwhile may be counted as later, but nothing is overlooked.
     let now: i64 = with!(conn, |c| {
-        let due = jobs::run_at.le(now_plus(soon)).and(sql::<Bool>(ITS_TURN));
+        // What stands behind another in its line has no time at all.
+        let in_time = jobs::due_at.is_not_null().and(jobs::due_at.le(now_plus(soon).nullable()));
+        let due = in_time.or(jobs::parked.is_not_null());
         let under_way = sql::<Bool>("state IN ('queued', 'running')");
         jobs::table
             .filter(sql::<Bool>(UNFINISHED))

@@ -1,5 +1,6 @@
 //! "Run now": what waits for its time, in backoff or planned for later, is due at once.
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
@@ -21,7 +22,11 @@ pub async fn run_now(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
             .filter(jobs::state.eq(JobState::Pending))
             .filter(jobs::run_at.gt(now()));
         diesel::update(later)
-            .set(jobs::run_at.eq(now()))
+            // One behind another in its line stays there.
+            .set((
+                jobs::run_at.eq(now()),
+                jobs::due_at.eq(case_when(jobs::due_at.is_not_null(), now().nullable())),
+            ))
             .returning(Job::as_returning())
             .get_result(c)
             .await

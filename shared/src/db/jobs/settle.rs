@@ -1,18 +1,26 @@
 //! The end of a run, and the checkpoints on the way. Every statement here is fenced.
 
+use std::collections::HashSet;
+
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::lease::lock_own;
-use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, waits};
+use super::share::MORE;
+use super::{Claim, FencedError, Job, LostLease, Try, callbacks, log_error, order, waits};
 use crate::db::expressions::{coalesce, now, now_plus};
+use crate::db::gathered::Gathered;
 use crate::db::schema::jobs;
-use crate::db::{Db, DbError, Tx, with};
+use crate::db::signals::AfterCommit;
+use crate::db::{Db, DbError, Tx, hot, with};
 use crate::domain::job::{Ending, Failure, JobState, RunError, dead_reason, decide};
 use crate::domain::stored_text::clean_json;
 use crate::domain::{JobId, Timestamp};
+use crate::jobs::{Lane, Queue};
 use crate::operations::redact::redact_text;
 
 /// What is written down beside the new state.
@@ -49,6 +57,74 @@ impl Ended {
     fn withdraws_suspicion(&self) -> bool {
         self.ending == Ending::Succeeded || (self.got_on && self.ending.is_an_answer())
     }
+}
+
+/// The ends of a process's runs. Successes of the same moment are one statement, on PostgreSQL.
+pub struct Settles {
+    db: Db,
+    gathered: Option<Gathered<(Claim, Option<Value>), ()>>,
+}
+
+impl Settles {
+    /// On the main runtime.
+    pub fn new(db: Db) -> Self {
+        let asking = db.clone();
+        let gathered = db.is_postgres().then(|| {
+            Gathered::new(move |runs: Vec<(Claim, Option<Value>)>| {
+                let db = asking.clone();
+                async move {
+                    let written = succeed_together(&db, &runs).await;
+                    runs.iter().map(|(claim, _)| written.contains(&claim.job).then_some(())).collect()
+                }
+            })
+        });
+        Self { db, gathered }
+    }
+
+    /// As [`settle`].
+    ///
+    /// # Errors
+    /// As [`settle`].
+    pub async fn settle(&self, claim: Claim, ended: Ended) -> Result<JobState, FencedError> {
+        if let Some(gathered) = &self.gathered
+            && ended.ending == Ending::Succeeded
+        {
+            let result = match &ended.note {
+                Note::Result(result) => Some(clean_json(result.clone())),
+                Note::None | Note::Failure(_) => None,
+            };
+            if !matches!(ended.note, Note::Failure(_)) && gathered.ask((claim, result)).await.is_some() {
+                return Ok(JobState::Succeeded);
+            }
+        }
+        settle(&self.db, claim, ended).await
+    }
+
+    /// Where they are written.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}
+
+/// What is named in the answer has ended. Of the others nothing is known: each is asked for alone.
+async fn succeed_together(db: &Db, runs: &[(Claim, Option<Value>)]) -> HashSet<JobId> {
+    let answer = async { hot::succeed(&mut db.conn().await?, runs).await };
+    let rows = match answer.await {
+        Ok(rows) => rows,
+        Err(error) => {
+            tracing::debug!(%error, runs = runs.len(), "runs could not be ended together");
+            return HashSet::new();
+        }
+    };
+    let mut done = AfterCommit::default();
+    for row in &rows {
+        done.changed(row.id, row.version);
+        if row.more && let Some((owner, lane)) = row.owner.zip(own_lane(&row.queue, row.express)) {
+            done.made_room(owner, lane);
+        }
+    }
+    db.tell(done);
+    rows.into_iter().map(|row| row.id).collect()
 }
 
 /// Ends a run as its handler asked.
@@ -136,9 +212,15 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     let died = verdict.failure.is_some_and(Failure::is_dead).then(|| {
         let last = log.last().map(|entry| entry.message.as_str());
         // The groups of dead letters are shown as they are stored.
-        jobs::dead_reason.eq(dead_reason(&redact_text(last.unwrap_or_default())))
+        let reason = dead_reason(&redact_text(last.unwrap_or_default()));
+        (jobs::dead_reason.eq(reason), jobs::dead_at.eq(now().nullable()))
     });
-    let version: i64 = with!(tx.conn(), |c| {
+    let due = (verdict.state == JobState::Pending).then(|| jobs::due_at.eq(now_plus(verdict.delay).nullable()));
+    let asleep = (verdict.state == JobState::Waiting).then(|| {
+        (jobs::due_at.eq(None::<Timestamp>), jobs::waiting_since.eq(now().nullable()))
+    });
+    let over = verdict.state.is_final().then(it_is_over);
+    let (version, more): (i64, bool) = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq(job.id)))
             .set((
                 (
@@ -158,9 +240,9 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
                     jobs::version.eq(jobs::version + 1),
                     jobs::updated_at.eq(now()),
                 ),
-                died,
+                (due, asleep, over, died),
             ))
-            .returning(jobs::version)
+            .returning((jobs::version, sql::<Bool>(MORE)))
             .get_result(c)
             .await
     })?;
@@ -168,18 +250,51 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     if job.has_callback {
         callbacks::status_changed(tx, job.id).await?;
     }
-    match verdict.state {
-        JobState::Pending => tx.after_commit().wake_relay(),
-        state if state.is_final() => {
-            waits::wake_waiters(tx, job.id).await?;
-            if job.ordering_key.is_some() {
-                // It is the next one's turn.
-                tx.after_commit().wake_relay();
-            }
-        }
-        _ => {}
+    if verdict.state.is_final() {
+        left(tx, job, more).await?;
+    } else {
+        made_room(tx, job, more);
+        tx.after_commit().wake_relay();
     }
     Ok(verdict.state)
+}
+
+/// What a job that is over does not hold any more.
+#[diesel::dsl::auto_type]
+pub(super) fn it_is_over() -> _ {
+    let never: Option<Timestamp> = None;
+    let nothing: Option<String> = None;
+    let none: Option<String> = None;
+    let no_key: Option<String> = None;
+    (
+        jobs::due_at.eq(never),
+        jobs::waiting_since.eq(never),
+        jobs::parked.eq(nothing),
+        jobs::unique_open.eq(no_key),
+        jobs::ordering_open.eq(none),
+    )
+}
+
+/// What follows when a job is over, after its own row was written. `more`: see [`MORE`].
+pub(super) async fn left(tx: &mut Tx, job: &Job, more: bool) -> Result<(), DbError> {
+    made_room(tx, job, more);
+    waits::wake_waiters(tx, job.id).await?;
+    // Last: whoever holds the row of a line waits for no job's row.
+    if let Some(key) = &job.ordering_key {
+        order::pass_on_turn(tx, key).await?;
+    }
+    Ok(())
+}
+
+fn made_room(tx: &mut Tx, job: &Job, more: bool) {
+    if more && let Some((owner, lane)) = job.owner.zip(own_lane(&job.queue, job.express)) {
+        tx.after_commit().made_room(owner, lane);
+    }
+}
+
+/// The lane of whose share a job takes, wherever it runs.
+fn own_lane(queue: &str, express: bool) -> Option<Lane> {
+    Some(Lane { queue: Queue::named(queue)?, express })
 }
 
 /// How far a handler is.

@@ -1,14 +1,10 @@
 //! What others may see of a job: the status resource.
 
-use std::time::Duration;
-
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
-use super::{Job, UNFINISHED};
-use crate::db::expressions::now_minus;
+use super::Job;
 use crate::db::schema::jobs;
 use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
@@ -72,47 +68,62 @@ pub async fn children(
 /// nobody's queue today.
 const NOT_PLANNED: &str = "NOT (state = 'pending' AND started_at IS NULL AND run_at > created_at)";
 
-/// How many unfinished jobs a customer has, up to `limit`. Callbacks are left out: that a receiver is away must
-/// not keep its owner from ordering.
+/// How many jobs there are.
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
+/// Counts the rows that are found in one of these ways, each by an index of its own, and none of them twice.
+/// It reads no more of them than `limit`, a parameter, says.
+fn count_up_to(limit: &str, ways: &[&str]) -> String {
+    let found = |way: &&str| format!("SELECT 1 FROM jobs WHERE {way} AND {NOT_PLANNED}");
+    let found: Vec<String> = ways.iter().map(found).collect();
+    format!("SELECT count(*) AS jobs FROM ({} LIMIT {limit}) AS counted", found.join(" UNION ALL "))
+}
+
+/// How many unfinished jobs a customer has, up to `limit`. Callbacks are left out: that a receiver is away
+/// must not keep its owner from ordering. What stands behind another in its line is not counted: of each line
+/// there is the one before.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Result<i64, DbError> {
-    // Diesel has no subselect to count from, and to fetch the ids in order to count them costs both sides.
-    let some = sql::<BigInt>("(SELECT count(*) FROM (SELECT 1 FROM jobs WHERE ")
-        .sql(UNFINISHED)
-        .sql(" AND ")
-        .sql(NOT_PLANNED)
-        .sql(" AND owner = ")
-        .bind::<Id, _>(owner)
-        .sql(" AND queue <> ")
-        .bind::<Text, _>(Queue::CALLBACKS.name())
-        .sql(" LIMIT ")
-        .bind::<BigInt, _>(limit)
-        .sql(") AS counted)");
-    with!(conn, |c| diesel::select(some).get_result(c).await)
+    let count = count_up_to(
+        "$3",
+        &[
+            "due_at IS NOT NULL AND owner = $1 AND queue <> $2",
+            "parked IS NOT NULL AND owner = $1 AND queue <> $2",
+            "waiting_since IS NOT NULL AND owner = $1 AND queue <> $2",
+        ],
+    );
+    let counted: Counted = with!(conn, |c| {
+        diesel::sql_query(count)
+            .bind::<Id, _>(owner)
+            .bind::<Text, _>(Queue::CALLBACKS.name())
+            .bind::<BigInt, _>(limit)
+            .get_result(c)
+            .await
+    })?;
+    Ok(counted.jobs)
 }
 
-/// How many jobs are unfinished, and how many ended within the last `window`.
+/// How many jobs are unfinished, up to `limit`.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn unfinished_and_ended(conn: &mut Conn, window: Duration) -> Result<(i64, i64), DbError> {
-    let unfinished = with!(conn, |c| {
-        jobs::table
-            .filter(sql::<Bool>(UNFINISHED))
-            .filter(sql::<Bool>(NOT_PLANNED))
-            .count()
-            .get_result(c)
-            .await
-    })?;
-    let ended = with!(conn, |c| {
-        jobs::table
-            .filter(sql::<Bool>("state IN ('succeeded', 'failed', 'cancelled')"))
-            .filter(jobs::updated_at.gt(now_minus(window)))
-            .count()
-            .get_result(c)
-            .await
-    })?;
-    Ok((unfinished, ended))
+pub async fn unfinished(conn: &mut Conn, limit: i64) -> Result<i64, DbError> {
+    let count = count_up_to(
+        "$1",
+        &[
+            "due_at IS NOT NULL",
+            "parked IS NOT NULL",
+            "waiting_since IS NOT NULL",
+            "ordering_open IS NOT NULL AND due_at IS NULL AND parked IS NULL AND waiting_since IS NULL",
+        ],
+    );
+    let counted: Counted =
+        with!(conn, |c| diesel::sql_query(count).bind::<BigInt, _>(limit).get_result(c).await)?;
+    Ok(counted.jobs)
 }

@@ -14,11 +14,14 @@ use crate::domain::{JobId, Timestamp};
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = jobs)]
 pub struct Rest {
-    /// When its message is published again.
-    pub republish_at: Option<Timestamp>,
+    /// When somebody looks at it, or looks again. None of what waits, is over, is parked or stands behind
+    /// another in its line.
+    pub due_at: Option<Timestamp>,
+    /// The lane of which it is above its owner's share.
+    pub parked: Option<String>,
     /// Its place in its line.
     pub ordering_seq: Option<i64>,
-    /// Of this key there is one unfinished job.
+    /// Of this key one job at a time is unfinished.
     pub unique_key: Option<String>,
 }
 

@@ -11,20 +11,33 @@ use serde_json::Value;
 
 use super::callbacks;
 use super::settle::Progress;
-use crate::db::expressions::{for_share, for_update, now};
+use crate::db::expressions::{for_no_key_update, for_update, now};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::JobId;
+use crate::domain::{JobId, Timestamp};
 use crate::domain::job::{Failure, JobState};
 
-/// Locks the jobs that somebody begins to wait for, newest id first, against becoming final. Returns
-/// how many are unfinished.
+/// Locks the jobs that somebody begins to wait for, newest id first, against becoming final, and says of each that it
+/// is awaited: whoever ends it must look for waiters. That is never taken back; what is said for nothing costs a look.
+/// Returns how many are unfinished.
 pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbError> {
-    let states: Vec<JobState> = with!(tx.conn(), |c| {
-        let awaited = jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select(jobs::state);
-        for_share(awaited).load(c).await
+    let rows: Vec<(JobId, JobState, bool)> = with!(tx.conn(), |c| {
+        let awaited = jobs::table
+            .filter(jobs::id.eq_any(on))
+            .order(jobs::id.desc())
+            .select((jobs::id, jobs::state, jobs::awaited));
+        for_no_key_update(awaited).load(c).await
     })?;
-    Ok(states.into_iter().filter(|state| !state.is_final()).count())
+    let unsaid: Vec<JobId> = rows.iter().filter(|(_, _, awaited)| !awaited).map(|(id, ..)| *id).collect();
+    if !unsaid.is_empty() {
+        with!(tx.conn(), |c| {
+            diesel::update(jobs::table.filter(jobs::id.eq_any(&unsaid)))
+                .set(jobs::awaited.eq(true))
+                .execute(c)
+                .await
+        })?;
+    }
+    Ok(rows.into_iter().filter(|(_, state, _)| !state.is_final()).count())
 }
 
 /// Writes down for whom a job waits now. What it waited for before no longer counts: a cancel may have
@@ -84,6 +97,8 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
         diesel::update(jobs::table.filter(jobs::id.eq_any(&due)))
             .set((
                 jobs::state.eq(JobState::Pending),
+                jobs::due_at.eq(now().nullable()),
+                jobs::waiting_since.eq(None::<Timestamp>),
                 // It keeps its place and goes by the lane that is served first: who has begun is finished first.
                 jobs::woken.eq(true),
                 jobs::version.eq(jobs::version + 1),

@@ -50,7 +50,7 @@ async fn taken(db: &Db, jobs: &[JobId]) -> u32 {
 async fn due_now(db: &Db) {
     use diesel_async::SimpleAsyncConnection;
     let crate::db::Conn::Sqlite(mut conn) = db.conn().await.unwrap() else { unreachable!() };
-    conn.batch_execute("UPDATE jobs SET republish_at = created_at WHERE state = 'queued'").await.unwrap();
+    conn.batch_execute("UPDATE jobs SET due_at = created_at WHERE state = 'queued'").await.unwrap();
 }
 
 /// To the queues and the exchange of a test, and not to the one that jobs are published by.

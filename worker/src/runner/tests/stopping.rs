@@ -95,8 +95,8 @@ async fn a_circuit_that_is_open_for_more_than_a_day_costs_attempts() {
     for (hours, attempts) in [(23, 0), (25, 1)] {
         let id = shop.scheduled().await;
         shop.sql(&format!(
-            "UPDATE jobs SET unavailable_since = (unixepoch() - {hours} * 3600) * 1000000, run_at = created_at \
-             WHERE fence = 0"
+            "UPDATE jobs SET unavailable_since = (unixepoch() - {hours} * 3600) * 1000000, \
+             run_at = created_at, due_at = created_at WHERE fence = 0"
         ))
         .await;
         let away = shop.job_when(id, |job| job.fence == 1 && job.state == JobState::Pending).await;

@@ -1,0 +1,162 @@
+//! The statement that writes a job. It decides by the tables as it sees them what becomes of one that is due at once:
+//! out to the broker, or parked, or left to the relay, because its queue is paused or it stands in a line.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text};
+use diesel_async::RunQueryDsl;
+use serde_json::{Value, json};
+
+use super::Job;
+use super::relay::{FIRST_REPUBLISH, MAX_REPUBLISH};
+use super::share::SHARE;
+use crate::db::schema::jobs;
+use crate::db::sql_types::Id;
+use crate::db::{Conn, DbError, with};
+use crate::domain::job::{JobState, QUARANTINED_LAPSES};
+use crate::domain::{CustomerId, JobId, Timestamp};
+use crate::jobs::{KindInfo, Lane};
+
+/// A job that is to be written.
+#[derive(Debug)]
+pub(super) struct NewJob<'a> {
+    pub(super) id: JobId,
+    pub(super) kind: &'a KindInfo,
+    pub(super) lane: Lane,
+    pub(super) args: &'a Value,
+    pub(super) delay: Duration,
+    pub(super) owner: Option<CustomerId>,
+    pub(super) parent: Option<JobId>,
+    pub(super) traceparent: Option<&'a str>,
+    /// Its line, and its place in it.
+    pub(super) place: Option<(&'a str, i64)>,
+    pub(super) unique_key: Option<&'a str>,
+    pub(super) has_callback: bool,
+}
+
+/// The databases spell the time in different words, and one has no parameters for times.
+macro_rules! insert {
+    (now: $now:literal, microseconds: $microseconds:literal) => {
+        concat!(
+            "WITH place AS MATERIALIZED (SELECT ",
+            $now,
+            " AS now, EXISTS (SELECT 1 FROM queues WHERE name = $1 AND paused_at IS NOT NULL) AS paused, \
+               (SELECT count(*) FROM (SELECT 1 FROM jobs AS held WHERE held.queue = $1 AND held.owner = $2 \
+                   AND held.due_at IS NOT NULL AND held.due_at <= ",
+            $now,
+            " + $3",
+            $microseconds,
+            " AND held.state IN ('queued', 'running') AND held.express = $4 AND held.lapses < $5 LIMIT $6) \
+                   AS counted) < $6 AS room, \
+               EXISTS (SELECT 1 FROM jobs AS open WHERE open.ordering_open = $7) AS behind) \
+             INSERT INTO jobs (queue, owner, express, ordering_key, ordering_open, id, kind, args, args_version, \
+                 max_attempts, parent, traceparent, ordering_seq, unique_key, unique_open, has_callback, awaited, \
+                 errors, created_at, updated_at, run_at, state, published, due_at, parked) \
+             SELECT $1, $2, $4, $7, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19, now, now, \
+                 now + $20",
+            $microseconds,
+            ", CASE WHEN $21 AND room AND NOT paused THEN 'queued' ELSE 'pending' END, \
+               CASE WHEN $21 AND room AND NOT paused THEN 1 ELSE 0 END, \
+               CASE WHEN behind THEN NULL WHEN NOT $21 OR paused THEN now + $20",
+            $microseconds,
+            " WHEN room THEN now + $22",
+            $microseconds,
+            " END, \
+               CASE WHEN $21 AND NOT room AND NOT paused THEN $23 END \
+             FROM place WHERE true ON CONFLICT DO NOTHING RETURNING state, run_at, created_at"
+        )
+    };
+}
+
+const POSTGRES: &str = insert!(now: "statement_timestamp()", microseconds: " * interval '1 microsecond'");
+const SQLITE: &str = insert!(now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", microseconds: "");
+
+/// What the statement decided.
+#[derive(QueryableByName)]
+#[diesel(table_name = jobs)]
+struct Written {
+    state: JobState,
+    run_at: Timestamp,
+    created_at: Timestamp,
+}
+
+/// Writes it; `None` where its id or its unique key is taken.
+pub(super) async fn insert(conn: &mut Conn, new: NewJob<'_>) -> Result<Option<Job>, DbError> {
+    let text = match conn {
+        Conn::Postgres(_) => POSTGRES,
+        Conn::Sqlite(_) => SQLITE,
+    };
+    // One that stands in a line is moved by the relay alone.
+    let at_once = new.delay.is_zero() && new.place.is_none();
+    let insert = diesel::sql_query(text)
+        .bind::<Text, _>(new.lane.queue.name())
+        .bind::<Nullable<Id>, _>(new.owner)
+        .bind::<BigInt, _>(micros(MAX_REPUBLISH))
+        .bind::<Bool, _>(new.lane.express)
+        .bind::<Integer, _>(QUARANTINED_LAPSES)
+        .bind::<BigInt, _>(SHARE)
+        .bind::<Nullable<Text>, _>(new.place.map(|(key, _)| key))
+        .bind::<Id, _>(new.id)
+        .bind::<Text, _>(new.kind.name)
+        .bind::<Jsonb, _>(new.args)
+        .bind::<Integer, _>(new.kind.version)
+        .bind::<Integer, _>(new.kind.max_attempts)
+        .bind::<Nullable<Id>, _>(new.parent)
+        .bind::<Nullable<Text>, _>(new.traceparent)
+        .bind::<Nullable<BigInt>, _>(new.place.map(|(_, place)| place))
+        .bind::<Nullable<Text>, _>(new.unique_key)
+        .bind::<Bool, _>(new.has_callback)
+        // Whoever has parts waits for them.
+        .bind::<Bool, _>(new.parent.is_some())
+        .bind::<Jsonb, _>(json!([]))
+        .bind::<BigInt, _>(micros(new.delay))
+        .bind::<Bool, _>(at_once)
+        .bind::<BigInt, _>(micros(FIRST_REPUBLISH))
+        .bind::<Text, _>(new.lane.to_string());
+    let written: Vec<Written> = with!(conn, |c| insert.load(c).await)?;
+    Ok(written.into_iter().next().map(|written| new.written(written)))
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
+impl NewJob<'_> {
+    fn written(self, Written { state, run_at, created_at }: Written) -> Job {
+        Job {
+            id: self.id,
+            kind: self.kind.name.to_owned(),
+            queue: self.lane.queue.name().to_owned(),
+            args: self.args.clone(),
+            state,
+            failure: None,
+            fence: 0,
+            attempt: 0,
+            max_attempts: self.kind.max_attempts,
+            lapses: 0,
+            woken: false,
+            published: i32::from(state == JobState::Queued),
+            run_at,
+            unavailable_since: None,
+            worker: None,
+            started_at: None,
+            undoing: false,
+            checkpoint: None,
+            progress: None,
+            result: None,
+            errors: json!([]),
+            cancel_requested_at: None,
+            owner: self.owner,
+            traceparent: self.traceparent.map(str::to_owned),
+            version: 1,
+            created_at,
+            updated_at: created_at,
+            express: self.lane.express,
+            parent: self.parent,
+            ordering_key: self.place.map(|(key, _)| key.to_owned()),
+            has_callback: self.has_callback,
+            args_version: self.kind.version,
+        }
+    }
+}

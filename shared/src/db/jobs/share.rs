@@ -1,0 +1,96 @@
+//! Fairness: of one owner, so many jobs of a lane are with the broker or at workers at a time. What is due above that
+//! share is parked: out of the look's way, so that nobody's long line delays another's first job.
+//!
+//! Whoever makes room (each way out of `queued` and `running`) says so when something of the owner is parked, and the
+//! relay of its process promotes. A sweep does the same for all owners, now and then: the one who made room may have
+//! died, or seen the table as it was before something was parked.
+//!
+//! Promoted means due now, and no more: the relay's look decides and publishes, as for everything else.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use diesel_async::RunQueryDsl;
+
+use crate::db::conn::ask;
+use crate::db::expressions::now_plus;
+use crate::db::hot;
+use crate::db::prepared::Preparing;
+use crate::db::sql_types::{Id, Instant};
+use crate::db::{Conn, Db, DbError, with};
+use crate::domain::CustomerId;
+use crate::domain::job::QUARANTINED_LAPSES;
+use crate::jobs::Lane;
+
+use super::relay::MAX_REPUBLISH;
+
+/// An owner's share of a lane: so many jobs that are queued or run. Counted by each statement as it sees the table, so
+/// that those who decide at the same moment may be one too many each.
+pub const SHARE: i64 = 50;
+
+/// Whether more of this row's owner and lane is parked. Part of the statement that makes room.
+pub(crate) const MORE: &str = "(jobs.owner IS NOT NULL AND EXISTS (SELECT 1 FROM jobs AS behind \
+                               WHERE behind.owner = jobs.owner AND behind.parked = CASE WHEN jobs.express \
+                               THEN jobs.queue || '.express' ELSE jobs.queue END))";
+
+/// Whose share of what.
+pub(crate) type Share = (CustomerId, Lane);
+
+/// How much of its share an owner has taken; no more than the share is counted.
+///
+/// What is in quarantine is not counted and not held to the share: there is little of it, and it runs one at a time.
+pub(crate) async fn taken(conn: &mut Conn, (owner, lane): Share) -> Result<i64, DbError> {
+    let counted = diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM (SELECT 1 FROM jobs WHERE owner = ")
+        .bind::<Id, _>(owner)
+        .sql(" AND queue = ")
+        .bind::<Text, _>(lane.queue.name())
+        // What is planned for later than any message is published again is neither queued nor does it run.
+        .sql(" AND due_at IS NOT NULL AND due_at <= ")
+        .bind::<Instant, _>(now_plus(MAX_REPUBLISH))
+        .sql(" AND state IN ('queued', 'running') AND express = ")
+        .bind::<Bool, _>(lane.express)
+        .sql(" AND lapses < ")
+        .bind::<diesel::sql_types::Integer, _>(QUARANTINED_LAPSES)
+        .sql(" LIMIT ")
+        .bind::<BigInt, _>(SHARE)
+        .sql(") AS counted)");
+    with!(conn, |c| diesel::select(counted).get_result(c).await)
+}
+
+/// Makes parked jobs of these owners due, the oldest first, as many as there is room for; those that were woken before
+/// all others. Returns how many.
+///
+/// # Errors
+/// Those of the database.
+pub async fn promote(db: &Db, shares: &[(CustomerId, Lane)]) -> Result<usize, DbError> {
+    if shares.is_empty() {
+        return Ok(0);
+    }
+    hot::promote(&mut db.conn().await?, shares).await
+}
+
+/// Every owner of whom something is parked, with the lanes.
+pub(super) async fn of_parked(conn: &mut Conn) -> Result<Vec<Share>, DbError> {
+    // PostgreSQL would read every parked row to find the few owners; so it is led from one to the next.
+    const POSTGRES: &str = "WITH RECURSIVE found (owner, parked) AS ( \
+         (SELECT owner, parked FROM jobs WHERE parked IS NOT NULL ORDER BY owner, parked LIMIT 1) \
+         UNION ALL SELECT next.owner, next.parked FROM found CROSS JOIN LATERAL ( \
+             SELECT jobs.owner, jobs.parked FROM jobs WHERE jobs.parked IS NOT NULL \
+             AND (jobs.owner, jobs.parked) > (found.owner, found.parked) \
+             ORDER BY jobs.owner, jobs.parked LIMIT 1) AS next) \
+         SELECT owner, parked FROM found";
+    const SQLITE: &str = "SELECT DISTINCT owner, parked FROM jobs WHERE parked IS NOT NULL";
+    let rows: Vec<Parked> = ask!(
+        conn,
+        |c| diesel::sql_query(POSTGRES).load(&mut Preparing(c)).await,
+        |c| diesel::sql_query(SQLITE).load(c).await
+    )?;
+    Ok(rows.into_iter().filter_map(|row| Some((row.owner, Lane::named(&row.parked)?))).collect())
+}
+
+#[derive(QueryableByName)]
+struct Parked {
+    #[diesel(sql_type = Id)]
+    owner: CustomerId,
+    #[diesel(sql_type = Text)]
+    parked: String,
+}
