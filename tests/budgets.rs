@@ -1,5 +1,7 @@
 //! What an operation may cost the database. The server's answers are counted by the programs themselves.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::{App, Order, Placed, Setup, Visitor, on_production};
 
 /// Orders that are measured, one after the other.
@@ -77,4 +79,63 @@ async fn confirmed(visitor: &Visitor, order: &Order, orders: u32) {
     }
 }
 
-on_production!(what_each_order_asks_is_parsed_once_a_connection);
+/// Requests that are measured, one after the other.
+const REQUESTS: u32 = 20;
+
+/// What web does beside them counts, too: its relay looks, it counts for its limits, and the figures themselves are
+/// asked for.
+const BESIDE: f64 = 0.5;
+
+async fn a_request_is_answered_in_few_round_trips(setup: Setup) {
+    let app = setup.leaving_work().with("DATABASE_CONNECTIONS", 1).with("QUEUES", "images").start().await;
+    let ada = app.visitor().await;
+    let photo = ada.ready_photo().await;
+    let order = Order::of(&photo, "print-10x15", 1);
+    let mut job = String::new();
+    for measured in [false, true] {
+        let before = Work::of_web(&app).await;
+        for _ in 0..REQUESTS {
+            job = ada.order(&order).await.job;
+        }
+        let trips = Work::of_web(&app).await.since(before).trips / f64::from(REQUESTS);
+        println!("an order: {trips}");
+        assert!(!measured || trips <= 3.0 + BESIDE, "an order takes {trips} round trips");
+    }
+    let path = format!("/api/jobs/{job}");
+    let etag = ada.get(&path).await.expect(200).header("etag").to_owned();
+    for (measured, known) in [(false, false), (false, true), (true, false), (true, true)] {
+        let before = Work::of_web(&app).await;
+        for _ in 0..REQUESTS {
+            let (has, status) = if known { (etag.as_str(), 304) } else { ("W/\"other\"", 200) };
+            ada.get_with(&path, "If-None-Match", has).await.expect(status);
+        }
+        let trips = Work::of_web(&app).await.since(before).trips / f64::from(REQUESTS);
+        println!("a poll that finds {}: {trips}", if known { "nothing new" } else { "news" });
+        assert!(!measured || trips <= 1.0 + BESIDE, "a poll takes {trips} round trips");
+    }
+}
+
+/// For how long a web and a worker are watched that have nothing to do.
+const IDLE: Duration = Duration::from_secs(20);
+
+async fn who_has_nothing_to_do_hardly_asks(setup: Setup) {
+    let app = setup.start().await;
+    let ada = app.visitor().await;
+    ada.ready_photo().await;
+    let (began, before) = (Instant::now(), statements(&app).await);
+    // A rate needs a time.
+    tokio::time::sleep(IDLE).await;
+    let a_second = (statements(&app).await - before) / began.elapsed().as_secs_f64();
+    println!("idle: {a_second} statements a second");
+    assert!(a_second <= 4.0, "{a_second} statements a second");
+}
+
+async fn statements(app: &App) -> f64 {
+    Work::of_web(app).await.statements + Work::of_worker(app).await.statements
+}
+
+on_production!(
+    what_each_order_asks_is_parsed_once_a_connection,
+    a_request_is_answered_in_few_round_trips,
+    who_has_nothing_to_do_hardly_asks,
+);

@@ -1,9 +1,13 @@
 """Fan-in at READ COMMITTED, statement by statement, with row locks (S, X). Jobs are indices; the lower id is the older. Committed
-rows, and the uncommitted writes of each transaction."""
+rows, and the uncommitted writes of each transaction. Whoever begins to wait says in the awaited rows, under their locks, that they
+are awaited (it is never taken back); a run of whom that is not said may end in one statement that looks for no waiters."""
 from engine import check
 FIN = 'SC'
+NEWEST = lambda x: sorted(x, reverse=True)
 def model(n=3, waits={0: (1, 2)}, init_st='RRN', cancel=None, snap12=False, snap23=False, noshare=False,
-          cancel_child_wakes=True, retry=True, share_order=sorted, wait_lock='S', cancel_flag_seen=False, own_first=(), waiter_order=sorted):
+          cancel_child_wakes=True, retry=True, share_order=NEWEST, wait_lock='X', cancel_flag_seen=False, own_first=(), waiter_order=NEWEST, alone=None):
+    """alone: how a run that nobody awaits ends: None (as all others) | locked (one statement, AND NOT awaited, asked of the row that it has locked)
+    | seen (of its snapshot) | after (whoever was awaited is said by its answer, and woken in another transaction). wait_lock S: FOR SHARE, then an UPDATE."""
     # st: R running, N never run (pending), W waiting, P woken pending, S succeeded, C cancelled
     waiters = {j: tuple(waiter_order(w for w in waits if j in waits[w])) for j in range(n)}
     # tx: (kind, job, pc, writes(tuple (job,st)), locks(tuple (job,mode)), extra)
@@ -55,8 +59,16 @@ def model(n=3, waits={0: (1, 2)}, init_st='RRN', cancel=None, snap12=False, snap
             out = []
             def finish_tail(t, seq, pc0, ex):
                 """waiters of job seq: lock in id order (fresh snapshot), count, wake."""
+            awaited = any(w in wrows for w in waiters[j])
             if kind == 'fin':
-                if pc == 0:
+                if pc == 0 and alone and ex != ('awaited',):
+                    if not ex: out.append((f'fin J{j}: one statement starts' + (', awaited' if awaited else ''), rep(t, (kind, j, 0, W, L, ('alone', awaited))), None))
+                    elif need(j, 'X', ''):
+                        if rows[j] != 'R': out.append((f'fin J{j}: 0 rows, LostLease', rep(t, None), None))
+                        elif alone == 'after': out.append((f'fin J{j}: UPDATE own row -> final, commit', None, ('commit then wake' if awaited else 'commit', (kind, j, 4, wr(t, j, 'S'), L, ()))))
+                        elif (ex[1] if alone == 'seen' else awaited): out.append((f'fin J{j}: 0 rows, awaited: in a transaction', rep(t, (kind, j, 0, W, L, ('awaited',))), None))
+                        else: out.append((f'fin J{j}: UPDATE own row -> final, nobody is looked for, commit', None, ('commit', (kind, j, 4, wr(t, j, 'S'), L, ()))))
+                elif pc == 0:
                     if snap12 and not ex:   # mutation: one statement = snapshot taken before the lock is waited for
                         out.append((f'fin J{j}: statement starts (snapshot)', rep(t, (kind, j, 0, W, L, ('snap', tuple(w for w in waiters[j] if w in wrows and rows[w] == 'W')))), None))
                     elif need(j, 'X', ''):
@@ -65,7 +77,7 @@ def model(n=3, waits={0: (1, 2)}, init_st='RRN', cancel=None, snap12=False, snap
                             todo = ex[1] if snap12 else None
                             out.append((f'fin J{j}: UPDATE own row -> final', rep(t, (kind, j, 1, wr(t, j, 'S'), lk(t, j, 'X'), ('todo', todo))), None))
                 elif pc == 1:   # find waiters: new snapshot
-                    todo = ex[1] if ex[1] is not None else tuple(w for w in waiters[j] if w in wrows and rows[w] == 'W')
+                    todo = ex[1] if ex and ex[1] is not None else tuple(w for w in waiters[j] if w in wrows and rows[w] == 'W')
                     snap = rows if snap23 else None
                     out.append((f'fin J{j}: SELECT waiters -> {todo}', rep(t, (kind, j, 2, W, L, (todo, (), snap))), None))
                 elif pc == 2:
@@ -86,11 +98,13 @@ def model(n=3, waits={0: (1, 2)}, init_st='RRN', cancel=None, snap12=False, snap
                 seq = tuple(share_order(waits[j]))
                 if j in own_first and pc == 0 and not ex:
                     if need(j, 'X', ''): out.append((f'wait J{j}: locks own row first', rep(t, (kind, j, 0, W, lk(t, j, 'X'), ('own',))), None))
-                elif pc < len(seq):
-                    k = seq[pc]
-                    if noshare: out.append((f'wait J{j}: reads J{k}={rows[k]}', rep(t, (kind, j, pc + 1, W, L, ex + (rows[k],))), None))
+                elif pc < len(seq) or wait_lock == 'S' and len(seq) <= pc < 2 * len(seq):
+                    k = seq[pc % len(seq)]
+                    if pc >= len(seq):
+                        if need(k, 'X', ''): out.append((f'wait J{j}: UPDATE J{k}: awaited', rep(t, (kind, j, pc + 1, W, lk(t, k, 'X'), ex)), None))
+                    elif noshare: out.append((f'wait J{j}: reads J{k}={rows[k]}', rep(t, (kind, j, pc + 1, W, L, ex + (rows[k],))), None))
                     elif need(k, wait_lock, ''):
-                        out.append((f'wait J{j}: lock J{k} FOR SHARE, reads {rows[k]}', rep(t, (kind, j, pc + 1, W, lk(t, k, wait_lock), ex + (rows[k],))), None))
+                        out.append((f'wait J{j}: locks J{k}' + (' FOR SHARE' if wait_lock == 'S' else ', says that it is awaited') + f', reads {rows[k]}', rep(t, (kind, j, pc + 1, W, lk(t, k, wait_lock), ex + (rows[k],))), None))
                 elif need(j, 'X', ''):
                     if rows[j] != 'R': out.append((f'wait J{j}: 0 rows, LostLease', rep(t, None), None))
                     else:
@@ -127,6 +141,9 @@ def model(n=3, waits={0: (1, 2)}, init_st='RRN', cancel=None, snap12=False, snap
                 else:
                     r = commit(c[1]); w2 = wrows | {j} if c[0] == 'commitw' else wrows
                     tx2 = rep(t, None); f2 = flag
+                    if c[0] == 'commit then wake':
+                        yield (label + '; the process dies', 0, mk(rows=r, txs=tx2), None)
+                        tx2 += (('fin', j, 1, (), (), ('todo', None)),)
                     if c[0] == 'commitc':
                         f2 = 1
                         if cancel == 'own_transactions': tx2 = tx2 + tuple(('kid', k, 0, (), (), ()) for k in waits[0])
@@ -162,23 +179,30 @@ goal = lambda s: all(x in FIN for x in s[0]) and not s[2]
 def run(name, *fails, **kw):
     i, f = model(**kw); check(name, i, f, None, goal, fails)
 def runs():
-    newest = lambda x: sorted(x, reverse=True)
-    both = dict(share_order=newest, waiter_order=newest)
+    oldest = sorted
+    one = dict(alone='locked')
     own = dict(cancel='own_transactions')
+    same = dict(n=4, waits={0: (2, 3), 1: (2, 3)}, init_st='RRRR')
     diamond = dict(n=4, waits={0: (1, 2), 1: (3,), 2: (3,)}, init_st='RRRR')
     double = dict(n=4, waits={0: (1, 2, 3), 1: (2, 3)}, init_st='RRRN')
+    levels = dict(n=3, waits={0: (1, 2), 1: (2,)}, init_st='RRR')
     run('a job waits for two', init_st='RRN')
     run('a cancel is a transaction for each row, and an end by cancel wakes, too', **own)
-    run('two wait for the same two', n=4, waits={0: (2, 3), 1: (2, 3)}, init_st='RRRR')
+    run('two wait for the same two', **same)
     run('three levels', n=3, waits={0: (1,), 1: (2,)}, init_st='RRR')
-    run('one waits for two of which one waits for the other: newest first', n=3, waits={0: (1, 2), 1: (2,)}, init_st='RRR', share_order=newest)
-    run('three levels, waiting twice, cancel', share_order=newest, **double, **own)
-    run('a diamond: awaited rows and waiters newest first', **both, **diamond)
-    run('the same, with a cancel', **both, **diamond, **own)
-    run('waiting twice, a child that never ran, a cancel', **both, **double, **own)
+    run('one waits for two of which one waits for the other: newest first', **levels)
+    run('a diamond: awaited rows and waiters newest first', **diamond)
+    run('the same, with a cancel', **diamond, **own)
+    run('waiting twice, a child that never ran, a cancel', **double, **own)
     run('the own row locked first', init_st='RRR', own_first=(0,))
-    run('one waits for two of which one waits for the other: oldest first', 'DEADLOCK', n=3, waits={0: (1, 2), 1: (2,)}, init_st='RRR')
-    run('a diamond: waiters oldest first', 'DEADLOCK', share_order=newest, **diamond)
+    run('who is not awaited ends in one statement: two wait for the same two', **same, **one)
+    run('the same: one waits for two of which one waits for the other, a cancel', **levels, **one, **own)
+    run('the same: a diamond', **diamond, **one)
+    run('whether it is awaited is asked of the snapshot', 'STUCK', init_st='RRR', alone='seen')
+    run('the one statement answers whether it was awaited, and who waits is woken in another transaction', 'STUCK', init_st='RRR', alone='after')
+    run('the awaited rows are locked FOR SHARE, then updated: two wait for the same two', 'DEADLOCK', wait_lock='S', **same)
+    run('one waits for two of which one waits for the other: oldest first', 'DEADLOCK', share_order=oldest, **levels)
+    run('a diamond: waiters oldest first', 'DEADLOCK', waiter_order=oldest, **diamond)
     run('a cancel locks the parent, then its children, in one transaction', 'DEADLOCK', cancel='parent_first')
     run('a cancel locks the children, then the parent, and who begins to wait its own row first', 'DEADLOCK', own_first=(0,), cancel='children_first')
     run('a child that is ended by a cancel wakes nobody', 'STUCK', cancel_child_wakes=False, **own)

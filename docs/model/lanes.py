@@ -67,7 +67,8 @@ def cycle(name, *fails, **kw):
     viol, states = starve(**kw); judge(name, viol, states, 0, fails)
 def runs():
     late = 'more than'
-    run('what wakes goes by a lane that is served first: none overtakes', lane=True, bound=0, eager=True)
+    run('what wakes goes by a lane that is served first, in the order of the waking: none overtakes', lane=True, keep=False, bound=0, eager=True)
+    run('the same, in the order of the old places', lane=True, bound=0, eager=True)
     run('it keeps its place, at most 2 rows of a queue are with the broker: at most 2 overtake', W=2, bound=2)
     run('it keeps its place, at most 1 is with the broker: at most 1', W=1, bound=1)
     cycle('a snooze takes a new place', keep=False)

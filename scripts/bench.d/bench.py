@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -21,7 +22,6 @@ class Bench:
     def __init__(self, rounds):
         self.rounds = rounds
         self.scale = float(os.environ.get("BENCH_SCALE", "1"))
-        self.bin = Path(os.environ["BENCH_BIN"])
         self.tools = Path(os.environ["BENCH_TOOLS"])
         self.python = self.tools / "venv/bin/python"
         stop_spare_servers()
@@ -32,7 +32,14 @@ class Bench:
         self.folder.mkdir()
         if is_in_memory(self.folder):
             raise SystemExit(f"error: {self.folder} is in memory: there a commit costs nothing")
+        # A build that goes on beside this must not change what is measured.
+        self.bin = self.folder / "bin"
+        self.bin.mkdir()
+        for program in ("web", "worker"):
+            shutil.copy2(Path(os.environ["BENCH_BIN"]) / program, self.bin)
         self.places = 0
+        # See `shop.prepare`.
+        self.customers = None
 
     def scaled(self, number, least=1):
         """A number of things or seconds, for a whole run or for one that only tries whether all works."""

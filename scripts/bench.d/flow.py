@@ -1,4 +1,4 @@
-"""Orders from their POST to their confirmation, by ours and by Celery: both write them into tables of the same names."""
+"""Orders from their POST to their confirmation, ours and Celery's: both are in tables of the same names."""
 
 import itertools
 

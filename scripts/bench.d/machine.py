@@ -1,4 +1,4 @@
-"""What processes cost, by /proc, and how the machine is: its load and the time that its disk takes to keep something."""
+"""What processes cost, by /proc, and how the machine is: its load, and how long its disk takes to keep something."""
 
 import os
 import statistics

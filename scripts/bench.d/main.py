@@ -3,8 +3,10 @@
 import argparse
 import importlib
 import json
+import os
 import sys
 import time
+import traceback
 
 import report
 from bench import Bench, say
@@ -15,7 +17,7 @@ SUBJECTS = ("orders", "poll", "worker", "pipeline", "latency", "deep", "hot-row"
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}; all, if none is named")
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)}; none is all of them")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="how often each party has its turn (3)")
     given = parser.parse_args()
@@ -29,6 +31,9 @@ def arguments():
 
 def main():
     given = arguments()
+    if "TEST_POSTGRES_CTL" not in os.environ:
+        # scripts/bench asks first whether the arguments are right, before it builds anything.
+        return
     bench = Bench(given.rounds)
     document = {"scale": bench.scale, "rounds": given.rounds, "subjects": {}}
     failed = []
@@ -39,7 +44,7 @@ def main():
         try:
             found = report.complete(module.run(bench))
         except Exception as error:  # noqa: BLE001: the others are measured all the same, and the end is a failure
-            say(f"{name} FAILED: {error}")
+            say(f"{traceback.format_exc()}\n{name} FAILED: {error}")
             failed.append(name)
             document["subjects"][name] = {"failed": str(error)}
             continue
@@ -55,4 +60,8 @@ def main():
         raise SystemExit(f"failed: {', '.join(failed)}")
 
 
-main()
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -16,9 +16,9 @@ def pgbench(bench, database, script, clients, seconds, variables=None):
                     "--file", script, "--time", round(seconds),
                     *(f"--define={name}={value}" for name, value in values.items()), bench.postgres.url(database)])
 
-    go(bench.scaled(2.0, 1))
+    go(bench.scaled(2.0, 2))
     window = bench.measure()
-    said = go(bench.scaled(seconds, 1))
+    said = go(bench.scaled(seconds, 2))
     failed = re.search(r"number of failed transactions: (\d+)", said)
     if failed and int(failed[1]):
         raise RuntimeError(f"pgbench failed:\n{said}")

@@ -15,6 +15,12 @@ PATIENCE = 60
 MARK = "SYSTEM_TEST_RUN"
 
 
+def environment(settings=None):
+    """A clean one, so that no setting of the caller's gets into a program."""
+    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", MARK) if key in os.environ}
+    return kept | {key: str(value) for key, value in (settings or {}).items()}
+
+
 class Program:
     """`ready` is a pattern in what it says; its group is the address, if there is one."""
 
@@ -22,10 +28,9 @@ class Program:
         self.name = name
         # scripts/servers keeps files of such names when something went wrong.
         self.log = folder / f"log-{name}-{time.monotonic_ns()}"
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", MARK) if key in os.environ}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(
-                [str(part) for part in command], env=kept | {key: str(value) for key, value in settings.items()},
+                [str(part) for part in command], env=environment(settings),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd or folder)
         self.said = self._await(ready) if ready else None
 
@@ -77,9 +82,8 @@ def free_port():
 
 def run(command, settings=None, cwd=None):
     """Runs a command to its end and gives what it printed; anything but success is an error."""
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", MARK) if key in os.environ}
     done = subprocess.run([str(part) for part in command], text=True, capture_output=True, cwd=cwd,
-                          env=kept | {key: str(value) for key, value in (settings or {}).items()})
+                          env=environment(settings))
     if done.returncode:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
     return done.stdout

@@ -1,4 +1,4 @@
-"""A way to PostgreSQL that can be made long, and on which one can count the round trips and read the statements' types."""
+"""A way to PostgreSQL that can be made long, and on which round trips are counted and statements' types are read."""
 
 import asyncio
 import struct

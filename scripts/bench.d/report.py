@@ -4,8 +4,9 @@ import statistics
 
 # What is shown of a result, in this order: its name, its heading, how it is written.
 COLUMNS = (
-    ("rate", None, "{:,.0f}"), ("p50_ms", "p50 ms", "{:.1f}"), ("p95_ms", "p95 ms", "{:.1f}"), ("p99_ms", "p99 ms", "{:.1f}"),
-    ("cpu_ms", "CPU ms", "{:.1f}"),
+    ("rate", "per second", "{:,.0f}"),
+    ("p50_ms", "p50 ms", "{:.1f}"), ("p95_ms", "p95 ms", "{:.1f}"), ("p99_ms", "p99 ms", "{:.1f}"),
+    ("cpu_ms", "CPU ms", "{:.1f}"), ("mean_ms", "mean ms", "{:.1f}"),
     ("cpu_web", "web", "{:.2f}"), ("cpu_worker", "worker", "{:.2f}"), ("cpu_postgres", "PostgreSQL", "{:.2f}"),
     ("cpu_rabbitmq", "RabbitMQ", "{:.2f}"), ("cpu_redis", "Redis", "{:.2f}"),
     ("statements", "statements", "{:.1f}"), ("commits", "commits", "{:.2f}"), ("wal_bytes", "WAL B", "{:,.0f}"),
@@ -13,6 +14,7 @@ COLUMNS = (
 
 
 def summary(values):
+    values = [float(f"{value:.6g}") for value in values]
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "rounds": values}
 
 
@@ -39,26 +41,27 @@ def complete(found):
 
 def table(name, found):
     main, parties = found["main"], found["parties"]
-    shown = [(key, heading or found["unit"], form) for key, heading, form in COLUMNS
-             if key == main or any(key in party["figures"] for party in parties.values())]
-    shown.sort(key=lambda column: column[0] != main)
-    rows = [["", *(heading for _, heading, _ in shown[:1]), "range", "ours ÷ it", *(heading for _, heading, _ in shown[1:])]]
+    shown = [column for column in COLUMNS
+             if column[0] == main or any(column[0] in party["figures"] for party in parties.values())]
+    # What the subject is about comes first, with its range and the ratio.
+    (_, _, form), *others = sorted(shown, key=lambda column: column[0] != main)
+    rows = [["", found["unit"], "range", "ours ÷ it", *(heading for _, heading, _ in others)]]
     for who, party in parties.items():
         figures = party["figures"]
-        form = shown[0][2]
         best = figures[main]
         row = [who, form.format(best["median"]), f"{form.format(best['min'])}–{form.format(best['max'])}", ratio(party)]
-        row += [form.format(figures[key]["median"]) if key in figures else "–" for key, _, form in shown[1:]]
-        rows.append(row)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [f"\n== {name}: {len(next(iter(parties.values()))['figures'][main]['rounds'])} rounds, {found['took_s']} s"]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]
+        rows.append(row + [shape.format(figures[key]["median"]) if key in figures else "–" for key, _, shape in others])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = [f"\n== {name}, {len(best['rounds'])} rounds, {found['took_s']} s"]
+    for first, *row in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row, widths[1:]))]
         lines.append("  ".join(cells).rstrip())
     lines += [f"* {note}" for note in found.get("notes", [])]
     if any("cpu_postgres" in party["figures"] for party in parties.values()):
-        lines.append("* web … RabbitMQ: CPU seconds per 1,000; statements (no BEGIN, COMMIT, SET), commits that wrote and WAL: of one")
-    lines.append(f"* load {found['before']['load'][0]} → {found['after']['load'][0]}, fdatasync {flush(found['before'])} → {flush(found['after'])}")
+        lines.append("* web … RabbitMQ: CPU seconds per 1,000; of one: statements (no BEGIN, COMMIT, SET), commits that"
+                     " wrote something, bytes of WAL")
+    before, after = found["before"], found["after"]
+    lines.append(f"* load {before['load'][0]} → {after['load'][0]}, fdatasync {flush(before)} → {flush(after)}")
     return "\n".join(lines)
 
 

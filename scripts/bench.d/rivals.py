@@ -1,6 +1,7 @@
 """The peers' programs on a place of their own, with the same customers as ours."""
 
 import contextlib
+import re
 import sys
 
 from bench import PEERS
@@ -10,8 +11,6 @@ from shop import picture
 
 sys.path.insert(0, str(PEERS))
 from tables import SCHEMA  # noqa: E402
-
-CELERY_READY = r"celery@\S+ ready"
 
 
 class Rival:
@@ -68,9 +67,16 @@ class Rival:
 
     def celery(self, processes=2, name="celery", **settings):
         command = [self.bench.python, "-m", "celery", "--app", "tasks", "worker", "--concurrency", processes,
-                   "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat",
+                   "--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat",
                    "--hostname", f"{name}@%h", "--pidfile", ""]
-        return self._start(name, command, settings, r"\S+ ready\.")
+        return self._start(name, command, settings, "ready to work")
+
+    def must_have_done(self, worker, count):
+        """Ends a worker, and holds it to have done so many tasks of the kind that does nothing."""
+        worker.stop()
+        done = sum(int(number) for number in re.findall(r"did (\d+) at the end", worker.text()))
+        if done != count:
+            raise RuntimeError(f"Celery did {done} tasks instead of {count}:\n{worker.text()[-2000:]}")
 
     def task(self, *arguments, **settings):
         return run([self.bench.python, PEERS / "tasks.py", *arguments], self.settings | settings, self.files)

@@ -7,7 +7,6 @@ import http.client
 import json
 import secrets
 import threading
-import urllib.parse
 
 from bench import PEERS
 from programs import Program, run, until
@@ -20,6 +19,10 @@ MACHINE = "machine-token-of-the-benchmark-" + secrets.token_hex(8)
 
 class Refused(RuntimeError):
     """An answer that was not expected."""
+
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
 
 
 class Api:
@@ -43,7 +46,7 @@ class Api:
         answer = connection.getresponse()
         text = answer.read()
         if answer.status != expect:
-            raise Refused(f"{method} {path}: {answer.status} instead of {expect}: {text[:500]!r}")
+            raise Refused(answer.status, f"{method} {path}: {answer.status} instead of {expect}: {text[:500]!r}")
         return (json.loads(text) if text else None), answer.headers
 
     def order(self, customer, product="print-10x15"):
@@ -125,7 +128,7 @@ def stage(bench, template="shop"):
 def prepare(bench):
     """Makes the database `shop`, from which each round has a copy: customers with a ready photo each, and the few
     products that the migrations make, printed very small: what is measured is no rendering."""
-    if hasattr(bench, "customers"):
+    if bench.customers:
         return bench.customers
     photo = picture(bench, 64, 48)
     bench.postgres.create("shop")
@@ -133,14 +136,15 @@ def prepare(bench):
     base = Stage(bench, "shop", amqp)
     try:
         base.command("migrate")
-        base.sql.rows("UPDATE products SET short_mm = 10, long_mm = 15, dpi = 72, stock = 1000000000, stocked = 1000000000")
+        base.sql.rows("UPDATE products SET short_mm = 10, long_mm = 15, dpi = 72,"
+                      " stock = 1000000000, stocked = 1000000000")
         _, api = base.web()
         base.worker()
-        bench.customers = at_once(8, lambda _: _customer(api, photo), range(bench.scaled(CUSTOMERS, 16)))
+        customers = at_once(8, lambda _: _customer(api, photo), range(bench.scaled(CUSTOMERS, 16)))
         until("the photos", lambda: base.sql.value("SELECT count(*) FROM photos WHERE status <> 'ready'") == "0")
         until("their jobs", lambda: base.count("state <> 'succeeded'") == 0)
         ids = dict(base.sql.rows("SELECT token_hash, id FROM customers"))
-        for customer in bench.customers:
+        for customer in customers:
             customer["hash"] = hashlib.sha256(customer["token"].encode()).hexdigest()
             customer["id"] = ids[customer["hash"]]
     finally:
@@ -149,7 +153,8 @@ def prepare(bench):
     tidy.rows("VACUUM ANALYZE")
     tidy.close()
     bench.rabbitmq.drop("shop")
-    return bench.customers
+    bench.customers = customers
+    return customers
 
 
 def _customer(api, photo):
@@ -164,7 +169,3 @@ def picture(bench, width, height):
     if not path.exists():
         run([bench.python, PEERS / "picture.py", width, height, path])
     return path.read_bytes()
-
-
-def host(url):
-    return urllib.parse.urlsplit(url).netloc

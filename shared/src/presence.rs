@@ -20,6 +20,9 @@ use crate::messaging::Broker;
 /// Rows that are older are of nobody's interest.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// How many signs of life go by before somebody looks for such rows.
+const FORGET_EVERY: u64 = 60;
+
 /// A database that takes longer is away: nobody waits for it to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -60,13 +63,13 @@ pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
     let mut tick = tokio::time::interval(SIGN_OF_LIFE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut silent = false;
-    loop {
+    for sign in 0_u64.. {
         tokio::select! {
             _ = tick.tick() => {}
             () = end.cancelled() => break,
         }
         let (id, facts) = tell();
-        let beaten = beat(&db, &identity(program, id), &facts).await;
+        let beaten = beat(&db, &identity(program, id), &facts, sign % FORGET_EVERY == 0).await;
         if beaten.is_err() {
             metrics::counter!("signs_of_life_failed_total").increment(1);
         }
@@ -94,9 +97,11 @@ pub async fn say_goodbye(db: &Db, id: ProcessId) {
     }
 }
 
-async fn beat(db: &Db, identity: &Identity, facts: &Facts) -> Result<(), DbError> {
+async fn beat(db: &Db, identity: &Identity, facts: &Facts, forgets: bool) -> Result<(), DbError> {
     let mut conn = db.conn().await?;
     processes::beat(&mut conn, identity, facts).await?;
-    processes::forget(&mut conn, FORGET_AFTER).await?;
+    if forgets {
+        processes::forget(&mut conn, FORGET_AFTER).await?;
+    }
     Ok(())
 }

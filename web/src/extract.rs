@@ -123,13 +123,51 @@ impl FromRequest for Caller {
     }
 }
 
+/// What a request says of who asks, not looked up yet.
+#[derive(Debug, Clone)]
+pub struct Unproven {
+    token: Option<Token>,
+    request: HttpRequest,
+}
+
+impl Unproven {
+    /// The hash of a customer's token; `None` where there is nothing that could be one, or a machine asks.
+    pub fn token_hash(&self) -> Option<String> {
+        if machine(&self.request).is_some() {
+            return None;
+        }
+        self.token.as_ref().map(|token| token.hash().to_string())
+    }
+
+    /// Looks up who it is.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthenticated`].
+    pub async fn prove(self) -> Result<Caller, ApiError> {
+        Caller::from_request(&self.request, &mut Payload::None).await
+    }
+}
+
+impl FromRequest for Unproven {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self { token: token(request), request: request.clone() }))
+    }
+}
+
+/// The token of the header, or else of the cookie.
+fn token(request: &HttpRequest) -> Option<Token> {
+    match request.headers().get(header::AUTHORIZATION) {
+        Some(value) => bearer(value.to_str().unwrap_or_default())?.parse().ok(),
+        None => request.cookie(session::COOKIE)?.value().parse().ok(),
+    }
+}
+
 async fn identify(request: &HttpRequest) -> Result<Option<Customer>, ApiError> {
     let by_header = request.headers().get(header::AUTHORIZATION);
-    let token: Option<Token> = match by_header {
-        Some(value) => bearer(value.to_str().unwrap_or_default()).and_then(|text| text.parse().ok()),
-        None => request.cookie(session::COOKIE).and_then(|cookie| cookie.value().parse().ok()),
-    };
-    let found = match token {
+    let found = match token(request) {
         Some(token) => look_up(request, &token).await?,
         None => None,
     };

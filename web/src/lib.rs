@@ -9,7 +9,7 @@
 //! - [`status`]: who waits for which job.
 //!
 //! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
-//! then ends properly whatever becomes of the request.
+//! then ends properly whatever becomes of the request. But polls, see [`reads`].
 
 pub mod admin;
 pub mod api;
@@ -28,6 +28,7 @@ pub mod photos;
 pub mod pressure;
 pub mod problem;
 pub mod rate;
+pub mod reads;
 pub mod routes;
 pub mod session;
 pub mod status;
@@ -57,6 +58,7 @@ pub use config::Config;
 use admin::overview_cache::OverviewCache;
 use pressure::Pressure;
 use rate::RateLimits;
+use reads::Reads;
 use status::StatusHub;
 
 /// Something else that runs in this process and shares its port.
@@ -73,6 +75,8 @@ pub struct Beside {
 pub struct App {
     /// The database.
     pub db: Db,
+    /// The database, for polls.
+    pub reads: Reads,
     /// The blob store.
     pub blobs: Blobs,
     /// The message broker: for readiness and for hints; only the relay publishes jobs.
@@ -100,6 +104,7 @@ impl App {
     pub fn new(foundation: &Foundation, config: Config) -> Self {
         Self {
             db: foundation.db.for_requests(),
+            reads: Reads::shared(&foundation.db),
             blobs: foundation.blobs.clone(),
             broker: foundation.broker.clone(),
             keys: foundation.keys.clone(),
@@ -128,6 +133,8 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> st
     let hub = tokio::spawn(app.statuses.clone().follow(app.broker.clone(), stop.clone()));
     let counting = tokio::spawn(app.pressure.clone().count(app.db.clone(), stop.clone()));
     let server = HttpServer::new(move || {
+        // Called in each of the server's threads.
+        let app = App { reads: app.reads.of_this_thread(), ..app.clone() };
         ActixApp::new()
             .app_data(Data::new(app.clone()))
             .configure(extract::configure)

@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 use shared::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
-use shared::db::idempotency::{self, Key, KeyedRequest};
+use shared::db::idempotency::{self, KeyedRequest};
 use shared::db::jobs::Job;
 use shared::db::jobs::cancel::CancelOutcome;
-use shared::db::jobs::enqueue::{Options, enqueue};
+use shared::db::jobs::enqueue::Options;
 use shared::db::jobs::status;
 use shared::db::orders::{self, NewLine, NewOrder, Order};
+use shared::db::placing::{self, Accepting, Known};
 use shared::db::products::{self, Product};
 use shared::db::{Conn, Db, photos};
 use shared::domain::order::Quantity;
 use shared::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
-use shared::jobs::{FulfilOrder, cancel_job};
+use shared::jobs::cancel_job;
 use shared::payments::PaymentToken;
 
 use crate::App;
@@ -190,54 +191,61 @@ async fn refuse(conn: &mut Conn, request: &PlaceOrder, mut mistakes: Mistakes) -
 }
 
 async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Result<Accepted, ApiError> {
+    let draft = &request.draft;
     let mut tx = db.begin().await?;
-    match idempotency::claim(&mut tx, &request.keyed).await? {
-        Key::New => {}
-        other => {
+    tx.wait_for_locks(idempotency::WAIT);
+    let limit = pressure.per_customer();
+    let known = placing::read(&mut tx, &request.keyed, &photo_ids(draft), limit, draft.express).await?;
+    let accepting = match known {
+        Ok(known) => decide(&known, pressure, request),
+        Err(key) => {
             tx.rollback().await?;
-            return Accepted::again(other);
+            return Accepted::again(key);
         }
-    }
-    if let Err(refusal) = pressure.admit(&mut tx, request.customer).await {
-        tx.rollback().await?;
-        return Err(refusal);
-    }
-    let own = photos::lock_own(&mut tx, request.customer, &photo_ids(&request.draft)).await?;
-    let products = products::all(&mut tx).await?;
+    };
+    let accepting = match accepting {
+        Ok(accepting) => accepting,
+        Err(refusal) => {
+            tx.rollback().await?;
+            return Err(refusal);
+        }
+    };
+    let job = accepting.job();
+    let (lines, timeline) = (accepting.lines.clone(), vec![accepting.received.clone()]);
+    let view = OrderView::new(&accepting.order, lines, timeline, Some(job));
+    let answer = Accepted::new(job, accepted_json("order", &view, job)?);
+    placing::write(tx, &request.keyed, &accepting, &answer.location, &answer.body).await?;
+    Ok(answer)
+}
+
+/// Whether the order can be accepted, and as what.
+fn decide(known: &Known, pressure: &Pressure, request: &PlaceOrder) -> Result<Accepting, ApiError> {
+    pressure.admit_with(known.unfinished)?;
+    let draft = &request.draft;
     let mut mistakes = Mistakes::default();
-    let own = own.iter().map(|photo| photo.id).collect();
-    let lines = check_against(&request.draft, &own, &products, &mut mistakes);
+    let own = known.own_photos.iter().copied().collect();
+    let lines = check_against(draft, &own, &known.products, &mut mistakes);
     let (Some(email), Some(token), true) =
-        (request.draft.email.clone(), request.draft.payment_token.clone(), mistakes.is_empty())
+        (draft.email.clone(), draft.payment_token.clone(), mistakes.is_empty())
     else {
-        tx.rollback().await?;
         return Err(ApiError::Invalid(mistakes.into_errors()));
     };
-    let (order_id, job_id) = (OrderId::new(), JobId::new());
     let options = Options {
-        id: Some(job_id),
         owner: Some(request.customer),
         traceparent: Some(request.traceparent.clone()),
-        express: request.draft.express,
-        callback: request.draft.callback.clone(),
+        callback: draft.callback.clone(),
         ..Options::default()
     };
-    let job = enqueue(&mut tx, &FulfilOrder { order_id }, options).await?;
     let new = NewOrder {
-        id: order_id,
+        id: OrderId::new(),
         customer_id: request.customer,
-        job_id,
+        job_id: JobId::new(),
         email,
         payment_token: token.as_str().to_owned(),
         lines,
-        express: request.draft.express,
+        express: draft.express,
     };
-    let order = orders::insert(&mut tx, &new).await?;
-    let view = view(&mut tx, &order).await?;
-    let answer = Accepted::new(&job, accepted_json("order", &view, &job)?);
-    idempotency::store(&mut tx, &request.keyed, &answer.location, &answer.body).await?;
-    tx.commit().await?;
-    Ok(answer)
+    Ok(placing::accept(known, new, options)?)
 }
 
 fn photo_ids(draft: &Draft) -> Vec<PhotoId> {

@@ -69,6 +69,7 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
 async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
     let mut tx = db.begin().await?;
     if let Some(keyed) = &request.keyed {
+        tx.wait_for_locks(idempotency::WAIT);
         match idempotency::claim(&mut tx, keyed).await? {
             Key::New => {}
             other => {

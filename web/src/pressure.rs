@@ -53,12 +53,24 @@ impl Pressure {
     /// [`ApiError::Overloaded`] when there are very many jobs in all, [`ApiError::TooManyUnfinished`] when many of
     /// them are the customer's; each with the time after which it may be otherwise.
     pub async fn admit(&self, conn: &mut Conn, customer: CustomerId) -> Result<(), ApiError> {
+        self.admit_with(unfinished_of(conn, customer, self.per_customer).await?)
+    }
+
+    /// So many unfinished jobs a customer may have. Nobody needs to count more.
+    pub fn per_customer(&self) -> i64 {
+        self.per_customer
+    }
+
+    /// As [`Pressure::admit`], of a customer who has so many unfinished jobs.
+    ///
+    /// # Errors
+    /// As [`Pressure::admit`].
+    pub fn admit_with(&self, own: i64) -> Result<(), ApiError> {
         self.asked.store(true, Ordering::Relaxed);
         let counts = *self.lock();
         if counts.unfinished >= self.in_all {
             return Err(ApiError::Overloaded(counts.wait(counts.unfinished, self.in_all)));
         }
-        let own = unfinished_of(conn, customer, self.per_customer).await?;
         if own >= self.per_customer {
             return Err(ApiError::TooManyUnfinished(counts.wait(own, self.per_customer)));
         }

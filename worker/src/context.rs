@@ -1,5 +1,6 @@
 //! What a handler is given: its job, the outside world, and fenced ways to write.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -84,6 +85,22 @@ impl JobContext {
         Ok(tx)
     }
 
+    /// Opens the transaction of a step, and writes first where to go on after it: the fenced write locks the job's own
+    /// row, and what others want to lock as well, a product's stock, can come last.
+    ///
+    /// # Errors
+    /// [`JobError::LostLease`].
+    pub async fn begin_step(
+        &self,
+        checkpoint: &Value,
+        undoing: bool,
+        progress: &Progress,
+    ) -> Result<StepTx, JobError> {
+        let mut tx = self.services.db.begin().await?;
+        let cancel = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
+        Ok(StepTx { tx, cancel, got_on: self.got_on.clone() })
+    }
+
     /// Commits a step: its business rows and where to go on after a crash, in one transaction.
     /// Returns whether somebody asked to cancel the job.
     ///
@@ -146,5 +163,46 @@ impl JobContext {
             ..options
         };
         Ok(enqueue::enqueue(tx, args, options).await?)
+    }
+}
+
+/// The transaction of a step: it has the checkpoint already.
+pub struct StepTx {
+    tx: Tx,
+    cancel: bool,
+    got_on: Arc<AtomicBool>,
+}
+
+impl StepTx {
+    /// Commits the step. Returns whether somebody had asked to cancel the job when it began.
+    ///
+    /// # Errors
+    /// As those of [`JobContext::commit_step`]: return them.
+    pub async fn commit(self) -> Result<bool, JobError> {
+        self.tx.commit().await?;
+        self.got_on.store(true, Ordering::Release);
+        Ok(self.cancel)
+    }
+
+    /// The step was not to be done: nothing of it is kept.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn rollback(self) -> Result<(), JobError> {
+        Ok(self.tx.rollback().await?)
+    }
+}
+
+impl Deref for StepTx {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.tx
+    }
+}
+
+impl DerefMut for StepTx {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.tx
     }
 }

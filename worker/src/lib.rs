@@ -38,9 +38,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use shared::config::{Incoming, Program, WorkedQueues};
 use shared::db::jobs::claim::Claims;
 use shared::db::jobs::settle::Settles;
-use shared::config::{Incoming, Program, WorkedQueues};
 use shared::db::{Db, DbError};
 use shared::jobs::Queue;
 use tokio::sync::mpsc;

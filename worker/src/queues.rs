@@ -18,7 +18,7 @@ use crate::Worker;
 pub const PART: &str = "look at the queues";
 
 /// How often it looks: so long a pause may take to be heard of.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// How long the database may take for a look.
 const PATIENCE: Duration = Duration::from_secs(5);

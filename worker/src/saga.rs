@@ -6,17 +6,17 @@
 //! have happened before the crash that lost its checkpoint. Undo retries without limit.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::db::Tx;
 use shared::db::jobs::settle::Progress;
 use shared::db::jobs::status::unfinished_children;
 use shared::domain::JobId;
 use shared::jobs::cancel_job;
 
-use crate::context::JobContext;
+use crate::context::{JobContext, StepTx};
 use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{JobError, Outcome};
 
@@ -31,8 +31,8 @@ const UNDONE: (&str, &str) = ("undone", "subject");
 /// How a step ended.
 #[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum StepEnd<R> {
-    /// Done: its rows are in the transaction, which becomes the checkpoint.
-    Next(Tx),
+    /// Done: its rows are in the transaction of [`StepContext::begin_last`].
+    Next(StepTx),
     /// The business says no.
     Refuse(R),
     /// Come again when these are final.
@@ -41,14 +41,41 @@ pub enum StepEnd<R> {
     GiveUp(String, Vec<JobId>),
 }
 
+/// What a step is given: the context of the run, and where the job is when the step is done.
+pub struct StepContext<'a> {
+    context: &'a JobContext,
+    checkpoint: Value,
+    undoing: bool,
+    progress: Progress,
+}
+
+impl StepContext<'_> {
+    /// Opens the transaction that ends the step; what it writes first is the checkpoint. Nothing slow comes after it,
+    /// and what many want to lock comes last.
+    ///
+    /// # Errors
+    /// [`JobError::LostLease`].
+    pub async fn begin_last(&self) -> Result<StepTx, JobError> {
+        self.context.begin_step(&self.checkpoint, self.undoing, &self.progress).await
+    }
+}
+
+impl Deref for StepContext<'_> {
+    type Target = JobContext;
+
+    fn deref(&self) -> &JobContext {
+        self.context
+    }
+}
+
 /// A step and its undo. `S` is the subject, `R` the reasons for which the business may refuse.
 pub struct Step<S, R> {
     /// What the status resource shows while the step is done.
     pub name: &'static str,
     /// Does the step.
-    pub run: for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, StepEnd<R>>,
+    pub run: for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>,
     /// Undoes it, whether it happened or not. `None`: there is nothing to undo.
-    pub undo: Option<for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Tx>>,
+    pub undo: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepTx>>,
 }
 
 /// A table of steps and what follows when all of them are undone.
@@ -56,7 +83,7 @@ pub struct Saga<S: 'static, R: 'static> {
     /// In order.
     pub steps: &'static [Step<S, R>],
     /// Marks the subject as refused (or cancelled, without a reason), in one transaction.
-    pub undone: for<'a> fn(&'a JobContext, &'a S, Option<R>) -> StepFuture<'a, Tx>,
+    pub undone: for<'a> fn(&'a StepContext<'a>, &'a S, Option<R>) -> StepFuture<'a, StepTx>,
     /// The job's result when all steps are done.
     pub done: fn(&S) -> Value,
     /// The job's result after a refusal.
@@ -100,17 +127,21 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                     Moved::Stop(outcome) => return Ok(outcome),
                 },
                 Position::Undo { left: 0, reason } => {
-                    let tx = (self.undone)(context, subject, reason).await?;
-                    self.commit(context, tx, Position::Undone { reason }, UNDONE).await?.0
+                    let next = Position::Undone { reason };
+                    let tx = (self.undone)(&self.step_to(next, context)?, subject, reason).await?;
+                    commit(tx, UNDONE).await?;
+                    next
                 }
                 Position::Undo { left, reason } => {
                     let step = &self.steps[left - 1];
-                    let tx = match step.undo {
-                        Some(undo) => undo(context, subject).await?,
-                        None => context.begin().await?,
-                    };
                     let next = Position::Undo { left: left - 1, reason };
-                    self.commit(context, tx, next, ("undo", step.name)).await?.0
+                    let to_next = self.step_to(next, context)?;
+                    let tx = match step.undo {
+                        Some(undo) => undo(&to_next, subject).await?,
+                        None => to_next.begin_last().await?,
+                    };
+                    commit(tx, ("undo", step.name)).await?;
+                    next
                 }
                 Position::Undone { reason: Some(reason) } => {
                     return Ok(Outcome::Done((self.refused)(subject, reason)));
@@ -154,22 +185,16 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     async fn forward(&self, context: &JobContext, subject: &S, done: usize) -> Result<Moved<R>, JobError> {
         let step = &self.steps[done];
         let undo_from_here = |reason| Position::Undo { left: done + 1, reason };
-        Ok(match (step.run)(context, subject).await? {
-            StepEnd::Next(tx) => {
-                let next = Position::Forward { done: done + 1 };
-                match self.commit(context, tx, next, ("step", step.name)).await? {
-                    (_, true) if done + 1 < self.steps.len() => {
-                        let tx = context.begin().await?;
-                        let undo = Position::Undo { left: done + 1, reason: None };
-                        Moved::To(self.commit(context, tx, undo, TURN_CANCELLED).await?.0)
-                    }
-                    (position, _) => Moved::To(position),
+        let next = Position::Forward { done: done + 1 };
+        Ok(match (step.run)(&self.step_to(next, context)?, subject).await? {
+            StepEnd::Next(tx) => match commit(tx, ("step", step.name)).await? {
+                true if done + 1 < self.steps.len() => {
+                    Moved::To(self.turn(context, undo_from_here(None), TURN_CANCELLED).await?)
                 }
-            }
+                _ => Moved::To(next),
+            },
             StepEnd::Refuse(reason) => {
-                let tx = context.begin().await?;
-                let undo = undo_from_here(Some(reason));
-                Moved::To(self.commit(context, tx, undo, TURN_REFUSED).await?.0)
+                Moved::To(self.turn(context, undo_from_here(Some(reason)), TURN_REFUSED).await?)
             }
             StepEnd::Wait(jobs) => {
                 let so_far = self.progress(Position::Forward { done });
@@ -191,20 +216,29 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         points.collect()
     }
 
-    /// Commits a step with its checkpoint; tells whether a cancel was asked for meanwhile.
-    async fn commit(
+    /// A step after which the job is at `position`.
+    fn step_to<'a>(
+        &self,
+        position: Position<R>,
+        context: &'a JobContext,
+    ) -> Result<StepContext<'a>, JobError> {
+        Ok(StepContext {
+            context,
+            checkpoint: serde_json::to_value(position).map_err(JobError::failed)?,
+            undoing: !matches!(position, Position::Forward { .. }),
+            progress: self.progress(position),
+        })
+    }
+
+    /// Changes the direction.
+    async fn turn(
         &self,
         context: &JobContext,
-        tx: Tx,
         position: Position<R>,
-        (part, of): (&str, &str),
-    ) -> Result<(Position<R>, bool), JobError> {
-        let undoing = !matches!(position, Position::Forward { .. });
-        let checkpoint = serde_json::to_value(position).map_err(JobError::failed)?;
-        crash_points::pass(part, of, MOMENTS[0]);
-        let cancel = context.commit_step(tx, &checkpoint, undoing, &self.progress(position)).await?;
-        crash_points::pass(part, of, MOMENTS[1]);
-        Ok((position, cancel))
+        point: (&str, &str),
+    ) -> Result<Position<R>, JobError> {
+        commit(self.step_to(position, context)?.begin_last().await?, point).await?;
+        Ok(position)
     }
 
     fn progress(&self, position: Position<R>) -> Progress {
@@ -217,6 +251,14 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
             Position::Undone { .. } => Progress::at(100, "undone"),
         }
     }
+}
+
+/// Commits a step; tells whether a cancel was asked for before it.
+async fn commit(tx: StepTx, (part, of): (&str, &str)) -> Result<bool, JobError> {
+    crash_points::pass(part, of, MOMENTS[0]);
+    let cancel = tx.commit().await?;
+    crash_points::pass(part, of, MOMENTS[1]);
+    Ok(cancel)
 }
 
 enum Moved<R> {

@@ -21,6 +21,8 @@ DROP INDEX jobs_due, jobs_due_of_owner, jobs_parked, jobs_waiting, jobs_unique, 
     jobs_of_queue_and_kind, jobs_of_trace, jobs_failed, jobs_dead, jobs_held_in_order, jobs_cancelled;
 ALTER TABLE jobs DROP CONSTRAINT jobs_check, DROP CONSTRAINT jobs_check1;
 UPDATE jobs SET due_at = NULL WHERE state <> 'queued';
+-- What was put off because its queue was paused.
+UPDATE jobs SET due_at = now() WHERE due_at > now();
 -- What was unique until it began has given its key up.
 UPDATE jobs SET unique_key = unique_open WHERE state IN ('pending', 'queued', 'running', 'waiting');
 ALTER TABLE jobs RENAME COLUMN due_at TO republish_at;

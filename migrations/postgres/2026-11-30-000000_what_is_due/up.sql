@@ -4,11 +4,6 @@
 --
 -- Stop all programs of the release before: they don't know these columns.
 
-DROP INDEX jobs_pending, jobs_queued, jobs_running, jobs_pending_express, jobs_queued_of_owner, jobs_unfinished_of_owner,
-    jobs_in_order, jobs_one_of_ordering_key, jobs_unique, jobs_finished, jobs_held_in_order, jobs_failed, jobs_dead,
-    jobs_pending_of_queue, jobs_waiting, jobs_over_by_state, jobs_over_by_kind, jobs_over_by_queue, jobs_over_by_trace,
-    jobs_unfinished;
-
 -- Two conditions are left, on what must never be forgotten. Each costs as much as a column of an index, at every
 -- update; the names of the states are held by their type.
 ALTER TABLE jobs DROP CONSTRAINT jobs_state_check, DROP CONSTRAINT jobs_failure_check, DROP CONSTRAINT jobs_attempt_check,
@@ -43,9 +38,25 @@ UPDATE jobs SET
     awaited = EXISTS (SELECT 1 FROM job_waits WHERE on_job = jobs.id)
 WHERE state IN ('pending', 'queued', 'running', 'waiting') OR failure IN ('exhausted', 'crashed');
 
+-- After the rows were written: the former indexes found who stands before whom.
+DROP INDEX jobs_pending, jobs_queued, jobs_running, jobs_pending_express, jobs_queued_of_owner, jobs_unfinished_of_owner,
+    jobs_in_order, jobs_one_of_ordering_key, jobs_unique, jobs_finished, jobs_held_in_order, jobs_failed, jobs_dead,
+    jobs_pending_of_queue, jobs_waiting, jobs_over_by_state, jobs_over_by_kind, jobs_over_by_queue, jobs_over_by_trace,
+    jobs_unfinished;
+
 ALTER TABLE jobs
     ADD CHECK (num_nonnulls(due_at, parked) <= CAST(state IN ('pending', 'queued', 'running') AS integer)),
     ADD CHECK (state NOT IN ('queued', 'running') OR due_at IS NOT NULL);
+
+-- Lists, the newest first, and what operators look for.
+-- Of both in one: an index of a queue alone could serve what asks for an owner's jobs of a queue, and would be taken for
+-- it while the table is empty, and kept to.
+CREATE INDEX jobs_of_queue_and_kind ON jobs ((queue || '/' || kind), id);
+CREATE INDEX jobs_of_trace ON jobs (substr(traceparent, 4, 32), id) WHERE traceparent IS NOT NULL;
+CREATE INDEX jobs_failed ON jobs (failure, id) WHERE failure IS NOT NULL;
+CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE dead_at IS NOT NULL;
+CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE dead_at IS NOT NULL AND ordering_key IS NOT NULL;
+CREATE INDEX jobs_cancelled ON jobs (id) WHERE cancel_requested_at IS NOT NULL;
 
 -- What is due, what goes by the lane that is served first before all else.
 CREATE INDEX jobs_due ON jobs ((CASE WHEN express OR woken THEN 0 ELSE 1 END), due_at) WHERE due_at IS NOT NULL;
@@ -56,14 +67,6 @@ CREATE INDEX jobs_waiting ON jobs (owner) WHERE waiting_since IS NOT NULL;
 CREATE UNIQUE INDEX jobs_unique ON jobs (unique_open) WHERE unique_open IS NOT NULL;
 CREATE INDEX jobs_in_line ON jobs (ordering_open, ordering_seq) WHERE ordering_open IS NOT NULL;
 CREATE UNIQUE INDEX jobs_head_of_line ON jobs (ordering_open) WHERE ordering_open IS NOT NULL AND due_at IS NOT NULL;
-
--- Lists, the newest first, and what operators look for.
-CREATE INDEX jobs_of_queue_and_kind ON jobs (queue, kind, id);
-CREATE INDEX jobs_of_trace ON jobs (substr(traceparent, 4, 32), id) WHERE traceparent IS NOT NULL;
-CREATE INDEX jobs_failed ON jobs (failure, id) WHERE failure IS NOT NULL;
-CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE dead_at IS NOT NULL;
-CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE dead_at IS NOT NULL AND ordering_key IS NOT NULL;
-CREATE INDEX jobs_cancelled ON jobs (id) WHERE cancel_requested_at IS NOT NULL;
 
 -- Room in each page for the next states of its rows.
 ALTER TABLE jobs SET (fillfactor = 50);

@@ -14,6 +14,8 @@ DROP INDEX jobs_cancelled;
 
 ALTER TABLE jobs DROP COLUMN parked;
 UPDATE jobs SET due_at = NULL WHERE state <> 'queued';
+-- What was put off because its queue was paused.
+UPDATE jobs SET due_at = unixepoch() * 1000000 WHERE due_at > unixepoch() * 1000000;
 -- What was unique until it began has given its key up.
 UPDATE jobs SET unique_key = unique_open WHERE state IN ('pending', 'queued', 'running', 'waiting');
 ALTER TABLE jobs DROP COLUMN waiting_since;

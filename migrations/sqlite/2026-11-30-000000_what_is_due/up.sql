@@ -4,27 +4,6 @@
 --
 -- Stop all programs of the release before: they don't know these columns.
 
-DROP INDEX jobs_pending;
-DROP INDEX jobs_queued;
-DROP INDEX jobs_running;
-DROP INDEX jobs_pending_express;
-DROP INDEX jobs_queued_of_owner;
-DROP INDEX jobs_unfinished_of_owner;
-DROP INDEX jobs_in_order;
-DROP INDEX jobs_one_of_ordering_key;
-DROP INDEX jobs_unique;
-DROP INDEX jobs_finished;
-DROP INDEX jobs_held_in_order;
-DROP INDEX jobs_failed;
-DROP INDEX jobs_dead;
-DROP INDEX jobs_pending_of_queue;
-DROP INDEX jobs_waiting;
-DROP INDEX jobs_over_by_state;
-DROP INDEX jobs_over_by_kind;
-DROP INDEX jobs_over_by_queue;
-DROP INDEX jobs_over_by_trace;
-DROP INDEX jobs_unfinished;
-
 -- Pending: when it may go to the broker. Queued, running: when somebody looks at it again. Null: it waits, is over, is
 -- parked, or stands in a line behind another.
 ALTER TABLE jobs RENAME COLUMN republish_at TO due_at;
@@ -51,11 +30,43 @@ UPDATE jobs SET
     awaited = EXISTS (SELECT 1 FROM job_waits WHERE on_job = jobs.id)
 WHERE state IN ('pending', 'queued', 'running', 'waiting') OR failure IN ('exhausted', 'crashed');
 
+-- After the rows were written: the former indexes found who stands before whom.
+DROP INDEX jobs_pending;
+DROP INDEX jobs_queued;
+DROP INDEX jobs_running;
+DROP INDEX jobs_pending_express;
+DROP INDEX jobs_queued_of_owner;
+DROP INDEX jobs_unfinished_of_owner;
+DROP INDEX jobs_in_order;
+DROP INDEX jobs_one_of_ordering_key;
+DROP INDEX jobs_unique;
+DROP INDEX jobs_finished;
+DROP INDEX jobs_held_in_order;
+DROP INDEX jobs_failed;
+DROP INDEX jobs_dead;
+DROP INDEX jobs_pending_of_queue;
+DROP INDEX jobs_waiting;
+DROP INDEX jobs_over_by_state;
+DROP INDEX jobs_over_by_kind;
+DROP INDEX jobs_over_by_queue;
+DROP INDEX jobs_over_by_trace;
+DROP INDEX jobs_unfinished;
+
 -- The lane that it would go by, if its owner had not so many in it already. With it come two conditions on what must
 -- never be forgotten. (The former ones stay: SQLite takes none away.)
 ALTER TABLE jobs ADD COLUMN parked TEXT
     CHECK ((due_at IS NOT NULL) + (parked IS NOT NULL) <= (state IN ('pending', 'queued', 'running')))
     CHECK (state NOT IN ('queued', 'running') OR due_at IS NOT NULL);
+
+-- Lists, the newest first, and what operators look for.
+-- Of both in one: an index of a queue alone could serve what asks for an owner's jobs of a queue, and would be taken for
+-- it while the table is empty, and kept to.
+CREATE INDEX jobs_of_queue_and_kind ON jobs ((queue || '/' || kind), id);
+CREATE INDEX jobs_of_trace ON jobs (substr(traceparent, 4, 32), id) WHERE traceparent IS NOT NULL;
+CREATE INDEX jobs_failed ON jobs (failure, id) WHERE failure IS NOT NULL;
+CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE dead_at IS NOT NULL;
+CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE dead_at IS NOT NULL AND ordering_key IS NOT NULL;
+CREATE INDEX jobs_cancelled ON jobs (id) WHERE cancel_requested_at IS NOT NULL;
 
 -- What is due, what goes by the lane that is served first before all else.
 CREATE INDEX jobs_due ON jobs ((CASE WHEN express OR woken THEN 0 ELSE 1 END), due_at) WHERE due_at IS NOT NULL;
@@ -66,11 +77,3 @@ CREATE INDEX jobs_waiting ON jobs (owner) WHERE waiting_since IS NOT NULL;
 CREATE UNIQUE INDEX jobs_unique ON jobs (unique_open) WHERE unique_open IS NOT NULL;
 CREATE INDEX jobs_in_line ON jobs (ordering_open, ordering_seq) WHERE ordering_open IS NOT NULL;
 CREATE UNIQUE INDEX jobs_head_of_line ON jobs (ordering_open) WHERE ordering_open IS NOT NULL AND due_at IS NOT NULL;
-
--- Lists, the newest first, and what operators look for.
-CREATE INDEX jobs_of_queue_and_kind ON jobs (queue, kind, id);
-CREATE INDEX jobs_of_trace ON jobs (substr(traceparent, 4, 32), id) WHERE traceparent IS NOT NULL;
-CREATE INDEX jobs_failed ON jobs (failure, id) WHERE failure IS NOT NULL;
-CREATE INDEX jobs_dead ON jobs (kind, failure, dead_reason, id) WHERE dead_at IS NOT NULL;
-CREATE INDEX jobs_held_in_order ON jobs (ordering_key) WHERE dead_at IS NOT NULL AND ordering_key IS NOT NULL;
-CREATE INDEX jobs_cancelled ON jobs (id) WHERE cancel_requested_at IS NOT NULL;

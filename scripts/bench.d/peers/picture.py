@@ -9,5 +9,5 @@ across = Image.linear_gradient("L").rotate(90).resize((width, height))
 down = Image.linear_gradient("L").resize((width, height))
 # Smooth pictures compress and decode too well.
 grain = Image.effect_noise((width, height), 40)
-channels = [Image.blend(shade, grain, 0.3) for shade in (across, down, across.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
-Image.merge("RGB", channels).save(path, quality=90)
+shades = (across, down, across.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+Image.merge("RGB", [Image.blend(shade, grain, 0.3) for shade in shades]).save(path, quality=90)

@@ -60,8 +60,9 @@ def place(request: Request, order: Order, authorization: str = Header(), idempot
         new = c.execute("INSERT INTO idempotency_keys (customer_id, key, request_hash) VALUES (%s, %s, %s)"
                         " ON CONFLICT DO NOTHING", [customer, idempotency_key, fingerprint])
         if new.rowcount == 0:
-            known = c.execute("SELECT body FROM idempotency_keys WHERE customer_id = %s AND key = %s AND request_hash = %s",
-                              [customer, idempotency_key, fingerprint]).fetchone()
+            known = c.execute(
+                "SELECT body FROM idempotency_keys WHERE customer_id = %s AND key = %s AND request_hash = %s",
+                [customer, idempotency_key, fingerprint]).fetchone()
             if known is None:
                 raise HTTPException(422)
             return Response(known[0], 202, media_type="application/json")
@@ -86,8 +87,10 @@ def place(request: Request, order: Order, authorization: str = Header(), idempot
         answer = JSONResponse({
             "order": {
                 "id": str(order_id), "status": "received", "total_cents": total, "created_at": created.isoformat(),
-                "lines": [{"photo_id": str(line.photo_id), "product": line.product, "name": products[line.product][1],
-                           "quantity": line.quantity, "price_cents": products[line.product][2]} for line in order.lines],
+                "lines": [{
+                    "photo_id": str(line.photo_id), "product": line.product, "name": products[line.product][1],
+                    "quantity": line.quantity, "price_cents": products[line.product][2],
+                } for line in order.lines],
                 "timeline": [{"at": created.isoformat(), "event": "received"}],
             },
             "job": {"id": str(job_id), "status": "queued", "links": {"self": f"/api/jobs/{job_id}"}},

@@ -2,9 +2,13 @@
 questions. A job's row is there because clients poll it: the message alone could not be asked."""
 
 SCHEMA = """
-CREATE TABLE customers (id uuid PRIMARY KEY, token_hash text NOT NULL UNIQUE, created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE customers (
+    id uuid PRIMARY KEY, token_hash text NOT NULL UNIQUE, created_at timestamptz NOT NULL DEFAULT now()
+);
 CREATE TABLE photos (id uuid PRIMARY KEY, customer_id uuid NOT NULL REFERENCES customers, status text NOT NULL);
-CREATE TABLE products (id text PRIMARY KEY, name text NOT NULL, price_cents bigint NOT NULL, stock integer NOT NULL CHECK (stock >= 0));
+CREATE TABLE products (
+    id text PRIMARY KEY, name text NOT NULL, price_cents bigint NOT NULL, stock integer NOT NULL CHECK (stock >= 0)
+);
 CREATE TABLE jobs (
     id uuid PRIMARY KEY, kind text NOT NULL, owner uuid, args jsonb NOT NULL, state text NOT NULL, progress jsonb,
     result jsonb, created_at timestamptz NOT NULL DEFAULT now(), updated_at timestamptz NOT NULL DEFAULT now()

@@ -3,12 +3,14 @@ quorum queue, publisher confirms, and an acknowledgement when the work is done."
 
 import io
 import os
+import sys
 import time
 import uuid
 from pathlib import Path
 
 import psycopg
 from celery import Celery, chain
+from celery.signals import worker_process_shutdown, worker_ready
 from kombu import Queue
 from PIL import Image
 
@@ -29,6 +31,7 @@ app.conf.update(
 )
 
 _connection = None
+_done = 0
 
 
 def database():
@@ -46,23 +49,36 @@ def move(c, order, status):
               " WHERE id = (SELECT job_id FROM orders WHERE id = %s)", [status, order])
 
 
-@app.task
+# The names are given, as they would be others where this file is the program.
+@app.task(name="noop")
 def noop():
-    pass
+    global _done
+    _done += 1
 
 
-@app.task
+@worker_ready.connect
+def say_ready(**_):
+    print("ready to work", file=sys.__stdout__, flush=True)
+
+
+@worker_process_shutdown.connect
+def say_done(**_):
+    """So that nobody takes a message that was thrown away for a task that was done."""
+    print(f"did {_done} at the end", file=sys.__stdout__, flush=True)
+
+
+@app.task(name="reserve")
 def reserve(order):
     with database().transaction():
         c = database()
         move(c, order, "reserved")
-        for product, quantity in c.execute(
-                "SELECT product_id, quantity FROM order_lines WHERE order_id = %s ORDER BY product_id", [order]).fetchall():
+        lines = c.execute("SELECT product_id, quantity FROM order_lines WHERE order_id = %s ORDER BY product_id", [order])
+        for product, quantity in lines.fetchall():
             c.execute("INSERT INTO stock_moves VALUES (%s, %s, %s)", [order, product, quantity])
             c.execute("UPDATE products SET stock = stock - %s WHERE id = %s", [quantity, product])
 
 
-@app.task
+@app.task(name="charge")
 def charge(order):
     with database().transaction():
         database().execute("INSERT INTO payments SELECT id, 'charged', total_cents FROM orders WHERE id = %s", [order])
@@ -70,19 +86,19 @@ def charge(order):
         move(database(), order, "paid")
 
 
-@app.task
+@app.task(name="render")
 def render(order):
     with database().transaction():
         move(database(), order, "rendering")
-        lines = database().execute("SELECT position, photo_id FROM order_lines WHERE order_id = %s", [order]).fetchall()
-    for position, _ in lines:
+        lines = database().execute("SELECT position FROM order_lines WHERE order_id = %s", [order]).fetchall()
+    for position, in lines:
         with Image.open(FOLDER / "original.jpg") as original:
             made = io.BytesIO()
             original.resize((43, 28)).save(made, "JPEG", quality=92)
         keep(FOLDER / "prints" / f"{order}-{position}", made.getvalue())
 
 
-@app.task
+@app.task(name="confirm")
 def confirm(order):
     with database().transaction():
         c = database()
@@ -93,7 +109,7 @@ def confirm(order):
     send.delay(to)
 
 
-@app.task
+@app.task(name="send")
 def send(to):
     keep(FOLDER / "mail" / str(uuid.uuid4()), f"To: {to}\r\nSubject: Confirmed\r\n\r\nIt is on its way.\r\n".encode())
 
@@ -136,7 +152,6 @@ def drained():
 
 
 if __name__ == "__main__":
-    import sys
     match sys.argv[1:]:
         case ["enqueue", count]:
             enqueue(int(count))

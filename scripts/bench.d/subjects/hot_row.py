@@ -8,15 +8,15 @@ from subjects import pipeline
 
 PRODUCTS = [f"print-{number:03}" for number in range(100)]
 ABOUT = __doc__
-NOTES = ["in brackets: the many to the one; 1 if the row of the one is in nobody's way"]
+NOTES = ["in brackets: the one to the many; 1 if its row is in nobody's way"]
 
 
 def run(bench):
     customers = prepare(bench)
     count, warm_up = bench.scaled(pipeline.ORDERS, 10), bench.scaled(30, 5)
     parties = {
-        "ours, one product": lambda: pipeline.ours(bench, customers, count, warm_up, stock_up, PRODUCTS[:1]),
         "ours, 100 products": lambda: pipeline.ours(bench, customers, count, warm_up, stock_up, PRODUCTS),
+        "ours, one product": lambda: pipeline.ours(bench, customers, count, warm_up, stock_up, PRODUCTS[:1]),
     }
     return {"main": "rate", "unit": "orders/s", "results": bench.alternate(parties), "notes": NOTES}
 

@@ -83,6 +83,7 @@ def celery(bench, seconds):
         rows = place.sql.rows(
             "SELECT (extract(epoch FROM date_done) - split_part(task_id, '-', 1)::numeric) * 1000 FROM celery_taskmeta"
             f" ORDER BY date_done DESC LIMIT {count}")
+        place.must_have_done(worker, RATE + count)
         del costs["rate"]
         return costs | times([float(row[0]) for row in rows])
 

@@ -1,7 +1,7 @@
 """What the database can do with an order at most: pgbench with the statements of one order of ours.
 
-They are taken from PostgreSQL's log while web answers a POST, so that they are those of today. What belongs to one order
-(ids, key) is replaced by something new each time, and the customer by one of many with numbers for ids."""
+They are taken from PostgreSQL's log while web answers a POST, so that they are those of today. What belongs to one
+order (ids, key) is replaced by something new each time, and the customer by one of many with numbers for ids."""
 
 import json
 import re
@@ -152,8 +152,8 @@ def run(bench, script, clients):
         for table, column, values in (
                 ("customers", "id", {"id": CUSTOMER, "token_hash": None}),
                 ("photos", "customer_id", {"id": PHOTO, "customer_id": CUSTOMER})):
-            columns = ", ".join(
-                f"'{name}', " + (numbered(prefix, "n") if prefix else "lpad(to_hex(n), 64, '0')") for name, prefix in values.items())
+            columns = ", ".join(f"'{name}', " + (numbered(prefix, "n") if prefix else "lpad(to_hex(n), 64, '0')")
+                                for name, prefix in values.items())
             place.sql.rows(
                 f"INSERT INTO {table} SELECT (jsonb_populate_record(t, jsonb_build_object({columns}))).*"
                 f" FROM {table} t, generate_series(1, {customers}) n WHERE t.{column} = '{bench.customers[0]['id']}'")

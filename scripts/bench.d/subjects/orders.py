@@ -37,9 +37,9 @@ def request(customer, product="print-10x15"):
 
 def load(bench, address, requests, seconds=6.0, connections=CONNECTIONS, **programs):
     """Warms up, then measures."""
-    wrk.load(address, requests, connections, bench.scaled(2.0, 1))
+    wrk.load(address, requests, connections, bench.scaled(2.0, 2))
     window = bench.measure(**programs)
-    result = wrk.load(address, requests, connections, bench.scaled(seconds, 1))
+    result = wrk.load(address, requests, connections, bench.scaled(seconds, 2))
     costs = window.end(result["requests"], result["seconds"])
     return costs | {name: result[name] for name in ("p50_ms", "p99_ms")}
 

@@ -14,6 +14,7 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection, Tr
 
 use super::DbError;
 use super::postgres::PostgresManager;
+use super::prepared::Preparing;
 use super::signals::{AfterCommit, Signals};
 use super::sql_state::SqlState;
 use super::sqlite::SqliteManager;
@@ -73,6 +74,70 @@ macro_rules! ask_postgres {
     };
 }
 pub(crate) use ask_postgres;
+
+/// Runs several queries and gives all their answers, as a tuple. PostgreSQL is sent all of them before it answers the
+/// first: one round trip. They run one after the other; when one fails, those after it do.
+///
+/// Each is what would stand in a [`with!`] of its own.
+macro_rules! together {
+    ($conn:expr, $($name:ident = |$c:ident| $query:expr),+ $(,)?) => {
+        $crate::db::conn::ask!(
+            $conn,
+            |pg| {
+                let ($($name,)+) = futures_util::join!(
+                    $(async { let $c = &mut $crate::db::prepared::Preparing(pg); $query.await }),+
+                );
+                // Not before all of them were answered.
+                let all = || -> diesel::QueryResult<_> { Ok(($($name?,)+)) };
+                all()
+            },
+            |lite| {
+                let all = async {
+                    $(let $name = { let $c = &mut *lite; $query.await }?;)+
+                    diesel::QueryResult::Ok(($($name,)+))
+                };
+                all.await
+            }
+        )
+    };
+}
+pub(crate) use together;
+
+/// As [`together!`], and commits the transaction in the same round trip. It takes the `Tx`, which tells the rest of the
+/// process as [`Tx::commit`] does.
+///
+/// What must not be committed must fail on the server: how many rows a statement found is known too late, and what
+/// can't be sent stops nothing. A COMMIT after a failure is answered as a success, and is none; so each answer is looked
+/// at.
+macro_rules! commit_with {
+    ($tx:expr, $($name:ident = |$c:ident| $query:expr),+ $(,)?) => {{
+        let mut tx: $crate::db::Tx = $tx;
+        let done = match tx.conn() {
+            $crate::db::Conn::Postgres(object) => $crate::db::conn::ask_postgres!(object, |pg| {
+                let ($($name,)+ commit) = futures_util::join!(
+                    $(async { let $c = &mut $crate::db::prepared::Preparing(pg); $query.await },)+
+                    $crate::db::conn::commit_postgres(pg),
+                );
+                let all = || -> diesel::QueryResult<_> {
+                    let done = ($($name?,)+);
+                    commit?;
+                    Ok(done)
+                };
+                all()
+            }),
+            conn => $crate::db::conn::together!(conn, $($name = |$c| $query),+),
+        };
+        tx.ended(done).await
+    }};
+}
+pub(crate) use commit_with;
+
+/// It goes by the same road as the statements before it, which wait for each other while one of them is prepared: a
+/// COMMIT in simple form would overtake them.
+pub(super) async fn commit_postgres(conn: &AsyncPgConnection) -> QueryResult<usize> {
+    use diesel_async::RunQueryDsl;
+    diesel::sql_query("COMMIT").execute(&mut Preparing(conn)).await
+}
 
 /// A statement, and the one that has to come before it, in one round trip.
 pub(super) async fn after<T>(
@@ -144,14 +209,6 @@ impl Conn {
         }
     }
 
-    /// How long a statement waits for a lock; zero where there are none.
-    pub(super) fn lock_timeout(&self) -> Duration {
-        match self {
-            Self::Postgres(object) => object.lock_timeout(),
-            Self::Sqlite(_) => Duration::ZERO,
-        }
-    }
-
     /// Whether the last error was that a lock was not to be had in time.
     pub(super) fn lacked_a_lock(&self) -> bool {
         match self {
@@ -202,6 +259,13 @@ impl Tx {
         Ok(())
     }
 
+    /// Lets the statements of this transaction wait so long for a lock, and no longer. To be said before the first one.
+    pub fn wait_for_locks(&mut self, limit: Duration) {
+        if let Conn::Postgres(object) = self.conn() {
+            object.wait_for_locks(limit);
+        }
+    }
+
     /// Makes everything done in this transaction durable, then tells the rest of the process.
     ///
     /// # Errors
@@ -211,6 +275,22 @@ impl Tx {
         self.signals.send(std::mem::take(&mut self.after_commit));
         self.conn = None;
         Ok(())
+    }
+
+    /// After [`commit_with!`].
+    pub(crate) async fn ended<T>(mut self, done: Result<T, DbError>) -> Result<T, DbError> {
+        if let Conn::Sqlite(_) = self.conn() {
+            let done = done?;
+            self.commit().await?;
+            return Ok(done);
+        }
+        if let Conn::Postgres(object) = self.conn() {
+            object.ended();
+        }
+        let done = done?;
+        self.signals.send(std::mem::take(&mut self.after_commit));
+        self.conn = None;
+        Ok(done)
     }
 
     /// Undoes everything done in this transaction and gives its connection back, which dropping does not.
@@ -259,7 +339,9 @@ impl DerefMut for Tx {
 /// connection to SQLite is the next to be handed out.)
 impl Drop for Tx {
     fn drop(&mut self) {
-        if let Some(Conn::Postgres(object)) = self.conn.take() {
+        if let Some(Conn::Postgres(object)) = self.conn.take()
+            && !object.is_free()
+        {
             drop(Object::take(object));
         }
     }

@@ -98,6 +98,11 @@ pub fn for_update_skip_locked<Q>(query: Q) -> Locked<Q> {
     Locked { query, clause: " FOR UPDATE SKIP LOCKED" }
 }
 
+/// Nobody may delete the rows; others may change them, or lock them in the same way.
+pub fn for_key_share<Q>(query: Q) -> Locked<Q> {
+    Locked { query, clause: " FOR KEY SHARE" }
+}
+
 /// Nobody may change the rows; others may lock them in the same way.
 pub fn for_share<Q>(query: Q) -> Locked<Q> {
     Locked { query, clause: " FOR SHARE" }

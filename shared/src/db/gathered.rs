@@ -45,7 +45,11 @@ impl<A: Send + 'static, R: Send + 'static> Gathered<A, R> {
     /// `None`: it was not answered with the others, and is to be asked alone.
     pub async fn ask(&self, ask: A) -> Option<R> {
         let (reply, answer) = oneshot::channel();
-        self.asks.send((ask, reply)).await.ok()?;
+        if self.asks.send((ask, reply)).await.is_err() {
+            // Its task died: each goes alone from now on.
+            tracing::debug!("nothing is asked together any more");
+            return None;
+        }
         answer.await.ok()
     }
 }

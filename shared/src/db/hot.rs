@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::conn::ask_postgres;
 use super::expressions::{coalesce, now};
 use super::jobs::claim::{claimed, living};
+use super::jobs::insert::HORIZON_MICROS;
 use super::jobs::share::{self, SHARE};
 use super::jobs::{Claim, Job};
 use super::prepared::Preparing;
@@ -20,20 +21,20 @@ use crate::domain::job::{JobState, QUARANTINED_LAPSES};
 use crate::domain::{CustomerId, JobId, WorkerId};
 use crate::jobs::Lane;
 
-/// The statement says `parked IS NOT NULL` of its own: a row that was cancelled between the look and the lock is left
-/// out. It waits for no lock.
+/// It waits for no lock, and what it has locked is still parked: a row that was cancelled meanwhile is left out.
 const PROMOTE: &str = "WITH wanted AS MATERIALIZED (SELECT DISTINCT owner, queue, express FROM \
          unnest($1, $2, $3) AS w (owner, queue, express)), \
      room AS MATERIALIZED (SELECT owner, CASE WHEN express THEN queue || '.express' ELSE queue END AS lane, \
          $4 - (SELECT count(*) FROM (SELECT FROM jobs AS held WHERE held.owner = wanted.owner \
              AND held.queue = wanted.queue AND held.due_at IS NOT NULL \
+             AND held.due_at <= statement_timestamp() + $6 * interval '1 microsecond' \
              AND held.state IN ('queued', 'running') AND held.express = wanted.express \
              AND held.lapses < $5 LIMIT $4) AS counted) AS places FROM wanted), \
      next AS MATERIALIZED (SELECT found.id FROM room CROSS JOIN LATERAL (SELECT id FROM jobs \
-         WHERE jobs.owner = room.owner AND jobs.parked = room.lane \
+         WHERE jobs.owner = room.owner AND jobs.parked = room.lane AND jobs.parked IS NOT NULL \
          ORDER BY jobs.woken DESC, jobs.id LIMIT greatest(room.places, 0) FOR UPDATE SKIP LOCKED) AS found) \
      UPDATE jobs SET parked = NULL, due_at = statement_timestamp() \
-     WHERE id = ANY (ARRAY (SELECT id FROM next)) AND parked IS NOT NULL";
+     WHERE id = ANY (ARRAY (SELECT id FROM next))";
 
 /// See [`share::promote`].
 pub(super) async fn promote(conn: &mut Conn, shares: &[(CustomerId, Lane)]) -> Result<usize, DbError> {
@@ -43,7 +44,8 @@ pub(super) async fn promote(conn: &mut Conn, shares: &[(CustomerId, Lane)]) -> R
         .bind::<Array<Text>, _>(shares.iter().map(|(_, lane)| lane.queue.name()).collect::<Vec<_>>())
         .bind::<Array<Bool>, _>(shares.iter().map(|(_, lane)| lane.express).collect::<Vec<_>>())
         .bind::<BigInt, _>(SHARE)
-        .bind::<Integer, _>(QUARANTINED_LAPSES);
+        .bind::<Integer, _>(QUARANTINED_LAPSES)
+        .bind::<BigInt, _>(HORIZON_MICROS);
     ask_postgres!(object, |c| promote.execute(&mut Preparing(c)).await)
 }
 
@@ -83,13 +85,12 @@ pub(super) async fn claim(
 ) -> Result<Vec<Job>, DbError> {
     let Conn::Postgres(object) = conn else { return Ok(Vec::new()) };
     ask_postgres!(object, |c| {
-        let free = sql::<Bool>("jobs.id = ANY (ARRAY (SELECT free.id FROM jobs AS free WHERE free.id = ANY (")
-            .bind::<Array<Id>, _>(ids)
-            .sql(") AND free.state = 'queued' AND NOT free.has_callback FOR NO KEY UPDATE SKIP LOCKED))");
-        let queued = jobs::table
-            .filter(free)
-            .filter(jobs::state.eq(JobState::Queued))
-            .filter(exists(living(worker)));
+        let free =
+            sql::<Bool>("jobs.id = ANY (ARRAY (SELECT free.id FROM jobs AS free WHERE free.id = ANY (")
+                .bind::<Array<Id>, _>(ids)
+                .sql(") AND free.state = 'queued' AND NOT free.has_callback FOR NO KEY UPDATE SKIP LOCKED))");
+        let queued =
+            jobs::table.filter(free).filter(jobs::state.eq(JobState::Queued)).filter(exists(living(worker)));
         let claim = diesel::update(queued).set(claimed!(worker, kept_unique)).returning(Job::as_returning());
         claim.get_results(&mut Preparing(c)).await
     })
@@ -105,13 +106,15 @@ const SUCCEED: &str = "WITH done AS MATERIALIZED (SELECT * FROM unnest($1, $2, $
          updated_at = statement_timestamp() \
      FROM done WHERE jobs.id = ANY (ARRAY (SELECT id FROM free)) AND done.id = jobs.id \
          AND jobs.state = 'running' AND jobs.fence = done.fence AND NOT jobs.awaited \
-     RETURNING jobs.id, jobs.version, jobs.owner, jobs.queue, jobs.express, ";
+     RETURNING jobs.id, jobs.fence, jobs.version, jobs.owner, jobs.queue, jobs.express, ";
 
 /// A run that succeeded, as the statement answers.
 #[derive(Debug, QueryableByName)]
 pub(super) struct Succeeded {
     #[diesel(sql_type = Id)]
     pub(super) id: JobId,
+    #[diesel(sql_type = BigInt)]
+    pub(super) fence: i64,
     #[diesel(sql_type = BigInt)]
     pub(super) version: i64,
     #[diesel(sql_type = Nullable<Id>)]

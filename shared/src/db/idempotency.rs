@@ -4,12 +4,62 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
+use super::conn::together;
 use super::expressions::{now, now_minus};
 use super::schema::idempotency_keys as keys;
-use super::{Conn, DbError, Tx, with};
+use super::{DbError, Tx, with};
 use crate::domain::CustomerId;
+
+/// Writes the key's row, or takes one that has expired. PostgreSQL makes the second insert of a key wait for the
+/// first one's transaction; on SQLite that wait happened when the transaction began.
+macro_rules! claiming {
+    ($request:expr) => {
+        diesel::query_dsl::methods::FilterDsl::filter(
+            diesel::insert_into(keys::table)
+                .values((
+                    keys::customer_id.eq($request.customer),
+                    keys::key.eq(&$request.key),
+                    keys::request_hash.eq(&$request.hash),
+                    keys::location.eq(""),
+                    keys::body.eq(""),
+                    keys::created_at.eq(now()),
+                ))
+                .on_conflict((keys::customer_id, keys::key))
+                .do_update()
+                .set((
+                    keys::request_hash.eq(excluded(keys::request_hash)),
+                    keys::location.eq(""),
+                    keys::body.eq(""),
+                    keys::created_at.eq(excluded(keys::created_at)),
+                )),
+            keys::created_at.lt(now_minus(KEPT)),
+        )
+    };
+}
+
+/// The answer under a key. In a statement after [`claiming!`], it sees what that waited for.
+macro_rules! stored {
+    ($request:expr) => {
+        keys::table
+            .filter(keys::customer_id.eq($request.customer))
+            .filter(keys::key.eq(&$request.key))
+            .select((keys::request_hash, keys::location, keys::body))
+    };
+}
+
+/// Writes the answer of a key that is claimed.
+macro_rules! keeping {
+    ($request:expr, $location:expr, $body:expr) => {
+        diesel::update(
+            keys::table.filter(keys::customer_id.eq($request.customer)).filter(keys::key.eq(&$request.key)),
+        )
+        .set((keys::location.eq($location), keys::body.eq($body)))
+    };
+}
+pub(super) use {claiming, keeping, stored};
 
 /// How long an answer is kept.
 pub const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -45,38 +95,39 @@ pub enum Key {
     Answered(StoredAnswer),
     /// Another request was answered under this key.
     Misused,
-    /// The same key is being answered right now, by somebody else. The transaction is as it was.
+    /// The same key is being answered right now, by somebody else. The transaction is to be rolled back.
     Busy,
 }
 
-/// Claims a key for this transaction. Whoever comes second waits at most two seconds for the first.
+/// How long whoever comes second waits for the first.
+pub const WAIT: Duration = Duration::from_secs(2);
+
+/// Claims a key for this transaction, which must not wait longer than [`WAIT`] for locks. Whoever comes second waits
+/// for the first.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> {
-    begin_waiting(tx.conn()).await?;
-    match insert(tx, request).await {
-        Ok(inserted) => {
-            end_waiting(tx.conn()).await?;
-            if inserted == 1 {
-                return Ok(Key::New);
-            }
-        }
-        Err(DbError::Unavailable(_)) if tx.lacked_a_lock() => {
-            undo_waiting(tx.conn()).await?;
-            return Ok(Key::Busy);
-        }
+    let asked = together!(
+        tx.conn(),
+        claimed = |c| claiming!(request).execute(c),
+        stored = |c| stored!(request).load(c),
+    );
+    found(tx, request, asked)
+}
+
+/// What the answers to [`claiming!`] and [`stored!`] say.
+pub(super) fn found(
+    tx: &Tx,
+    request: &KeyedRequest,
+    asked: Result<(usize, Vec<StoredAnswer>), DbError>,
+) -> Result<Key, DbError> {
+    let stored = match asked {
+        Ok((1, _)) => return Ok(Key::New),
+        Ok((_, stored)) => stored.into_iter().next(),
+        Err(DbError::Unavailable(_)) if tx.lacked_a_lock() => return Ok(Key::Busy),
         Err(error) => return Err(error),
-    }
-    let stored: Option<StoredAnswer> = with!(tx.conn(), |c| {
-        keys::table
-            .filter(keys::customer_id.eq(request.customer))
-            .filter(keys::key.eq(&request.key))
-            .select((keys::request_hash, keys::location, keys::body))
-            .first(c)
-            .await
-            .optional()
-    })?;
+    };
     Ok(match stored {
         None => Key::Busy,
         Some(answer) if answer.request_hash != request.hash => Key::Misused,
@@ -84,56 +135,11 @@ pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> 
     })
 }
 
-/// Puts the key's row in the place of one that has expired. Both statements may have to wait.
-async fn insert(tx: &mut Tx, request: &KeyedRequest) -> Result<usize, DbError> {
-    with!(tx.conn(), |c| {
-        let old = keys::table
-            .filter(keys::customer_id.eq(request.customer))
-            .filter(keys::key.eq(&request.key))
-            .filter(keys::created_at.lt(now_minus(KEPT)));
-        diesel::delete(old).execute(c).await
-    })?;
-    Ok(with!(tx.conn(), |c| {
-        diesel::insert_into(keys::table)
-            .values((
-                keys::customer_id.eq(request.customer),
-                keys::key.eq(&request.key),
-                keys::request_hash.eq(&request.hash),
-                keys::location.eq(""),
-                keys::body.eq(""),
-                keys::created_at.eq(now()),
-            ))
-            .on_conflict_do_nothing()
-            .execute(c)
-            .await
-    })?)
-}
-
-/// PostgreSQL makes the second insert of a key wait for the first one's transaction; on SQLite that
-/// wait happened when the transaction began. The savepoint is there because an error, and a timeout is
-/// one, would spoil the whole transaction: its commit would do nothing, and not even say so.
-async fn begin_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    conn.postgres("SAVEPOINT key; SET LOCAL lock_timeout = '2s'").await
-}
-
-async fn end_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    let usual = conn.lock_timeout().as_millis();
-    conn.postgres(&format!("SET LOCAL lock_timeout = {usual}; RELEASE SAVEPOINT key")).await
-}
-
-async fn undo_waiting(conn: &mut Conn) -> Result<(), DbError> {
-    conn.postgres("ROLLBACK TO SAVEPOINT key; RELEASE SAVEPOINT key").await
-}
-
 /// Keeps the answer under the key that this transaction claimed.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn store(tx: &mut Tx, request: &KeyedRequest, location: &str, body: &str) -> Result<(), DbError> {
-    with!(tx.conn(), |c| {
-        let own =
-            keys::table.filter(keys::customer_id.eq(request.customer)).filter(keys::key.eq(&request.key));
-        diesel::update(own).set((keys::location.eq(location), keys::body.eq(body))).execute(c).await
-    })?;
+    with!(tx.conn(), |c| keeping!(request, location, body).execute(c).await)?;
     Ok(())
 }

@@ -30,6 +30,7 @@ pub mod operators;
 pub mod orders;
 pub mod payments;
 pub mod photos;
+pub mod placing;
 mod pool;
 mod postgres;
 mod prepared;
@@ -64,6 +65,9 @@ use signals::{AfterCommit, Signals};
 
 /// How long a caller waits for a free connection before the database counts as unavailable.
 const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// How long what is asked for together may take. Then each asks for itself, on another connection.
+const TOGETHER: Duration = Duration::from_secs(3);
 
 /// How long a request's database work may take.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(5);
@@ -161,7 +165,7 @@ impl Db {
     }
 
     /// Whether it is PostgreSQL.
-    pub(crate) fn is_postgres(&self) -> bool {
+    pub fn is_postgres(&self) -> bool {
         matches!(self.inner.settings.url, DatabaseUrl::Postgres(_))
     }
 

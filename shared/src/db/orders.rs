@@ -1,8 +1,11 @@
 //! Orders, their lines and their timeline.
 
+use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
+use super::conn::together;
 use super::expressions::now;
 use super::schema::{order_events, order_lines, orders, products};
 use super::sql_types::Id;
@@ -94,54 +97,39 @@ pub struct NewLine {
     pub price_cents: i64,
 }
 
-/// Accepts an order: its row, its lines and the first entry of its timeline.
-///
-/// # Errors
-/// Those of the database.
-pub async fn insert(tx: &mut Tx, new: &NewOrder) -> Result<Order, DbError> {
-    let total: i64 = new.lines.iter().map(|line| line.price_cents * i64::from(line.quantity)).sum();
-    let order: Order = with!(tx.conn(), |c| {
-        diesel::insert_into(orders::table)
-            .values((
-                orders::id.eq(new.id),
-                orders::customer_id.eq(new.customer_id),
-                orders::job_id.eq(new.job_id),
-                orders::email.eq(new.email.as_str()),
-                orders::status.eq(OrderStatus::Received),
-                orders::total_cents.eq(total),
-                orders::payment_token.eq(&new.payment_token),
-                orders::created_at.eq(now()),
-                orders::express.eq(new.express),
-            ))
-            .returning(Order::as_returning())
-            .get_result(c)
-            .await
-    })?;
-    for (position, line) in (0_i32..).zip(&new.lines) {
-        with!(tx.conn(), |c| {
-            diesel::insert_into(order_lines::table)
-                .values((
-                    order_lines::order_id.eq(new.id),
-                    order_lines::position.eq(position),
-                    order_lines::photo_id.eq(line.photo_id),
-                    order_lines::product_id.eq(&line.product_id),
-                    order_lines::quantity.eq(line.quantity),
-                    order_lines::price_cents.eq(line.price_cents),
-                ))
-                .execute(c)
-                .await
-        })?;
-    }
-    record_event(tx, new.id, OrderStatus::Received.name(), None).await?;
-    Ok(order)
-}
-
 /// An order, whoever it belongs to.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn find(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError> {
     Ok(with!(conn, |c| orders::table.find(id).select(Order::as_select()).first(c).await.optional())?)
+}
+
+/// An order with its lines, whoever it belongs to.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_with_lines(
+    conn: &mut Conn,
+    id: OrderId,
+) -> Result<Option<(Order, Vec<OrderLine>)>, DbError> {
+    let (order, lines) = together!(
+        conn,
+        order = |c| orders::table.find(id).select(Order::as_select()).load::<Order>(c),
+        lines = |c| order_lines::table
+            .inner_join(products::table.on(products::id.eq(order_lines::product_id)))
+            .filter(order_lines::order_id.eq(id))
+            .order(order_lines::position)
+            .select((
+                order_lines::photo_id,
+                order_lines::product_id,
+                products::name,
+                order_lines::quantity,
+                order_lines::price_cents,
+            ))
+            .load::<OrderLine>(c),
+    )?;
+    Ok(order.into_iter().next().map(|order| (order, lines)))
 }
 
 /// A customer's orders, the newest first, older than `before`.
@@ -221,15 +209,38 @@ pub async fn set_status(
 ) -> Result<(), DbError> {
     let may_come_from: Vec<OrderStatus> =
         OrderStatus::ALL.into_iter().filter(|from| from.may_become(status)).collect();
-    let moved = with!(tx.conn(), |c| {
-        diesel::update(orders::table.find(id).filter(orders::status.eq_any(may_come_from)))
+    let detail = reason.map(RejectReason::sentence);
+    together!(
+        tx.conn(),
+        moved = |c| diesel::update(orders::table.find(id).filter(orders::status.eq_any(&may_come_from)))
             .set((orders::status.eq(status), orders::reason.eq(reason)))
-            .execute(c)
-            .await
-    })?;
-    if moved > 0 {
-        record_event(tx, id, status.name(), reason.map(RejectReason::sentence)).await?;
-    }
+            .execute(c),
+        // An order goes to a status once, and its timeline says so once.
+        told = |c| orders::table
+            .filter(orders::id.eq(id))
+            .filter(orders::status.eq(status))
+            .filter(not(exists(
+                order_events::table
+                    .filter(order_events::order_id.eq(id))
+                    .filter(order_events::event.eq(status.name()))
+            )))
+            .select((
+                OrderId::new().into_sql::<Id>(),
+                orders::id,
+                now(),
+                status.name().into_sql::<Text>(),
+                detail.into_sql::<Nullable<Text>>(),
+            ))
+            .insert_into(order_events::table)
+            .into_columns((
+                order_events::id,
+                order_events::order_id,
+                order_events::at,
+                order_events::event,
+                order_events::detail,
+            ))
+            .execute(c),
+    )?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_share, for_update, now};
+use super::expressions::{for_update, now};
 use super::schema::{order_lines, orders, photo_variants, photos};
 use super::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
@@ -108,21 +108,6 @@ pub async fn insert(tx: &mut Tx, new: &NewPhoto) -> Result<Photo, DbError> {
 /// Those of the database.
 pub async fn find(conn: &mut Conn, id: PhotoId) -> Result<Option<Photo>, DbError> {
     Ok(with!(conn, |c| photos::table.find(id).select(Photo::as_select()).first(c).await.optional())?)
-}
-
-/// These photos of this customer, locked against deletion; those that are not theirs are left out.
-///
-/// # Errors
-/// Those of the database.
-pub async fn lock_own(tx: &mut Tx, owner: CustomerId, ids: &[PhotoId]) -> Result<Vec<Photo>, DbError> {
-    Ok(with!(tx.conn(), |c| {
-        let own = photos::table
-            .filter(photos::id.eq_any(ids))
-            .filter(photos::customer_id.eq(owner))
-            .order(photos::id)
-            .select(Photo::as_select());
-        for_share(own).load(c).await
-    })?)
 }
 
 /// Several photos, in no order.

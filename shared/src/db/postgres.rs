@@ -37,8 +37,9 @@ pub struct PostgresConnection {
     /// How long a statement may take in this transaction, or outside of one.
     limit: Duration,
     transaction: Transaction,
+    /// What this transaction says for itself when it begins.
+    settings: String,
     begin: String,
-    limits: Limits,
 }
 
 /// Where a connection is with its transaction. Diesel's own account of it begins one by a round trip of its own, and
@@ -54,22 +55,18 @@ enum Transaction {
 }
 
 impl PostgresConnection {
-    /// How long a statement waits for a lock.
-    pub(super) fn lock_timeout(&self) -> Duration {
-        self.limits.lock
-    }
-
     /// Before a statement: how long to wait for its answer, and what has to be said before it.
     pub(super) fn ask(&mut self) -> Result<(Duration, Option<String>), DbError> {
         if self.asking {
             return Err(DbError::Unavailable("an earlier statement was given up without an answer".into()));
         }
         self.asking = true;
+        self.last_error.forget();
         let begins = self.transaction == Transaction::Wanted;
         if begins {
             self.transaction = Transaction::Open;
         }
-        Ok((self.limit + MARGIN, begins.then(|| self.begin.clone())))
+        Ok((self.limit + MARGIN, begins.then(|| format!("{}{}", self.begin, self.settings))))
     }
 
     /// After a statement. One that was not answered in time leaves a connection that nobody uses any more.
@@ -81,8 +78,6 @@ impl PostgresConnection {
         self.asking = false;
         self.transaction = match (self.transaction, &answer) {
             (Transaction::Open, Err(_)) => Transaction::Failed,
-            // It went back to a savepoint: nothing else is answered after a failure.
-            (Transaction::Failed, Ok(_)) => Transaction::Open,
             (same, _) => same,
         };
         answer.map_err(|error| DbError::of_postgres(error, self.last_error.get()))
@@ -91,6 +86,24 @@ impl PostgresConnection {
     /// The next statement begins a transaction.
     pub(super) fn begin(&mut self) {
         self.transaction = Transaction::Wanted;
+        self.settings.clear();
+    }
+
+    /// How long this transaction's statements wait for a lock. It has not begun yet.
+    pub(super) fn wait_for_locks(&mut self, limit: Duration) {
+        self.settings = format!("; SET LOCAL lock_timeout = {}", limit.as_millis());
+    }
+
+    /// The transaction was ended by a word that went with its last statements.
+    pub(super) fn ended(&mut self) {
+        if !self.asking {
+            self.transaction = Transaction::None;
+        }
+    }
+
+    /// Whether no transaction is open, and no answer missing.
+    pub(super) fn is_free(&self) -> bool {
+        !self.asking && matches!(self.transaction, Transaction::None | Transaction::Wanted)
     }
 
     /// Ends the transaction by this word.
@@ -99,6 +112,9 @@ impl PostgresConnection {
             (Transaction::None | Transaction::Wanted, _) => {
                 self.transaction = Transaction::None;
                 return Ok(());
+            }
+            (Transaction::Failed, "COMMIT") if self.conn.is_broken() => {
+                return Err(DbError::Unavailable("the connection broke in the transaction".into()));
             }
             (Transaction::Failed, "COMMIT") => {
                 return Err(DbError::Other(diesel::result::Error::RollbackTransaction));
@@ -154,9 +170,10 @@ impl PostgresManager {
             connecting: Connecting::new(connections),
             url: url.to_owned(),
             // A statement that stays prepared may keep the plan that was right when its table was empty, and read all
-            // of it for ever. What reads a whole table rightly says so: see `Tx::allow`.
+            // of it for ever. What reads a whole table rightly says so: see `Tx::allow`. Where there is no other way
+            // than through a small table, the plan counts as very dear, and PostgreSQL would compile it each time.
             setup: format!(
-                "SET default_transaction_isolation = 'read committed'; SET enable_seqscan = off; {}",
+                "SET default_transaction_isolation = 'read committed'; SET enable_seqscan = off; SET jit = off; {}",
                 set("SET")
             ),
             limits,
@@ -175,9 +192,10 @@ impl Manager for PostgresManager {
     }
 
     async fn recycle(&self, used: &mut PostgresConnection, _: &Metrics) -> RecycleResult<ConnectionError> {
-        if used.asking || used.transaction != Transaction::None || used.conn.is_broken() {
+        if !used.is_free() || used.conn.is_broken() {
             return Err(RecycleError::message("the connection is of no use any more"));
         }
+        used.transaction = Transaction::None;
         used.limit = self.limits.statement;
         Ok(())
     }
@@ -193,7 +211,8 @@ async fn make(
     let mut conn = connect(&url, &last_error).await?;
     conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
     let (limit, transaction) = (limits.statement, Transaction::None);
-    Ok(PostgresConnection { conn, last_error, asking: false, limit, transaction, begin, limits })
+    let settings = String::new();
+    Ok(PostgresConnection { conn, last_error, asking: false, limit, transaction, settings, begin })
 }
 
 async fn connect(url: &str, last_error: &LastError) -> ConnectionResult<AsyncPgConnection> {

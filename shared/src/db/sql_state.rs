@@ -25,6 +25,9 @@ impl SqlState {
     /// A lock was not to be had within `lock_timeout`.
     pub const LOCK_NOT_AVAILABLE: Self = Self(*b"55P03");
 
+    /// An earlier statement of the transaction failed, and so does every later one.
+    const TRANSACTION_FAILED: Self = Self(*b"25P02");
+
     /// What it means for whoever sent the statement.
     pub fn meaning(self) -> Meaning {
         match &self.0 {
@@ -74,6 +77,11 @@ pub(super) struct LastError(Arc<Mutex<Option<SqlState>>>);
 impl LastError {
     pub(super) fn get(&self) -> Option<SqlState> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What comes now is asked anew.
+    pub(super) fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn note(&self, state: SqlState) {
@@ -136,6 +144,13 @@ const HEAD: usize = 5;
 const READY: u8 = b'Z';
 
 impl Reader {
+    /// Something is asked. What is sent together is one round trip.
+    fn asks(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            self.work.trips += 1;
+        }
+    }
+
     /// Takes what was read; returns the code of the last error that ends in it.
     fn take(&mut self, mut bytes: &[u8]) -> Option<SqlState> {
         let mut found = None;
@@ -160,7 +175,9 @@ impl Reader {
                 }
             }
             if self.left == 0 {
-                found = self.error.take().and_then(|error| code(&error)).or(found);
+                let told = self.error.take().and_then(|error| code(&error));
+                // That an earlier statement of the transaction failed says nothing: the earlier one's code stays.
+                found = told.filter(|code| *code != SqlState::TRANSACTION_FAILED).or(found);
             }
         }
         found
@@ -248,8 +265,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for WatchedStream<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for WatchedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if polled.is_ready() && !std::mem::replace(&mut self.reader.asked, true) {
-            self.reader.work.trips += 1;
+        if polled.is_ready() {
+            self.reader.asks();
         }
         polled
     }
@@ -352,8 +369,27 @@ mod tests {
             let mut reader = Reader::default();
             let found: Vec<_> = stream.chunks(size).filter_map(|part| reader.take(part)).collect();
             assert_eq!(found, [SqlState(*b"57014")], "read by {size}");
-            assert_eq!(reader.work, Work { parsed: 1, run: 2, trips: 1 }, "read by {size}");
+            assert_eq!(reader.work, Work { parsed: 1, run: 2, trips: 0 }, "read by {size}");
         }
+    }
+
+    #[test]
+    fn of_statements_that_were_sent_together_the_first_error_counts() {
+        let error = |code: &str| message(b'E', format!("SERROR\0C{code}\0M…\0\0").as_bytes());
+        let stream = [error("55P03"), message(READY, b"E"), error("25P02"), message(READY, b"E")].concat();
+        assert_eq!(Reader::default().take(&stream), Some(SqlState::LOCK_NOT_AVAILABLE));
+    }
+
+    #[test]
+    fn what_is_asked_before_an_answer_is_one_round_trip() {
+        let mut reader = Reader::default();
+        reader.asks();
+        reader.asks();
+        let ready = message(READY, b"I");
+        reader.take(&[ready.clone(), ready].concat());
+        assert_eq!(reader.work.trips, 1);
+        reader.asks();
+        assert_eq!(reader.work.trips, 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_no_key_update, now};
+use super::expressions::now;
 use super::schema::{products, stock_moves};
 use super::{DbError, Tx, with};
 use crate::domain::OrderId;
@@ -15,11 +15,11 @@ use crate::domain::OrderId;
 pub enum Reserved {
     /// Everything is taken (now, or by an earlier run).
     Yes,
-    /// Something is short; the transaction must be dropped or the order rejected in it.
+    /// Something is short; the transaction must be rolled back.
     Short,
 }
 
-/// Takes what an order needs. The products' rows are locked in the order of their ids, so that two
+/// Takes what an order needs. The products' rows are locked last, in the order of their ids, so that two
 /// orders can't lock each other out, and in a way that lets others place orders of them meanwhile.
 ///
 /// # Errors
@@ -29,26 +29,22 @@ pub async fn reserve(
     order: OrderId,
     wanted: &BTreeMap<String, i32>,
 ) -> Result<Reserved, DbError> {
-    let ids: Vec<&String> = wanted.keys().collect();
-    let stocks: Vec<(String, i32)> = with!(tx.conn(), |c| {
-        let rows = products::table
-            .filter(products::id.eq_any(&ids))
-            .order(products::id)
-            .select((products::id, products::stock));
-        for_no_key_update(rows).load(c).await
-    })?;
     let taken: Vec<String> = moved(tx, order, "reserve").await?;
-    let open: Vec<(&String, i32)> = wanted
-        .iter()
-        .filter(|(product, _)| !taken.contains(product))
-        .map(|(product, quantity)| (product, *quantity))
-        .collect();
-    let in_stock = |product: &String| stocks.iter().find(|(id, _)| id == product).map_or(0, |(_, n)| *n);
-    if open.iter().any(|(product, quantity)| in_stock(product) < *quantity) {
-        return Ok(Reserved::Short);
+    let open = || wanted.iter().filter(|(product, _)| !taken.contains(product));
+    for (product, quantity) in open() {
+        note_move(tx, order, product, "reserve", *quantity).await?;
     }
-    for (product, quantity) in open {
-        move_stock(tx, order, product, "reserve", quantity, -quantity).await?;
+    for (product, quantity) in open() {
+        let in_stock = products::stock.ge(*quantity);
+        let found = with!(tx.conn(), |c| {
+            diesel::update(products::table.filter(products::id.eq(product)).filter(in_stock))
+                .set(products::stock.eq(products::stock - *quantity))
+                .execute(c)
+                .await
+        })?;
+        if found == 0 {
+            return Ok(Reserved::Short);
+        }
     }
     Ok(Reserved::Yes)
 }
@@ -69,8 +65,16 @@ pub async fn release(tx: &mut Tx, order: OrderId) -> Result<(), DbError> {
     })?;
     let given_back = moved(tx, order, "release").await?;
     taken.retain(|(product, _)| !given_back.contains(product));
+    for (product, quantity) in &taken {
+        note_move(tx, order, product, "release", *quantity).await?;
+    }
     for (product, quantity) in taken {
-        move_stock(tx, order, &product, "release", quantity, quantity).await?;
+        with!(tx.conn(), |c| {
+            diesel::update(products::table.find(product))
+                .set(products::stock.eq(products::stock + quantity))
+                .execute(c)
+                .await
+        })?;
     }
     Ok(())
 }
@@ -86,13 +90,12 @@ async fn moved(tx: &mut Tx, order: OrderId, kind: &str) -> Result<Vec<String>, D
     })?)
 }
 
-async fn move_stock(
+async fn note_move(
     tx: &mut Tx,
     order: OrderId,
     product: &str,
     kind: &str,
     quantity: i32,
-    change: i32,
 ) -> Result<(), DbError> {
     with!(tx.conn(), |c| {
         diesel::insert_into(stock_moves::table)
@@ -103,12 +106,6 @@ async fn move_stock(
                 stock_moves::quantity.eq(quantity),
                 stock_moves::at.eq(now()),
             ))
-            .execute(c)
-            .await
-    })?;
-    with!(tx.conn(), |c| {
-        diesel::update(products::table.find(product))
-            .set(products::stock.eq(products::stock + change))
             .execute(c)
             .await
     })?;

@@ -1,7 +1,8 @@
 //! The relay: the only publisher of jobs. Every process runs one.
 //!
 //! It publishes what its own process handed over after a commit, looks at the table for what became
-//! due (woken by a commit that made something due, else once a second), and passes on status changes.
+//! due (woken by a commit that made something due, at the time of the next row that will be, and every
+//! other second), and passes on status changes.
 //! A message that is lost anywhere on the way is published again by any process's relay: that is all
 //! the recovery there is.
 //!
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broker, PublishError, Publishing, Recreated, StatusHint};
 use crate::backoff::Backoff;
-use crate::db::jobs::relay::take_due;
+use crate::db::jobs::relay::{Taken, take};
 use crate::db::jobs::share::promote;
 use crate::db::jobs::sweep::{Swept, sweep};
 use crate::db::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
@@ -28,8 +29,15 @@ use crate::db::{Db, Dropped, Publication, Rooms, SignalReceivers, StatusChange};
 use crate::jobs::Lane;
 use crate::outage::Outage;
 
-/// How often an idle relay looks at the table.
-const IDLE: Duration = Duration::from_secs(1);
+/// How often an idle relay looks at the table, whatever it knows: another process may have made something due that has
+/// no relay itself.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// What is due, and was held by somebody, is looked for again no sooner.
+const SOON: Duration = Duration::from_millis(50);
+
+/// While there is nothing to publish by.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// How often each process sweeps: so late is, at worst, what nobody was told of.
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
@@ -132,7 +140,7 @@ impl Relay {
                     tokio::select! {
                         () = self.stop.cancelled() => return,
                         () = self.broker.until_reachable() => {}
-                        () = sleep(IDLE) => {}
+                        () = sleep(AWAY) => {}
                     }
                     continue;
                 }
@@ -140,13 +148,13 @@ impl Relay {
             lock(&self.blocked).over();
             let due = match promote(&self.db, &self.rooms.take()).await {
                 // Of rooms that are forgotten here the sweep knows.
-                Ok(_) => take_due(&self.db, limit as i64).await,
+                Ok(_) => take(&self.db, limit as i64).await,
                 Err(error) => Err(error),
             };
-            let (taken, published) = match due {
-                Ok(due) => {
+            let (taken, published, next_in) = match due {
+                Ok(Taken { messages, next_in }) => {
                     lock(&self.database).over();
-                    (due.len(), self.publish(due).await)
+                    (messages.len(), self.publish(messages).await, next_in)
                 }
                 Err(error) => {
                     lock(&self.database).failed(&error);
@@ -160,7 +168,13 @@ impl Relay {
                 continue;
             }
             failing.reset();
-            self.pause(if taken == limit { Duration::ZERO } else { IDLE }, Some(wake)).await;
+            let pause = match next_in {
+                // Then it asks what comes next.
+                _ if taken > 0 => Duration::ZERO,
+                Some(next_in) => next_in.clamp(SOON, IDLE),
+                None => IDLE,
+            };
+            self.pause(pause, Some(wake)).await;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::header;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::{Job, status};
 use shared::db::{Conn, Db, expired_jobs, triggers};
@@ -17,7 +17,7 @@ use super::accepted::RETRY_AFTER;
 use crate::App;
 use crate::conditional::{has_it, preferred_wait};
 use crate::error::ApiError;
-use crate::extract::{Caller, PathId};
+use crate::extract::{Caller, PathId, Unproven};
 use crate::problem::Problem;
 use crate::status::Subscription;
 use crate::views::{JobView, job_etag};
@@ -43,10 +43,16 @@ use crate::views::{JobView, job_etag};
 pub async fn show(
     app: Data<App>,
     request: HttpRequest,
-    caller: Caller,
+    caller: Unproven,
     id: PathId<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let wait = preferred_wait(request.headers());
+    if wait.is_none()
+        && let Some(answer) = poll(&app, &request, &caller, id.0).await?
+    {
+        return Ok(answer);
+    }
+    let caller = caller.prove().await?;
     let conditional = request.headers().contains_key(header::IF_NONE_MATCH);
     // Subscribed before the row is read: no change falls between.
     let mut news = wait.map(|_| app.statuses.subscribe(id.0));
@@ -56,19 +62,38 @@ pub async fn show(
             |job: &Job| job.state.is_final() || (conditional && !has_it(request.headers(), &job_etag(job)));
         let _ = timeout(wait, wait_until(news, &mut job, enough)).await;
     }
-    let etag = job_etag(&job);
-    let known = has_it(request.headers(), &etag);
-    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response
-        .insert_header((header::ETAG, etag))
-        .insert_header((header::VARY, "Authorization, Cookie, Prefer"));
+    let known = has_it(request.headers(), &job_etag(&job));
+    let mut response = answer(known, &job);
     if let Some(wait) = wait {
         response.insert_header(("Preference-Applied", format!("wait={}", wait.as_secs())));
     }
+    Ok(if known { response.finish() } else { response.json(JobView::from(&*job)) })
+}
+
+/// The usual case, in one statement: a customer asks for an own job. `None`: it is anything else.
+async fn poll(
+    app: &App,
+    request: &HttpRequest,
+    caller: &Unproven,
+    id: JobId,
+) -> Result<Option<HttpResponse>, ApiError> {
+    let Some(token_hash) = caller.token_hash().map(Arc::<str>::from) else { return Ok(None) };
+    let Some(job) = app.reads.job(id, token_hash).await? else { return Ok(None) };
+    let known = has_it(request.headers(), &job_etag(&job));
+    let mut response = answer(known, &job);
+    Ok(Some(if known { response.finish() } else { response.json(JobView::from(&job)) }))
+}
+
+/// The head of an answer; `known`: the client has what it would say.
+fn answer(known: bool, job: &Job) -> HttpResponseBuilder {
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, job_etag(job)))
+        .insert_header((header::VARY, "Authorization, Cookie, Prefer"));
     if !job.state.is_final() {
         response.insert_header((header::RETRY_AFTER, RETRY_AFTER));
     }
-    Ok(if known { response.finish() } else { response.json(JobView::from(&*job)) })
+    response
 }
 
 async fn wait_until(news: &mut Subscription, job: &mut Arc<Job>, enough: impl Fn(&Job) -> bool) {

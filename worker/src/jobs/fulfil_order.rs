@@ -15,10 +15,10 @@ use shared::jobs::{EmailTemplate, FulfilOrder, Kind, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
 use super::{Handle, picture};
-use crate::context::JobContext;
+use crate::context::{JobContext, StepTx};
 use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{Dependency, JobError, Outcome};
-use crate::saga::{Saga, Step, StepEnd, StepFuture};
+use crate::saga::{Saga, Step, StepContext, StepEnd, StepFuture};
 
 /// Fulfilment, as data.
 const FULFILMENT: Saga<Subject, RejectReason> = Saga {
@@ -51,13 +51,12 @@ struct Subject {
 
 impl Handle for FulfilOrder {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
-        let mut conn = context.services.db.conn().await?;
-        let Some(order) = orders::find(&mut conn, self.order_id).await? else {
-            return Ok(Outcome::Done(Value::Null));
+        let found = {
+            // The embedded database has one connection: the steps need it.
+            let mut conn = context.services.db.conn().await?;
+            orders::find_with_lines(&mut conn, self.order_id).await?
         };
-        let lines = orders::lines(&mut conn, &[order.id]).await?.into_iter().map(|(_, line)| line).collect();
-        // The embedded database has one connection: the steps need it.
-        drop(conn);
+        let Some((order, lines)) = found else { return Ok(Outcome::Done(Value::Null)) };
         FULFILMENT.run(&context, &Subject { order, lines }).await
     }
 }
@@ -65,7 +64,7 @@ impl Handle for FulfilOrder {
 type End<'a> = StepFuture<'a, StepEnd<RejectReason>>;
 
 /// Every photo of the order is a picture; else wait for the jobs that make them.
-fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+fn photos_ready<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
         let mut ids: Vec<_> = subject.lines.iter().map(|line| line.photo_id).collect();
         ids.sort_unstable();
@@ -90,10 +89,10 @@ fn photos_ready<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         if let Some((job, ..)) = outcomes.iter().find(|(_, state, _)| *state == JobState::Failed) {
             return Ok(StepEnd::GiveUp(format!("the photo's job {job} failed"), unready));
         }
-        let mut tx = context.begin().await?;
         if unready.is_empty() {
-            return Ok(StepEnd::Next(tx));
+            return Ok(StepEnd::Next(context.begin_last().await?));
         }
+        let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::AwaitingPhotos, None).await?;
         tx.commit().await?;
         Ok(StepEnd::Wait(unready))
@@ -105,14 +104,15 @@ fn is_refusal((_, state, failure): &(JobId, JobState, Option<Failure>)) -> bool 
     *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
 }
 
-fn reserve<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
         let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
         for line in &subject.lines {
             *wanted.entry(line.product_id.clone()).or_default() += line.quantity;
         }
-        let mut tx = context.begin().await?;
+        let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Reserved, None).await?;
+        // Last, as everybody who orders the same product wants its row.
         match stock::reserve(&mut tx, subject.order.id, &wanted).await? {
             Reserved::Yes => Ok(StepEnd::Next(tx)),
             Reserved::Short => {
@@ -123,16 +123,16 @@ fn reserve<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
     })
 }
 
-fn release<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+fn release<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
-        let mut tx = context.begin().await?;
+        let mut tx = context.begin_last().await?;
         stock::release(&mut tx, subject.order.id).await?;
         Ok(tx)
     })
 }
 
 /// The gateway is asked with the order as key: asked twice, it charges once.
-fn charge<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
         let services = &context.services;
         let order = &subject.order;
@@ -149,19 +149,19 @@ fn charge<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
         if !charged.await? {
             return Ok(StepEnd::Refuse(RejectReason::Declined));
         }
-        let mut tx = context.begin().await?;
+        let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, order.id, OrderStatus::Paid, None).await?;
         Ok(StepEnd::Next(tx))
     })
 }
 
-fn refund<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+fn refund<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let services = &context.services;
         context.before_effect()?;
         let refund = async { services.gateway.refund(subject.order.id).await.map_err(payment_error) };
         services.breakers.call(Dependency::Payments, refund).await?;
-        context.begin().await
+        context.begin_last().await
     })
 }
 
@@ -177,36 +177,33 @@ fn payment_error(error: PaymentError) -> JobError {
 /// One child job a line renders its print; the order waits for all of them without holding a worker.
 ///
 /// They are enqueued in one transaction, so there is a whole set or none: a run after a crash finds the set.
-fn render<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+fn render<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
-        let mut tx = context.begin().await?;
-        let prints = children(&mut tx, context.job.id, RenderPrint::NAME).await?;
+        // No other run makes any: each is made by a transaction that locks the job's own row by its fence.
+        let prints = {
+            let mut conn = context.services.db.conn().await?;
+            children(&mut conn, context.job.id, RenderPrint::NAME).await?
+        };
         if prints.is_empty() {
-            return fan_out(context, subject, tx).await;
+            return fan_out(context, subject).await;
         }
         if prints.iter().any(|(_, state, _)| !state.is_final()) {
-            tx.rollback().await?;
             return Ok(StepEnd::Wait(prints.into_iter().map(|(job, ..)| job).collect()));
         }
         if prints.iter().any(is_refusal) {
-            tx.rollback().await?;
             return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
         }
         if let Some((job, ..)) = prints.iter().find(|(_, state, _)| *state == JobState::Failed) {
             let reason = format!("the print's job {job} failed");
-            tx.rollback().await?;
             return Ok(StepEnd::GiveUp(reason, prints.into_iter().map(|(job, ..)| job).collect()));
         }
-        Ok(StepEnd::Next(tx))
+        Ok(StepEnd::Next(context.begin_last().await?))
     })
 }
 
-async fn fan_out(
-    context: &JobContext,
-    subject: &Subject,
-    mut tx: Tx,
-) -> Result<StepEnd<RejectReason>, JobError> {
+async fn fan_out(context: &JobContext, subject: &Subject) -> Result<StepEnd<RejectReason>, JobError> {
     let order_id = subject.order.id;
+    let mut tx = context.begin().await?;
     orders::set_status(&mut tx, order_id, OrderStatus::Rendering, None).await?;
     let mut prints = Vec::with_capacity(subject.lines.len());
     for position in positions(subject) {
@@ -219,13 +216,13 @@ async fn fan_out(
 }
 
 /// The jobs that render are over by now: the saga has cancelled them and waited.
-fn discard_prints<'a>(context: &'a JobContext, subject: &'a Subject) -> StepFuture<'a, Tx> {
+fn discard_prints<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         for position in positions(subject) {
             // The money is given back next: it must not wait for a file that can't be removed.
             picture::remove(&context.services, BlobPath::Print(subject.order.id, position)).await?;
         }
-        context.begin().await
+        context.begin_last().await
     })
 }
 
@@ -234,9 +231,9 @@ fn positions(subject: &Subject) -> impl Iterator<Item = u16> {
     (0..).take(subject.lines.len())
 }
 
-fn confirm<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
+fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     Box::pin(async move {
-        let mut tx = context.begin().await?;
+        let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
         send_mail(context, &mut tx, subject, EmailTemplate::OrderConfirmed).await?;
         if let Some(delay) = context.services.review_after {
@@ -250,16 +247,16 @@ fn confirm<'a>(context: &'a JobContext, subject: &'a Subject) -> End<'a> {
 
 /// Everything is undone: the order says so, and so does a mail.
 fn undone<'a>(
-    context: &'a JobContext,
+    context: &'a StepContext<'a>,
     subject: &'a Subject,
     reason: Option<RejectReason>,
-) -> StepFuture<'a, Tx> {
+) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let (status, template) = match reason {
             Some(_) => (OrderStatus::Rejected, EmailTemplate::OrderRejected),
             None => (OrderStatus::Cancelled, EmailTemplate::OrderCancelled),
         };
-        let mut tx = context.begin().await?;
+        let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, status, reason).await?;
         send_mail(context, &mut tx, subject, template).await?;
         Ok(tx)

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::backoff::Backoff;
+use shared::db::DbError;
 use shared::db::jobs::settle::{self, Ended, Note, Settles};
 use shared::db::jobs::{Claim, FencedError, Job};
-use shared::db::DbError;
 use shared::domain::JobId;
 use shared::domain::job::{Ending, JobState};
 

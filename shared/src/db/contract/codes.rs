@@ -90,6 +90,7 @@ async fn a_key_that_is_being_answered_is_busy(bench: &mut Bench) {
     let mut first = bench.db.begin().await.unwrap();
     assert!(matches!(idempotency::claim(&mut first, &request).await.unwrap(), Key::New));
     let mut second = bench.db.begin().await.unwrap();
+    second.wait_for_locks(idempotency::WAIT);
     assert!(matches!(idempotency::claim(&mut second, &request).await.unwrap(), Key::Busy));
 }
 

@@ -28,6 +28,7 @@ mod codes;
 mod collisions;
 mod coordination;
 mod coordination_races;
+mod cost;
 mod dead;
 mod dead_races;
 mod deadlocks;

@@ -48,9 +48,7 @@ async fn pages_are_the_customers_own_the_newest_first_and_meet_without_a_gap(ben
     let mut orders_newest_first = vec![order];
     for _ in 0..4 {
         photos_newest_first.insert(0, photo_of(bench, customer).await);
-        let mut tx = bench.db.begin().await.unwrap();
-        orders_newest_first.insert(0, place(&mut tx, customer, photo, &[CANVAS]).await);
-        tx.commit().await.unwrap();
+        orders_newest_first.insert(0, place(bench, customer, photo, &[CANVAS]).await);
     }
     let mut conn = bench.db.conn().await.unwrap();
     let (mut photos_seen, mut orders_seen): (Vec<PhotoId>, Vec<OrderId>) = Default::default();

@@ -4,7 +4,7 @@ use tokio::task::JoinHandle;
 
 use super::bench::{Bench, done};
 use super::promises;
-use super::shop::{CANVAS, in_stock, order_of, photo_of, pieces, place};
+use super::shop::{CANVAS, begin_placing, in_stock, order_of, photo_of, pieces};
 use crate::db::photos::{self, Deletion};
 use crate::db::stock::{self, Reserved};
 use crate::db::{Tx, payments};
@@ -24,7 +24,10 @@ fn reserve_later(bench: &Bench, order: OrderId, wanted: &[(&str, i32)]) -> JoinH
     tokio::spawn(async move {
         let mut tx = db.begin().await.unwrap();
         let reserved = stock::reserve(&mut tx, order, &wanted).await.unwrap();
-        tx.commit().await.unwrap();
+        match reserved {
+            Reserved::Yes => tx.commit().await.unwrap(),
+            Reserved::Short => tx.rollback().await.unwrap(),
+        }
         reserved
     })
 }
@@ -54,26 +57,25 @@ async fn placing_an_order_does_not_wait_for_the_stock_of_another(bench: &mut Ben
     tx.commit().await.unwrap();
 }
 
-/// The lines of an order come in the customer's order: they lock no product's row.
+/// Placing an order locks no product's row: its lines come in the customer's order, not in that of the locks.
 async fn orders_that_want_the_same_products_in_any_order_do_not_lock_each_other_out(bench: &mut Bench) {
     let both = [(CANVAS, 1), ("print-10x15", 1)];
     let (customer, photo, first) = order_of(bench, &[CANVAS]).await;
-    let mut placing = bench.db.begin().await.unwrap();
-    place(&mut placing, customer, photo, &["print-10x15"]).await;
-    let reserving = reserve_later(bench, first, &both);
-    assert_eq!(done(reserving).await, Reserved::Yes);
-    place(&mut placing, customer, photo, &[CANVAS]).await;
-    placing.commit().await.unwrap();
+    let mut held = bench.db.begin().await.unwrap();
+    assert_eq!(stock::reserve(&mut held, first, &pieces(&both)).await.unwrap(), Reserved::Yes);
+    let placing = begin_placing(&bench.db, customer, photo, &["print-10x15", CANVAS]).await.unwrap();
+    let placed = tokio::time::timeout(std::time::Duration::from_secs(5), placing.end());
+    let second = placed.await.expect("it waited for the stock");
+    held.commit().await.unwrap();
+    assert_eq!(done(reserve_later(bench, second, &both)).await, Reserved::Yes);
 }
 
 async fn a_photo_that_is_being_ordered_is_not_deleted(bench: &mut Bench) {
     let (customer, photo) = lonely_photo(bench).await;
-    let mut tx = bench.db.begin().await.unwrap();
-    assert_eq!(photos::lock_own(&mut tx, customer, &[photo]).await.unwrap().len(), 1);
+    let placing = begin_placing(&bench.db, customer, photo, &[CANVAS]).await.unwrap();
     let deleted = delete_later(bench, customer, photo);
     bench.until_blocked(1).await;
-    place(&mut tx, customer, photo, &[CANVAS]).await;
-    tx.commit().await.unwrap();
+    placing.end().await;
     assert_eq!(done(deleted).await, Deletion::InUse);
 }
 
@@ -82,13 +84,10 @@ async fn a_photo_that_is_being_deleted_can_not_be_ordered(bench: &mut Bench) {
     let mut tx = bench.db.begin().await.unwrap();
     assert_eq!(photos::delete(&mut tx, customer, photo).await.unwrap(), Deletion::Done);
     let db = bench.db.clone();
-    let found = tokio::spawn(async move {
-        let mut tx = db.begin().await.unwrap();
-        photos::lock_own(&mut tx, customer, &[photo]).await.unwrap().len()
-    });
+    let placed = tokio::spawn(async move { begin_placing(&db, customer, photo, &[CANVAS]).await.is_some() });
     bench.until_blocked(1).await;
     tx.commit().await.unwrap();
-    assert_eq!(done(found).await, 0);
+    assert!(!done(placed).await);
 }
 
 async fn lonely_photo(bench: &Bench) -> (CustomerId, PhotoId) {

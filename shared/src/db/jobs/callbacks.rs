@@ -21,7 +21,7 @@ use crate::job_view::status_name;
 use crate::jobs::DeliverCallback;
 
 /// Writes down who is to be told of a job that is just enqueued.
-pub(super) async fn ask_for(tx: &mut Tx, job: &Job, callback: &Callback) -> Result<(), DbError> {
+pub(crate) async fn ask_for(tx: &mut Tx, job: &Job, callback: &Callback) -> Result<(), DbError> {
     with!(tx.conn(), |c| {
         diesel::insert_into(job_callbacks::table)
             .values((

@@ -10,8 +10,8 @@ use super::{Job, callbacks, settle, status};
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
-use crate::domain::job::JobState;
 use crate::domain::JobId;
+use crate::domain::job::JobState;
 
 /// What became of the wish to cancel.
 #[derive(Debug)]
@@ -33,7 +33,6 @@ pub enum CancelOutcome {
 pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
     if let Some((job, more)) = cancel_unstarted(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
-        callbacks::is_now(tx, &job).await?;
         settle::left(tx, &job, more).await?;
         return Ok(CancelOutcome::Cancelled(Box::new(job)));
     }
@@ -91,7 +90,8 @@ async fn request(tx: &mut Tx, id: JobId) -> Result<Option<Job>, DbError> {
                 jobs::state
                     .eq(case_when(sleeps(), JobState::Pending.into_sql::<Text>()).otherwise(jobs::state)),
                 jobs::run_at.eq(case_when(sleeps(), now()).otherwise(jobs::run_at)),
-                jobs::due_at.eq(case_when(sleeps().and(not(in_line)), now().nullable()).otherwise(jobs::due_at)),
+                jobs::due_at
+                    .eq(case_when(sleeps().and(not(in_line)), now().nullable()).otherwise(jobs::due_at)),
                 jobs::parked.eq(case_when(not(sleeps()), jobs::parked)),
                 jobs::waiting_since.eq(case_when(not(sleeps()), jobs::waiting_since)),
                 jobs::version.eq(jobs::version + 1),

@@ -13,7 +13,7 @@ use crate::db::expressions::{coalesce, now, now_plus};
 use crate::db::gathered::Gathered;
 use crate::db::schema::{jobs, processes as process_rows};
 use crate::db::signals::AfterCommit;
-use crate::db::{Db, DbError, hot, processes, with};
+use crate::db::{Db, DbError, TOGETHER, hot, in_time, processes, with};
 use crate::domain::job::JobState;
 use crate::domain::{JobId, ProcessId, WorkerId};
 use crate::jobs::{KINDS, KindInfo, Unique};
@@ -44,7 +44,7 @@ impl Claims {
                 let db = asking.clone();
                 async move {
                     let mut claimed = together(&db, &asked).await;
-                    asked.iter().map(|(job, _)| claimed.remove(job)).collect()
+                    asked.iter().map(|asked| claimed.remove(asked)).collect()
                 }
             })
         });
@@ -66,7 +66,7 @@ impl Claims {
 }
 
 /// What is named in the answer is claimed. Of the others nothing is known: each is asked for alone.
-async fn together(db: &Db, asked: &[(JobId, WorkerId)]) -> HashMap<JobId, Job> {
+async fn together(db: &Db, asked: &[(JobId, WorkerId)]) -> HashMap<(JobId, WorkerId), Job> {
     let mut claimed = HashMap::new();
     // A process has one id, but for the moment in which it was found lost and goes on under another.
     let mut workers: Vec<WorkerId> = asked.iter().map(|(_, worker)| *worker).collect();
@@ -74,9 +74,10 @@ async fn together(db: &Db, asked: &[(JobId, WorkerId)]) -> HashMap<JobId, Job> {
     workers.dedup();
     for worker in workers {
         let jobs: Vec<JobId> = asked.iter().filter(|(_, of)| *of == worker).map(|(job, _)| *job).collect();
-        let answer = async { hot::claim(&mut db.conn().await?, &jobs, worker, &unique_until_finished(KINDS)).await };
-        match answer.await {
-            Ok(rows) => claimed.extend(rows.into_iter().map(|job| (job.id, job))),
+        let kept_unique = unique_until_finished(KINDS);
+        let answer = async { hot::claim(&mut db.conn().await?, &jobs, worker, &kept_unique).await };
+        match in_time(TOGETHER, answer).await {
+            Ok(rows) => claimed.extend(rows.into_iter().map(|job| ((job.id, worker), job))),
             Err(error) => tracing::debug!(%error, jobs = jobs.len(), "jobs could not be claimed together"),
         }
     }

@@ -172,12 +172,7 @@ async fn superseded_by(tx: &mut Tx, id: JobId) -> Result<Option<JobId>, DbError>
         with!(tx.conn(), |c| jobs::table.find(id).select(jobs::unique_key).first(c).await)?;
     let Some(key) = key else { return Ok(None) };
     Ok(with!(tx.conn(), |c| {
-        jobs::table
-            .filter(jobs::unique_open.eq(key))
-            .select(jobs::id)
-            .first(c)
-            .await
-            .optional()
+        jobs::table.filter(jobs::unique_open.eq(key)).select(jobs::id).first(c).await.optional()
     })?)
 }
 
@@ -189,7 +184,8 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
     };
     let job: Job = with!(tx.conn(), |c| {
         // In the statement after the key's row was locked.
-        let behind = sql::<Bool>(order::SOMEBODY_IS_IN_LINE).bind::<Nullable<Text>, _>(&job.ordering_key).sql(")");
+        let behind =
+            sql::<Bool>(order::SOMEBODY_IS_IN_LINE).bind::<Nullable<Text>, _>(&job.ordering_key).sql(")");
         diesel::update(jobs::table.find(job.id))
             .set((
                 jobs::state.eq(JobState::Pending),

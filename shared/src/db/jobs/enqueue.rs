@@ -76,12 +76,7 @@ pub async fn enqueue_unique<K: Kind>(
             return Ok(Enqueued::New(job));
         }
         let existing: Option<Job> = with!(tx.conn(), |c| {
-            jobs::table
-                .filter(jobs::unique_open.eq(key))
-                .select(Job::as_select())
-                .first(c)
-                .await
-                .optional()
+            jobs::table.filter(jobs::unique_open.eq(key)).select(Job::as_select()).first(c).await.optional()
         })?;
         if let Some(job) = existing {
             return Ok(Enqueued::Existing(job));
@@ -128,7 +123,7 @@ fn id_is_taken() -> DbError {
     DbError::Duplicate("another job has this id".into())
 }
 
-fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
+pub(crate) fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
     serde_json::to_value(args)
         .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))
 }
@@ -167,9 +162,14 @@ async fn write(
     if let Some(callback) = &options.callback {
         callbacks::ask_for(tx, &job, callback).await?;
     }
-    match publication(&job) {
+    hand_over(tx, &job);
+    Ok(Some(job))
+}
+
+/// Tells the relay of this process of a new job, after the commit.
+pub(crate) fn hand_over(tx: &mut Tx, job: &Job) {
+    match publication(job) {
         Some(publication) if job.state == JobState::Queued => tx.after_commit().publish(publication),
         _ => tx.after_commit().wake_relay(),
     }
-    Ok(Some(job))
 }

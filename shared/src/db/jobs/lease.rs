@@ -113,7 +113,8 @@ pub async fn orphans(conn: &mut Conn, limit: i64) -> Result<Vec<Orphan>, DbError
 pub async fn end_all(db: &Db) -> Result<Vec<(Job, JobState)>, DbError> {
     let mut conn = db.conn().await?;
     let running: Vec<(JobId, i64)> = with!(&mut conn, |c| {
-        let running = jobs::table.filter(jobs::due_at.is_not_null()).filter(jobs::state.eq(JobState::Running));
+        let running =
+            jobs::table.filter(jobs::due_at.is_not_null()).filter(jobs::state.eq(JobState::Running));
         running.select((jobs::id, jobs::fence)).load(c).await
     })?;
     drop(conn);

@@ -262,9 +262,9 @@ async fn looks(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<Look>, DbError
         }
         (None, Some(JobState::Succeeded) | None) => match queues_and_kinds(conn, filter).await? {
             None => vec![Look::in_order(Vec::new())],
-            Some(pairs) => {
-                let columns = |(queue, kind)| vec![("jobs.queue", queue), ("jobs.kind", kind)];
-                pairs.into_iter().map(|pair| Look::along(Vec::new(), columns(pair))).collect()
+            Some(names) => {
+                let along = |name| Look::along(Vec::new(), vec![(QUEUE_AND_KIND, name)]);
+                names.into_iter().map(along).collect()
             }
         },
     })
@@ -285,49 +285,38 @@ fn failed(filter: &JobFilter) -> impl Iterator<Item = Look> + use<> {
         })
 }
 
-/// Every queue and kind that jobs may have which the filter fits; `None` where it names neither.
-async fn queues_and_kinds(
-    conn: &mut Conn,
-    filter: &JobFilter,
-) -> Result<Option<Vec<(String, String)>>, DbError> {
-    let (queues, kinds) = match (&filter.queue, &filter.kind) {
-        (None, None) => return Ok(None),
-        (Some(queue), None) => (vec![queue.clone()], kinds_of(conn, queue).await?),
-        (queue, Some(kind)) => {
-            let queues = match queue {
-                Some(queue) => vec![queue.clone()],
-                None => queues_of_jobs(conn).await?,
-            };
-            (queues, names_of(kind).into_iter().map(str::to_owned).collect())
-        }
+/// Every queue and kind that there are jobs of which the filter fits, as the index has them; `None` where it names
+/// neither. What there is nothing of is left out: PostgreSQL would look for it through its neighbours in the index.
+async fn queues_and_kinds(conn: &mut Conn, filter: &JobFilter) -> Result<Option<Vec<String>>, DbError> {
+    if filter.queue.is_none() && filter.kind.is_none() {
+        return Ok(None);
+    }
+    let kinds = filter.kind.as_deref().map(names_of);
+    let fits = |name: &String| {
+        let Some((queue, kind)) = name.split_once('/') else { return false };
+        filter.queue.as_deref().is_none_or(|wanted| wanted == queue)
+            && kinds.as_ref().is_none_or(|names| names.contains(&kind))
     };
-    let pairs = queues.iter().flat_map(|queue| kinds.iter().map(move |kind| (queue.clone(), kind.clone())));
-    Ok(Some(pairs.collect()))
+    Ok(Some(all_queues_and_kinds(conn).await?.into_iter().filter(fits).collect()))
 }
 
-/// A queue or a kind.
+/// A queue and a kind, as in [`QUEUE_AND_KIND`].
 #[derive(QueryableByName)]
 struct Name {
     #[diesel(sql_type = SqlText)]
     name: String,
 }
 
-/// The queues that there are jobs of, whether anybody registered them or not. From one name to the next, by
-/// the index: it reads as many of its entries as there are names.
-async fn queues_of_jobs(conn: &mut Conn) -> Result<Vec<String>, DbError> {
-    const QUEUES: &str = "WITH RECURSIVE names (name) AS (SELECT min(queue) FROM jobs \
-         UNION ALL SELECT (SELECT min(queue) FROM jobs WHERE queue > names.name) FROM names \
-         WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
-    let names: Vec<Name> = with!(conn, |c| diesel::sql_query(QUEUES).load(c).await)?;
-    Ok(names.into_iter().map(|row| row.name).collect())
-}
+/// As the index has them.
+const QUEUE_AND_KIND: &str = "(jobs.queue || '/' || jobs.kind)";
 
-/// The kinds of a queue's jobs, those that only another release knows among them. As [`queues_of_jobs`].
-async fn kinds_of(conn: &mut Conn, queue: &str) -> Result<Vec<String>, DbError> {
-    const KINDS: &str = "WITH RECURSIVE names (name) AS (SELECT min(kind) FROM jobs WHERE queue = $1 \
-         UNION ALL SELECT (SELECT min(kind) FROM jobs WHERE queue = $1 AND kind > names.name) FROM names \
-         WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
-    let names: Vec<Name> = with!(conn, |c| diesel::sql_query(KINDS).bind::<SqlText, _>(queue).load(c).await)?;
+/// The queues and kinds that there are jobs of, whether anybody registered them or not, and whether this program knows
+/// them. From one name to the next, by the index: it reads as many of its entries as there are names.
+async fn all_queues_and_kinds(conn: &mut Conn) -> Result<Vec<String>, DbError> {
+    const NAMES: &str = "WITH RECURSIVE names (name) AS (SELECT min(queue || '/' || kind) FROM jobs \
+         UNION ALL SELECT (SELECT min(queue || '/' || kind) FROM jobs WHERE (queue || '/' || kind) > names.name) \
+         FROM names WHERE names.name IS NOT NULL) SELECT name FROM names WHERE name IS NOT NULL";
+    let names: Vec<Name> = with!(conn, |c| diesel::sql_query(NAMES).load(c).await)?;
     Ok(names.into_iter().map(|row| row.name).collect())
 }
 

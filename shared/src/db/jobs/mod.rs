@@ -8,12 +8,12 @@
 //! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
 //! first) → own job → waiters (newest first) → photo or order → products by id → ordering keys.
 
-mod callbacks;
+pub(crate) mod callbacks;
 pub mod cancel;
 pub mod claim;
 pub mod dead;
 pub mod enqueue;
-mod insert;
+pub(crate) mod insert;
 pub mod lease;
 pub mod listing;
 pub mod order;

@@ -75,12 +75,20 @@ pub(super) async fn pass_on_turn(tx: &mut Tx, key: &str) -> Result<(), DbError> 
 /// Gives every line a head that has none: its first was locked when its turn came. Returns how many.
 pub(super) async fn mend_lines(db: &Db) -> Result<usize, DbError> {
     let headless = headless(&mut db.conn().await?).await?;
+    let mut mended = 0;
     for key in &headless {
-        let mut tx = db.begin().await?;
-        pass_on_turn(&mut tx, key).await?;
-        tx.commit().await?;
+        let passed_on = async {
+            let mut tx = db.begin().await?;
+            pass_on_turn(&mut tx, key).await?;
+            tx.commit().await
+        };
+        match passed_on.await {
+            Ok(()) => mended += 1,
+            Err(error) if error.may_pass() => return Err(error),
+            Err(error) => tracing::error!(key, %error, "a line has no head, and could not be given one"),
+        }
     }
-    Ok(headless.len())
+    Ok(mended)
 }
 
 async fn headless(conn: &mut Conn) -> Result<Vec<String>, DbError> {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use diesel::dsl::sql;
+use diesel::dsl::{case_when, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
@@ -15,6 +15,7 @@ use super::relay::FAR;
 use crate::db::expressions::{coalesce, for_update, for_update_skip_locked, now};
 use crate::db::schema::{jobs, queues};
 use crate::db::{Conn, DbError, Tx, with};
+use crate::domain::job::JobState;
 use crate::domain::{JobId, Timestamp};
 use crate::jobs::Queue;
 
@@ -98,9 +99,13 @@ pub async fn resume(tx: &mut Tx, queue: &str) -> Result<Option<bool>, DbError> {
     Ok(Some(before.is_some()))
 }
 
-/// Makes due what was put off because its queue was paused, and runs again. Returns how many.
+/// What is brought back in one transaction.
+const AT_ONCE: i64 = 1000;
+
+/// Makes due what was put off because its queue was paused, and runs again: some of it. Returns how many; 0 when none
+/// is left.
 ///
-/// The end of a pause does it, and a sweep: a look that read the pause may be committed after its end.
+/// The end of a pause begins with it, and a sweep goes on: a look that read the pause may be committed after its end.
 pub(super) async fn bring_back(tx: &mut Tx) -> Result<usize, DbError> {
     let put_off: Vec<JobId> = with!(tx.conn(), |c| {
         let back = jobs::table
@@ -108,6 +113,7 @@ pub(super) async fn bring_back(tx: &mut Tx) -> Result<usize, DbError> {
             .filter(jobs::due_at.is_not_null())
             .filter(jobs::due_at.ge(FAR))
             .filter(sql::<Bool>(NOT_PAUSED))
+            .limit(AT_ONCE)
             .select(jobs::id);
         for_update_skip_locked(back).load(c).await
     })?;
@@ -115,8 +121,10 @@ pub(super) async fn bring_back(tx: &mut Tx) -> Result<usize, DbError> {
         return Ok(0);
     }
     let back = with!(tx.conn(), |c| {
+        // In the order that they had.
+        let at = case_when(jobs::state.eq(JobState::Pending), jobs::run_at).otherwise(now());
         diesel::update(jobs::table.filter(jobs::id.eq_any(&put_off)))
-            .set(jobs::due_at.eq(now().nullable()))
+            .set(jobs::due_at.eq(at.nullable()))
             .execute(c)
             .await
     })?;

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::{case_when, exists, sql};
+use diesel::dsl::{case_when, sql};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
@@ -106,42 +106,76 @@ pub fn publication(job: &super::Job) -> Option<Publication> {
     row.publication()
 }
 
-/// Moves up to `limit` due rows to `queued`, counts on their messages, and returns those: what is not published
-/// must be told to [`not_published`](super::unpublished::not_published).
+/// What a look found.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// What was moved to `queued`: whatever is not published must be told to
+    /// [`not_published`](super::unpublished::not_published).
+    pub messages: Vec<Publication>,
+    /// When the next row will be due, counted from the look. `None`: none is there, or it was not asked for.
+    pub next_in: Option<Duration>,
+}
+
+/// As [`take`], without its word on what comes next.
+///
+/// # Errors
+/// As there.
+pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> {
+    Ok(take(db, limit).await?.messages)
+}
+
+/// Moves up to `limit` due rows to `queued` and counts on their messages.
 ///
 /// # Errors
 /// Those of the database; then nothing was moved.
-pub async fn take_due(db: &Db, limit: i64) -> Result<Vec<Publication>, DbError> {
-    let mut taken = Vec::new();
-    // An idle relay asks this and nothing else.
-    while something_is_due(&mut db.conn().await?).await? {
-        let room = limit - count(taken.len());
+pub async fn take(db: &Db, limit: i64) -> Result<Taken, DbError> {
+    let mut taken = Taken::default();
+    // An idle relay asks this and nothing else. What was only put aside makes room for others, but not for ever: what
+    // is taken waits to be published.
+    for _ in 0..MOST_LOOKS {
+        taken.next_in = next_in(&mut db.conn().await?).await?;
+        if taken.next_in.is_none_or(|pause| !pause.is_zero()) {
+            break;
+        }
+        let room = limit - count(taken.messages.len());
         match take_some(db, room).await {
             Ok(Some((found, messages))) => {
-                taken.extend(messages);
-                // What was only put aside made room for others.
-                if found < room || count(taken.len()) >= limit {
+                taken.messages.extend(messages);
+                if found < room || count(taken.messages.len()) >= limit {
+                    taken.next_in = None;
                     break;
                 }
             }
-            Ok(None) => break,
+            // Somebody holds what is due.
+            Ok(None) => {
+                taken.next_in = None;
+                break;
+            }
             // What was taken before is published.
-            Err(_) if !taken.is_empty() => break,
+            Err(_) if !taken.messages.is_empty() => break,
             Err(error) => return Err(error),
         }
     }
     Ok(taken)
 }
 
+/// The most looks for one batch.
+const MOST_LOOKS: usize = 10;
+
 fn count(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-async fn something_is_due(conn: &mut Conn) -> Result<bool, DbError> {
-    let due = |express: bool| jobs::table.filter(lane_is(express)).filter(is_due());
-    Ok(with!(conn, |c| {
-        diesel::select(exists(due(true)).or(exists(due(false)))).get_result(c).await
-    })?)
+/// How long until the next row is due; `None` if there is none.
+async fn next_in(conn: &mut Conn) -> Result<Option<Duration>, DbError> {
+    let first = |express: bool| {
+        let due = jobs::table.filter(lane_is(express)).filter(jobs::due_at.is_not_null());
+        due.order(jobs::due_at).select(jobs::due_at.assume_not_null()).limit(1).single_value()
+    };
+    let (now, express, ordinary): (Timestamp, Option<Timestamp>, Option<Timestamp>) =
+        with!(conn, |c| diesel::select((now(), first(true), first(false))).get_result(c).await)?;
+    let next = express.into_iter().chain(ordinary).min();
+    Ok(next.map(|next| next.since(now)))
 }
 
 /// Spelled as the index is: what goes by the lanes that are served first, and what does not.
@@ -193,7 +227,7 @@ async fn take_some(db: &Db, limit: i64) -> Result<Option<(i64, Vec<Publication>)
     }
     let found = count(due.len());
     let ids: Vec<JobId> = due.iter().map(|row| row.id).collect();
-    match take(tx, due).await {
+    match move_on(tx, due).await {
         Ok(messages) => Ok(Some((found, messages))),
         // What may pass concerns all of them; anything else, one that is bad.
         Err(error) if error.may_pass() => Err(error),
@@ -256,7 +290,7 @@ impl Decided {
 }
 
 /// Moves these rows, which `tx` has locked.
-async fn take(mut tx: Tx, due: Vec<Due>) -> Result<Vec<Publication>, DbError> {
+async fn move_on(mut tx: Tx, due: Vec<Due>) -> Result<Vec<Publication>, DbError> {
     let paused = queues::paused(tx.conn()).await?;
     let mut taken = HashMap::new();
     for share in due.iter().filter(|row| row.state == JobState::Pending).filter_map(Due::share) {
@@ -359,7 +393,7 @@ async fn take_each(db: &Db, ids: Vec<JobId>) -> Vec<Publication> {
                 let due = jobs::table.filter(jobs::id.eq(id)).filter(is_due()).select(Due::as_select());
                 for_update_skip_locked(due).load(c).await
             })?;
-            take(tx, due).await
+            move_on(tx, due).await
         };
         match moved.await {
             Ok(publications) => taken.extend(publications),

@@ -16,7 +16,7 @@ use crate::db::expressions::{coalesce, now, now_plus};
 use crate::db::gathered::Gathered;
 use crate::db::schema::jobs;
 use crate::db::signals::AfterCommit;
-use crate::db::{Db, DbError, Tx, hot, with};
+use crate::db::{Db, DbError, TOGETHER, Tx, hot, in_time, with};
 use crate::domain::job::{Ending, Failure, JobState, RunError, dead_reason, decide};
 use crate::domain::stored_text::clean_json;
 use crate::domain::{JobId, Timestamp};
@@ -74,7 +74,7 @@ impl Settles {
                 let db = asking.clone();
                 async move {
                     let written = succeed_together(&db, &runs).await;
-                    runs.iter().map(|(claim, _)| written.contains(&claim.job).then_some(())).collect()
+                    runs.iter().map(|(claim, _)| written.contains(claim).then_some(())).collect()
                 }
             })
         });
@@ -107,9 +107,9 @@ impl Settles {
 }
 
 /// What is named in the answer has ended. Of the others nothing is known: each is asked for alone.
-async fn succeed_together(db: &Db, runs: &[(Claim, Option<Value>)]) -> HashSet<JobId> {
+async fn succeed_together(db: &Db, runs: &[(Claim, Option<Value>)]) -> HashSet<Claim> {
     let answer = async { hot::succeed(&mut db.conn().await?, runs).await };
-    let rows = match answer.await {
+    let rows = match in_time(TOGETHER, answer).await {
         Ok(rows) => rows,
         Err(error) => {
             tracing::debug!(%error, runs = runs.len(), "runs could not be ended together");
@@ -119,12 +119,14 @@ async fn succeed_together(db: &Db, runs: &[(Claim, Option<Value>)]) -> HashSet<J
     let mut done = AfterCommit::default();
     for row in &rows {
         done.changed(row.id, row.version);
-        if row.more && let Some((owner, lane)) = row.owner.zip(own_lane(&row.queue, row.express)) {
+        if row.more
+            && let Some((owner, lane)) = row.owner.zip(own_lane(&row.queue, row.express))
+        {
             done.made_room(owner, lane);
         }
     }
     db.tell(done);
-    rows.into_iter().map(|row| row.id).collect()
+    rows.into_iter().map(|row| Claim { job: row.id, fence: row.fence }).collect()
 }
 
 /// Ends a run as its handler asked.
@@ -192,6 +194,8 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     let verdict = decide(job.facts(), ending, rand::random());
     // What it waited for was final already: it has begun, and goes on before what has not, as if it were woken.
     let goes_on = (ending == Ending::Wait(false)).then(|| jobs::woken.eq(true));
+    // Of one that waits it is the time at which it went to sleep: its place when it is woken.
+    let put_off = goes_on.is_none() && !verdict.state.is_final();
     // Since when something that it needs is away: from the first such answer on, until another answer.
     let unavailable_since = match ending {
         Ending::Unavailable { .. } => Some(coalesce(jobs::unavailable_since, now()).nullable()),
@@ -215,10 +219,10 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
         let reason = dead_reason(&redact_text(last.unwrap_or_default()));
         (jobs::dead_reason.eq(reason), jobs::dead_at.eq(now().nullable()))
     });
-    let due = (verdict.state == JobState::Pending).then(|| jobs::due_at.eq(now_plus(verdict.delay).nullable()));
-    let asleep = (verdict.state == JobState::Waiting).then(|| {
-        (jobs::due_at.eq(None::<Timestamp>), jobs::waiting_since.eq(now().nullable()))
-    });
+    let due =
+        (verdict.state == JobState::Pending).then(|| jobs::due_at.eq(now_plus(verdict.delay).nullable()));
+    let asleep = (verdict.state == JobState::Waiting)
+        .then(|| (jobs::due_at.eq(None::<Timestamp>), jobs::waiting_since.eq(now().nullable())));
     let over = verdict.state.is_final().then(it_is_over);
     let (version, more): (i64, bool) = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq(job.id)))
@@ -228,7 +232,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
                     jobs::failure.eq(verdict.failure),
                     jobs::attempt.eq(verdict.attempt),
                     jobs::lapses.eq(lapses),
-                    goes_on.is_none().then(|| jobs::run_at.eq(now_plus(verdict.delay))),
+                    put_off.then(|| jobs::run_at.eq(now_plus(verdict.delay))),
                     goes_on,
                     result.as_ref().map(|result| jobs::result.eq(result)),
                     errors.as_ref().map(|errors| jobs::errors.eq(errors)),
@@ -247,12 +251,12 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
             .await
     })?;
     tx.after_commit().changed(job.id, version);
-    if job.has_callback {
-        callbacks::status_changed(tx, job.id).await?;
-    }
     if verdict.state.is_final() {
         left(tx, job, more).await?;
     } else {
+        if job.has_callback {
+            callbacks::status_changed(tx, job.id).await?;
+        }
         made_room(tx, job, more);
         tx.after_commit().wake_relay();
     }
@@ -279,7 +283,10 @@ pub(super) fn it_is_over() -> _ {
 pub(super) async fn left(tx: &mut Tx, job: &Job, more: bool) -> Result<(), DbError> {
     made_room(tx, job, more);
     waits::wake_waiters(tx, job.id).await?;
-    // Last: whoever holds the row of a line waits for no job's row.
+    // Whoever holds the row of a line waits for no job's row: a callback stands in one, too.
+    if job.has_callback {
+        callbacks::status_changed(tx, job.id).await?;
+    }
     if let Some(key) = &job.ordering_key {
         order::pass_on_turn(tx, key).await?;
     }

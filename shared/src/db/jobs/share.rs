@@ -79,11 +79,12 @@ pub(super) async fn of_parked(conn: &mut Conn) -> Result<Vec<Share>, DbError> {
              ORDER BY jobs.owner, jobs.parked LIMIT 1) AS next) \
          SELECT owner, parked FROM found";
     const SQLITE: &str = "SELECT DISTINCT owner, parked FROM jobs WHERE parked IS NOT NULL";
-    let rows: Vec<Parked> = ask!(
-        conn,
-        |c| diesel::sql_query(POSTGRES).load(&mut Preparing(c)).await,
-        |c| diesel::sql_query(SQLITE).load(c).await
-    )?;
+    let rows: Vec<Parked> =
+        ask!(conn, |c| diesel::sql_query(POSTGRES).load(&mut Preparing(c)).await, |c| diesel::sql_query(
+            SQLITE
+        )
+        .load(c)
+        .await)?;
     Ok(rows.into_iter().filter_map(|row| Some((row.owner, Lane::named(&row.parked)?))).collect())
 }
 

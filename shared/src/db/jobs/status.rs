@@ -1,16 +1,28 @@
 //! What others may see of a job: the status resource.
 
+use std::sync::LazyLock;
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
 use super::Job;
-use crate::db::schema::jobs;
-use crate::db::sql_types::Id;
+use crate::db::schema::{customers, jobs};
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Queue, names_of};
+use crate::jobs::names_of;
+
+/// The query of [`unfinished_of`].
+macro_rules! counting {
+    ($owner:expr, $limit:expr) => {
+        diesel::sql_query($crate::db::jobs::status::UNFINISHED_OF.as_str())
+            .bind::<$crate::db::sql_types::Id, _>($owner)
+            .bind::<diesel::sql_types::Text, _>($crate::jobs::Queue::CALLBACKS.name())
+            .bind::<diesel::sql_types::BigInt, _>($limit)
+    };
+}
+pub(crate) use counting;
 
 /// A job's row.
 ///
@@ -18,6 +30,23 @@ use crate::jobs::{Queue, names_of};
 /// Those of the database.
 pub async fn find(conn: &mut Conn, id: JobId) -> Result<Option<Job>, DbError> {
     Ok(with!(conn, |c| jobs::table.find(id).select(Job::as_select()).first(c).await.optional())?)
+}
+
+/// A job of the customer who has this token: right and row in one statement.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_by_token(conn: &mut Conn, id: JobId, token_hash: &str) -> Result<Option<Job>, DbError> {
+    Ok(with!(conn, |c| {
+        let owner = customers::table.filter(customers::token_hash.eq(token_hash)).select(customers::id);
+        jobs::table
+            .filter(jobs::id.eq(id))
+            .filter(jobs::owner.eq(owner.single_value()))
+            .select(Job::as_select())
+            .first(c)
+            .await
+            .optional()
+    })?)
 }
 
 /// Several rows in one look.
@@ -70,9 +99,9 @@ const NOT_PLANNED: &str = "NOT (state = 'pending' AND started_at IS NULL AND run
 
 /// How many jobs there are.
 #[derive(QueryableByName)]
-struct Counted {
+pub(crate) struct Counted {
     #[diesel(sql_type = BigInt)]
-    jobs: i64,
+    pub(crate) jobs: i64,
 }
 
 /// Counts the rows that are found in one of these ways, each by an index of its own, and none of them twice.
@@ -90,24 +119,21 @@ fn count_up_to(limit: &str, ways: &[&str]) -> String {
 /// # Errors
 /// Those of the database.
 pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Result<i64, DbError> {
-    let count = count_up_to(
+    let counted: Counted = with!(conn, |c| counting!(owner, limit).get_result(c).await)?;
+    Ok(counted.jobs)
+}
+
+/// The text of [`counting!`].
+pub(crate) static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| {
+    count_up_to(
         "$3",
         &[
             "due_at IS NOT NULL AND owner = $1 AND queue <> $2",
             "parked IS NOT NULL AND owner = $1 AND queue <> $2",
             "waiting_since IS NOT NULL AND owner = $1 AND queue <> $2",
         ],
-    );
-    let counted: Counted = with!(conn, |c| {
-        diesel::sql_query(count)
-            .bind::<Id, _>(owner)
-            .bind::<Text, _>(Queue::CALLBACKS.name())
-            .bind::<BigInt, _>(limit)
-            .get_result(c)
-            .await
-    })?;
-    Ok(counted.jobs)
-}
+    )
+});
 
 /// How many jobs are unfinished, up to `limit`.
 ///

@@ -15,16 +15,38 @@ pub struct Swept {
     pub brought_back: usize,
 }
 
-/// Sweeps once.
+/// Sweeps once. What can't be done keeps nothing else from being done.
 ///
 /// # Errors
-/// Those of the database.
+/// The first of the database's.
 pub async fn sweep(db: &Db) -> Result<Swept, DbError> {
+    let promoted = promote(db).await;
+    let lines = order::mend_lines(db).await;
+    let brought_back = bring_back(db).await;
+    Ok(Swept { promoted: promoted?, lines: lines?, brought_back: brought_back? })
+}
+
+/// So many shares are one statement.
+const SHARES: usize = 200;
+
+async fn promote(db: &Db) -> Result<usize, DbError> {
     let parked = share::of_parked(&mut db.conn().await?).await?;
-    let promoted = share::promote(db, &parked).await?;
-    let lines = order::mend_lines(db).await?;
-    let mut tx = db.begin().await?;
-    let brought_back = queues::bring_back(&mut tx).await?;
-    tx.commit().await?;
-    Ok(Swept { promoted, lines, brought_back })
+    let mut promoted = 0;
+    for shares in parked.chunks(SHARES) {
+        promoted += share::promote(db, shares).await?;
+    }
+    Ok(promoted)
+}
+
+async fn bring_back(db: &Db) -> Result<usize, DbError> {
+    let mut all = 0;
+    loop {
+        let mut tx = db.begin().await?;
+        let back = queues::bring_back(&mut tx).await?;
+        tx.commit().await?;
+        if back == 0 {
+            return Ok(all);
+        }
+        all += back;
+    }
 }

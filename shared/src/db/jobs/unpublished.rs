@@ -94,8 +94,7 @@ async fn due_again(
         }
         let counted = jobs::published.gt(0);
         rows.set((
-            jobs::due_at
-                .eq(case_when(jobs::due_at.gt(soon()), soon()).otherwise(jobs::due_at)),
+            jobs::due_at.eq(case_when(jobs::due_at.gt(soon()), soon()).otherwise(jobs::due_at)),
             jobs::published.eq(case_when(counted, jobs::published - 1).otherwise(0.into_sql::<Integer>())),
         ))
         .execute(c)

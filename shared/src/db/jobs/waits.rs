@@ -14,18 +14,19 @@ use super::settle::Progress;
 use crate::db::expressions::{for_no_key_update, for_update, now};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::{JobId, Timestamp};
 use crate::domain::job::{Failure, JobState};
+use crate::domain::{JobId, Timestamp};
 
 /// Locks the jobs that somebody begins to wait for, newest id first, against becoming final, and says of each that it
 /// is awaited: whoever ends it must look for waiters. That is never taken back; what is said for nothing costs a look.
 /// Returns how many are unfinished.
 pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbError> {
     let rows: Vec<(JobId, JobState, bool)> = with!(tx.conn(), |c| {
-        let awaited = jobs::table
-            .filter(jobs::id.eq_any(on))
-            .order(jobs::id.desc())
-            .select((jobs::id, jobs::state, jobs::awaited));
+        let awaited = jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select((
+            jobs::id,
+            jobs::state,
+            jobs::awaited,
+        ));
         for_no_key_update(awaited).load(c).await
     })?;
     let unsaid: Vec<JobId> = rows.iter().filter(|(_, _, awaited)| !awaited).map(|(id, ..)| *id).collect();
