@@ -116,7 +116,7 @@ async fn a_request_is_answered_in_few_round_trips(setup: Setup) {
 }
 
 /// For how long a web and a worker are watched that have nothing to do.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 
 async fn who_has_nothing_to_do_hardly_asks(setup: Setup) {
     let app = setup.start().await;

@@ -15,7 +15,7 @@ use crate::Worker;
 pub const PART: &str = "scheduler";
 
 /// How often it looks.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// How long the database may take for a look. A tick whose commit was not answered was taken, or is due at the next.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -25,13 +25,15 @@ use crate::jobs::Lane;
 const PROMOTE: &str = "WITH wanted AS MATERIALIZED (SELECT DISTINCT owner, queue, express FROM \
          unnest($1, $2, $3) AS w (owner, queue, express)), \
      room AS MATERIALIZED (SELECT owner, CASE WHEN express THEN queue || '.express' ELSE queue END AS lane, \
-         $4 - (SELECT count(*) FROM (SELECT FROM jobs AS held WHERE held.owner = wanted.owner \
-             AND held.queue = wanted.queue AND held.due_at IS NOT NULL \
-             AND held.due_at <= statement_timestamp() + $6 * interval '1 microsecond' \
+         $4 - (SELECT count(*) FROM (SELECT FROM jobs AS held \
+             WHERE (CASE WHEN held.due_at IS NOT NULL THEN held.owner END) = wanted.owner \
+             AND held.queue = wanted.queue \
+             AND (CASE WHEN held.owner IS NOT NULL THEN held.due_at END) <= statement_timestamp() + $6 * interval '1 microsecond' \
              AND held.state IN ('queued', 'running') AND held.express = wanted.express \
              AND held.lapses < $5 LIMIT $4) AS counted) AS places FROM wanted), \
      next AS MATERIALIZED (SELECT found.id FROM room CROSS JOIN LATERAL (SELECT id FROM jobs \
-         WHERE jobs.owner = room.owner AND jobs.parked = room.lane AND jobs.parked IS NOT NULL \
+         WHERE (CASE WHEN jobs.parked IS NOT NULL THEN jobs.owner END) = room.owner \
+         AND jobs.parked = room.lane AND jobs.parked IS NOT NULL \
          ORDER BY jobs.woken DESC, jobs.id LIMIT greatest(room.places, 0) FOR UPDATE SKIP LOCKED) AS found) \
      UPDATE jobs SET parked = NULL, due_at = statement_timestamp() \
      WHERE id = ANY (ARRAY (SELECT id FROM next))";

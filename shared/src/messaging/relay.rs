@@ -2,7 +2,7 @@
 //!
 //! It publishes what its own process handed over after a commit, looks at the table for what became
 //! due (woken by a commit that made something due, at the time of the next row that will be, and every
-//! other second), and passes on status changes.
+//! few seconds), and passes on status changes.
 //! A message that is lost anywhere on the way is published again by any process's relay: that is all
 //! the recovery there is.
 //!
@@ -31,7 +31,7 @@ use crate::outage::Outage;
 
 /// How often an idle relay looks at the table, whatever it knows: another process may have made something due that has
 /// no relay itself.
-const IDLE: Duration = Duration::from_secs(2);
+const IDLE: Duration = Duration::from_secs(3);
 
 /// What is due, and was held by somebody, is looked for again no sooner.
 const SOON: Duration = Duration::from_millis(50);

@@ -125,13 +125,15 @@ async fn what_was_prepared_on_an_empty_table_finds_its_index_in_a_full_one(bench
             "jobs_due",
         ),
         (
-            "share (uuid, text) AS SELECT count(*) FROM (SELECT 1 FROM jobs WHERE owner = $1 AND queue = $2 \
-             AND due_at IS NOT NULL AND due_at <= now() AND state IN ('queued', 'running') LIMIT 50) AS counted",
+            "share (uuid, text) AS SELECT count(*) FROM (SELECT 1 FROM jobs \
+             WHERE (CASE WHEN due_at IS NOT NULL THEN owner END) = $1 AND queue = $2 \
+             AND (CASE WHEN owner IS NOT NULL THEN due_at END) <= now() AND state IN ('queued', 'running') LIMIT 50) AS counted",
             "share (gen_random_uuid(), 'images')",
             "jobs_due_of_owner",
         ),
         (
-            "parked (uuid, text) AS SELECT id FROM jobs WHERE owner = $1 AND parked = $2 AND parked IS NOT NULL \
+            "parked (uuid, text) AS SELECT id FROM jobs \
+             WHERE (CASE WHEN parked IS NOT NULL THEN owner END) = $1 AND parked = $2 AND parked IS NOT NULL \
              ORDER BY woken DESC, id LIMIT 50",
             "parked (gen_random_uuid(), 'images')",
             "jobs_parked",

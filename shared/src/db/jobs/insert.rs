@@ -43,8 +43,9 @@ macro_rules! place {
             "SELECT ",
             $now,
             " AS now, EXISTS (SELECT 1 FROM queues WHERE name = $1 AND paused_at IS NOT NULL) AS paused, \
-               (SELECT count(*) FROM (SELECT 1 FROM jobs AS held WHERE held.queue = $1 AND held.owner = $2 \
-                   AND held.due_at IS NOT NULL AND held.due_at <= ",
+               (SELECT count(*) FROM (SELECT 1 FROM jobs AS held WHERE held.queue = $1 \
+                   AND (CASE WHEN held.due_at IS NOT NULL THEN held.owner END) = $2 \
+                   AND (CASE WHEN held.owner IS NOT NULL THEN held.due_at END) <= ",
             $now,
             " + $3",
             $microseconds,

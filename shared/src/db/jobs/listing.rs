@@ -263,7 +263,8 @@ async fn looks(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<Look>, DbError
         (None, Some(JobState::Succeeded) | None) => match queues_and_kinds(conn, filter).await? {
             None => vec![Look::in_order(Vec::new())],
             Some(names) => {
-                let along = |name| Look::along(Vec::new(), vec![(QUEUE_AND_KIND, name)]);
+                let has_one = || vec![Term::Sql("(jobs.queue || '/' || jobs.kind) IS NOT NULL")];
+                let along = |name| Look::along(has_one(), vec![(QUEUE_AND_KIND, name)]);
                 names.into_iter().map(along).collect()
             }
         },

@@ -29,7 +29,8 @@ pub const SHARE: i64 = 50;
 
 /// Whether more of this row's owner and lane is parked. Part of the statement that makes room.
 pub(crate) const MORE: &str = "(jobs.owner IS NOT NULL AND EXISTS (SELECT 1 FROM jobs AS behind \
-                               WHERE behind.owner = jobs.owner AND behind.parked = CASE WHEN jobs.express \
+                               WHERE (CASE WHEN behind.parked IS NOT NULL THEN behind.owner END) = jobs.owner \
+                               AND behind.parked IS NOT NULL AND behind.parked = CASE WHEN jobs.express \
                                THEN jobs.queue || '.express' ELSE jobs.queue END))";
 
 /// Whose share of what.
@@ -39,20 +40,22 @@ pub(crate) type Share = (CustomerId, Lane);
 ///
 /// What is in quarantine is not counted and not held to the share: there is little of it, and it runs one at a time.
 pub(crate) async fn taken(conn: &mut Conn, (owner, lane): Share) -> Result<i64, DbError> {
-    let counted = diesel::dsl::sql::<BigInt>("(SELECT count(*) FROM (SELECT 1 FROM jobs WHERE owner = ")
-        .bind::<Id, _>(owner)
-        .sql(" AND queue = ")
-        .bind::<Text, _>(lane.queue.name())
-        // What is planned for later than any message is published again is neither queued nor does it run.
-        .sql(" AND due_at IS NOT NULL AND due_at <= ")
-        .bind::<Instant, _>(now_plus(MAX_REPUBLISH))
-        .sql(" AND state IN ('queued', 'running') AND express = ")
-        .bind::<Bool, _>(lane.express)
-        .sql(" AND lapses < ")
-        .bind::<diesel::sql_types::Integer, _>(QUARANTINED_LAPSES)
-        .sql(" LIMIT ")
-        .bind::<BigInt, _>(SHARE)
-        .sql(") AS counted)");
+    let counted = diesel::dsl::sql::<BigInt>(
+        "(SELECT count(*) FROM (SELECT 1 FROM jobs WHERE (CASE WHEN due_at IS NOT NULL THEN owner END) = ",
+    )
+    .bind::<Id, _>(owner)
+    .sql(" AND queue = ")
+    .bind::<Text, _>(lane.queue.name())
+    // What is planned for later than any message is published again is neither queued nor does it run.
+    .sql(" AND (CASE WHEN owner IS NOT NULL THEN due_at END) <= ")
+    .bind::<Instant, _>(now_plus(MAX_REPUBLISH))
+    .sql(" AND state IN ('queued', 'running') AND express = ")
+    .bind::<Bool, _>(lane.express)
+    .sql(" AND lapses < ")
+    .bind::<diesel::sql_types::Integer, _>(QUARANTINED_LAPSES)
+    .sql(" LIMIT ")
+    .bind::<BigInt, _>(SHARE)
+    .sql(") AS counted)");
     with!(conn, |c| diesel::select(counted).get_result(c).await)
 }
 
@@ -72,11 +75,13 @@ pub async fn promote(db: &Db, shares: &[(CustomerId, Lane)]) -> Result<usize, Db
 pub(super) async fn of_parked(conn: &mut Conn) -> Result<Vec<Share>, DbError> {
     // PostgreSQL would read every parked row to find the few owners; so it is led from one to the next.
     const POSTGRES: &str = "WITH RECURSIVE found (owner, parked) AS ( \
-         (SELECT owner, parked FROM jobs WHERE parked IS NOT NULL ORDER BY owner, parked LIMIT 1) \
+         (SELECT owner, parked FROM jobs WHERE parked IS NOT NULL \
+             ORDER BY (CASE WHEN parked IS NOT NULL THEN owner END), parked LIMIT 1) \
          UNION ALL SELECT next.owner, next.parked FROM found CROSS JOIN LATERAL ( \
              SELECT jobs.owner, jobs.parked FROM jobs WHERE jobs.parked IS NOT NULL \
-             AND (jobs.owner, jobs.parked) > (found.owner, found.parked) \
-             ORDER BY jobs.owner, jobs.parked LIMIT 1) AS next) \
+             AND ((CASE WHEN jobs.parked IS NOT NULL THEN jobs.owner END), jobs.parked) \
+                 > (found.owner, found.parked) \
+             ORDER BY (CASE WHEN jobs.parked IS NOT NULL THEN jobs.owner END), jobs.parked LIMIT 1) AS next) \
          SELECT owner, parked FROM found";
     const SQLITE: &str = "SELECT DISTINCT owner, parked FROM jobs WHERE parked IS NOT NULL";
     let rows: Vec<Parked> =

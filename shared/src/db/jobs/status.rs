@@ -128,9 +128,10 @@ pub(crate) static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| {
     count_up_to(
         "$3",
         &[
-            "due_at IS NOT NULL AND owner = $1 AND queue <> $2",
-            "parked IS NOT NULL AND owner = $1 AND queue <> $2",
-            "waiting_since IS NOT NULL AND owner = $1 AND queue <> $2",
+            "(CASE WHEN due_at IS NOT NULL THEN owner END) = $1 AND queue <> $2",
+            "parked IS NOT NULL AND (CASE WHEN parked IS NOT NULL THEN owner END) = $1 AND queue <> $2",
+            "waiting_since IS NOT NULL AND (CASE WHEN waiting_since IS NOT NULL THEN owner END) = $1 \
+             AND queue <> $2",
         ],
     )
 });
