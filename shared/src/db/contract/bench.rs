@@ -159,12 +159,12 @@ impl Bench {
             self.sql(&format!("UPDATE {table} SET {}", changes.join(", "))).await;
         }
         // What a pause has put far away is as far away as before.
-        let far = self.from_now(10 * 365 * 24 * 3600);
+        let far = self.in_seconds(10 * 365 * 24 * 3600);
         self.sql(&format!("UPDATE jobs SET due_at = due_at - {offset} WHERE due_at < {far}")).await;
     }
 
     /// A time so many seconds from now, in the database's own words.
-    pub(super) fn from_now(&self, seconds: i64) -> String {
+    pub(super) fn in_seconds(&self, seconds: i64) -> String {
         match self.is_postgres() {
             true => format!("(now() + interval '{seconds} seconds')"),
             false => format!("(CAST(unixepoch('subsec') * 1000000 AS INTEGER) + {seconds} * 1000000)"),
@@ -267,7 +267,7 @@ impl Bench {
 
     /// What a row in this state says, as the program would have left it there: the changes of an UPDATE.
     pub(super) fn row(&self, state: JobState) -> String {
-        let (now, in_a_minute) = (self.from_now(0), self.from_now(60));
+        let (now, in_a_minute) = (self.in_seconds(0), self.in_seconds(60));
         let (due_at, waiting_since) = match state {
             JobState::Pending => ("run_at", "NULL"),
             JobState::Queued | JobState::Running => (in_a_minute.as_str(), "NULL"),

@@ -393,7 +393,7 @@ async fn a_word_of_a_message_makes_nothing_due_but_what_is_queued(bench: &mut Be
         let message = bench.signals.publications.try_recv().unwrap();
         bench.put(job.id, state).await;
         if state == JobState::Pending {
-            let later = bench.from_now(3600);
+            let later = bench.in_seconds(3600);
             bench.set(job.id, &format!("run_at = {later}, due_at = {later}")).await;
         }
         let before = bench.looked_at_again_in(job.id).await;
@@ -413,7 +413,7 @@ async fn a_word_of_a_message_makes_nothing_due_but_what_is_queued(bench: &mut Be
 
 /// How many are due so late that no look comes to them.
 async fn put_off(bench: &Bench) -> i64 {
-    let far = bench.from_now(10 * 365 * 24 * 3600);
+    let far = bench.in_seconds(10 * 365 * 24 * 3600);
     bench.number(&format!("SELECT count(*) FROM jobs WHERE due_at > {far}")).await
 }
 
@@ -427,7 +427,7 @@ async fn a_pause_puts_each_row_off_once_and_its_end_brings_it_back(bench: &mut B
     bench.time_passes(61).await;
     assert_eq!((due(bench).await, put_off(bench).await), (vec![], 2));
     assert_eq!(bench.looked_at_again_in(running.id).await, Some(3600), "what runs goes on");
-    let due_now = format!("SELECT count(*) FROM jobs WHERE due_at <= {}", bench.from_now(1));
+    let due_now = format!("SELECT count(*) FROM jobs WHERE due_at <= {}", bench.in_seconds(1));
     assert_eq!(bench.number(&due_now).await, 0, "no look comes to them again");
     assert_eq!(bench.sweep().await, Swept::default());
     assert_eq!(put_off(bench).await, 2);

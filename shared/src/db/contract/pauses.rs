@@ -49,7 +49,7 @@ async fn a_paused_queue_is_in_nobodys_way(bench: &mut Bench) {
     let mut found = due(bench).await;
     found.sort();
     assert_eq!(found, others);
-    let in_the_way = format!("SELECT count(*) FROM jobs WHERE due_at <= {}", bench.from_now(1));
+    let in_the_way = format!("SELECT count(*) FROM jobs WHERE due_at <= {}", bench.in_seconds(1));
     assert_eq!(bench.number(&in_the_way).await, 0);
     resume(bench, "images").await;
     assert_eq!((due(bench).await.len(), due(bench).await.len(), due(bench).await.len()), (100, 100, 50));

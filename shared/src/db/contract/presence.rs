@@ -175,7 +175,7 @@ async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) 
     let (queued, pending, later) = (bench.enqueue().await, bench.enqueue().await, bench.enqueue().await);
     bench.time_passes(90).await;
     bench.put(pending.id, JobState::Pending).await;
-    let tomorrow = bench.from_now(24 * 3600);
+    let tomorrow = bench.in_seconds(24 * 3600);
     bench.put(later.id, JobState::Pending).await;
     bench.set(later.id, &format!("run_at = {tomorrow}, due_at = {tomorrow}")).await;
     let running = bench.running().await;

@@ -46,13 +46,13 @@ async fn a_line_behind_a_job_in_backoff_and_a_paused_queue_are_for_later(bench: 
     let first = bench.enqueue_with(in_line()).await;
     bench.enqueue_with(in_line()).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (1, 1), "the second comes after the first");
-    let later = bench.from_now(3600);
+    let later = bench.in_seconds(3600);
     bench.set(first.id, &format!("run_at = {later}, due_at = {later}")).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (0, 2));
     bench.enqueue().await;
     assert_eq!(left(bench, Queue::IMAGES).await, (1, 2));
     bench.sql("DELETE FROM queues WHERE name = 'images'").await;
-    let paused = format!("INSERT INTO queues (name, paused_at) VALUES ('images', {})", bench.from_now(0));
+    let paused = format!("INSERT INTO queues (name, paused_at) VALUES ('images', {})", bench.in_seconds(0));
     bench.sql(&paused).await;
     assert_eq!(left(bench, Queue::IMAGES).await, (0, 3));
 }

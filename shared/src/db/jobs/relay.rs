@@ -13,6 +13,7 @@
 //! between the two costs a minute, or more for what was published before: the row is due again when it would be if its
 //! message had been lost.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -294,8 +295,8 @@ async fn move_on(mut tx: Tx, due: Vec<Due>) -> Result<Vec<Publication>, DbError>
     let paused = queues::paused(tx.conn()).await?;
     let mut taken = HashMap::new();
     for share in due.iter().filter(|row| row.state == JobState::Pending).filter_map(Due::share) {
-        if !taken.contains_key(&share) {
-            taken.insert(share, share::taken(tx.conn(), share).await?);
+        if let Entry::Vacant(unknown) = taken.entry(share) {
+            unknown.insert(share::taken(tx.conn(), share).await?);
         }
     }
     let Decided { publish, park, put_off, running } = Decided::of(&due, &paused, &mut taken);
@@ -446,10 +447,10 @@ mod tests {
 
     #[test]
     fn of_an_owner_so_many_go_out_as_there_is_room_for_and_the_rest_is_parked() {
-        let ada = Some(CustomerId::new());
-        let rows: Vec<Due> = (0..4).map(|id| due(id, JobState::Pending, ada)).collect();
+        let ada = CustomerId::new();
+        let rows: Vec<Due> = (0..4).map(|id| due(id, JobState::Pending, Some(ada))).collect();
         let orders = Lane::ordinary(Queue::ORDERS);
-        let mut taken = HashMap::from([((ada.unwrap(), orders), SHARE - 2)]);
+        let mut taken = HashMap::from([((ada, orders), SHARE - 2)]);
         let decided = Decided::of(&rows, &HashSet::new(), &mut taken);
         assert_eq!(decided.publish, [rows[0].id, rows[1].id]);
         assert_eq!(decided.park, HashMap::from([(orders, vec![rows[2].id, rows[3].id])]));
@@ -457,10 +458,10 @@ mod tests {
 
     #[test]
     fn what_is_out_already_what_is_nobodys_and_what_is_suspected_goes_out_whatever_the_share() {
-        let ada = Some(CustomerId::new());
-        let suspected = Due { lapses: QUARANTINED_LAPSES, ..due(3, JobState::Pending, ada) };
-        let rows = [due(1, JobState::Queued, ada), due(2, JobState::Pending, None), suspected];
-        let mut taken = HashMap::from([((ada.unwrap(), Lane::ordinary(Queue::ORDERS)), SHARE)]);
+        let ada = CustomerId::new();
+        let suspected = Due { lapses: QUARANTINED_LAPSES, ..due(3, JobState::Pending, Some(ada)) };
+        let rows = [due(1, JobState::Queued, Some(ada)), due(2, JobState::Pending, None), suspected];
+        let mut taken = HashMap::from([((ada, Lane::ordinary(Queue::ORDERS)), SHARE)]);
         assert_eq!(Decided::of(&rows, &HashSet::new(), &mut taken).publish.len(), 3);
     }
 
