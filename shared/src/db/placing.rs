@@ -1,6 +1,7 @@
 //! Placing an order, in two round trips: what decides is read in one, what is accepted is written in the other,
 //! with the commit.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -74,9 +75,15 @@ pub async fn read(
     let customer = keyed.customer;
     let lane = Lane { queue: FulfilOrder::QUEUE, express };
     let text = insert::place_text(tx.conn());
+    // Only the wait for the key says that somebody answers the same request.
+    let has_key = AtomicBool::new(false);
     let asked = together!(
         tx.conn(),
-        claimed = |c| claiming!(keyed).execute(c),
+        claimed = |c| async {
+            let claimed = claiming!(keyed).execute(c).await;
+            has_key.store(claimed.is_ok(), Ordering::Relaxed);
+            claimed
+        },
         stored = |c| stored!(keyed).load::<StoredAnswer>(c),
         counted = |c| counting!(customer, most_unfinished).get_result::<Counted>(c),
         own_photos = |c| for_key_share(
@@ -97,6 +104,7 @@ pub async fn read(
             let known = Known { unfinished: counted.jobs, own_photos, products, place };
             (Ok((claimed, stored)), Some(known))
         }
+        Err(error) if AtomicBool::load(&has_key, Ordering::Relaxed) => return Err(error),
         Err(error) => (Err(error), None),
     };
     Ok(match (idempotency::found(tx, keyed, claimed)?, known) {

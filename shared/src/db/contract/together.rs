@@ -21,6 +21,57 @@ promises!(both:
     runs_that_succeed_together_end_as_each_alone,
 );
 
+mod on_servers {
+    use super::*;
+    promises!(postgres:
+        a_row_that_somebody_holds_keeps_no_other_job_from_being_claimed,
+        a_row_that_somebody_holds_keeps_no_other_run_from_ending,
+        a_run_that_the_database_refuses_takes_no_other_with_it,
+    );
+}
+
+async fn a_row_that_somebody_holds_keeps_no_other_job_from_being_claimed(bench: &mut Bench) {
+    let claims = Claims::new(bench.db.clone());
+    let (held, free) = (bench.enqueue().await, bench.enqueue().await);
+    let somebody = bench.hold(&[held.id]).await;
+    let mut waits = Box::pin(claims.claim(held.id, bench.worker));
+    let mut taken = Box::pin(claims.claim(free.id, bench.worker));
+    tokio::select! {
+        answer = &mut taken => assert!(matches!(answer.unwrap(), Claimed::Yes(_))),
+        answer = &mut waits => panic!("somebody holds it: {answer:?}"),
+    }
+    somebody.rollback().await.unwrap();
+    assert!(matches!(waits.await.unwrap(), Claimed::Yes(_)), "what was left out is not forgotten");
+}
+
+async fn a_row_that_somebody_holds_keeps_no_other_run_from_ending(bench: &mut Bench) {
+    let settles = Settles::new(bench.db.clone());
+    let (held, free) = (bench.running().await, bench.running().await);
+    let somebody = bench.hold(&[held.id]).await;
+    let end = |run: &Job| settles.settle(own(run), Ended::by(Ending::Succeeded, Note::None));
+    let mut waits = Box::pin(end(&held));
+    let mut ended = Box::pin(end(&free));
+    tokio::select! {
+        answer = &mut ended => assert_eq!(answer.unwrap(), JobState::Succeeded),
+        answer = &mut waits => panic!("somebody holds it: {answer:?}"),
+    }
+    somebody.rollback().await.unwrap();
+    assert_eq!(waits.await.unwrap(), JobState::Succeeded);
+}
+
+async fn a_run_that_the_database_refuses_takes_no_other_with_it(bench: &mut Bench) {
+    let settles = Settles::new(bench.db.clone());
+    let (bad, good) = (bench.running().await, bench.running().await);
+    bench
+        .sql(&format!("ALTER TABLE jobs ADD CHECK (id <> '{}' OR state <> 'succeeded') NOT VALID", bad.id))
+        .await;
+    let end = |run: &Job| settles.settle(own(run), Ended::by(Ending::Succeeded, Note::None));
+    let (refused, ended) = tokio::join!(end(&bad), end(&good));
+    assert!(matches!(refused, Err(FencedError::Db(_))), "{refused:?}");
+    assert_eq!(ended.unwrap(), JobState::Succeeded);
+    assert_eq!(bench.state(bad.id).await, JobState::Running);
+}
+
 async fn jobs_that_are_claimed_together_are_claimed_as_each_alone(bench: &mut Bench) {
     let claims = Claims::new(bench.db.clone());
     let (once, twice, over) = (bench.enqueue().await, bench.enqueue().await, bench.enqueue().await);
