@@ -28,6 +28,7 @@ mod codes;
 mod collisions;
 mod coordination;
 mod coordination_races;
+mod core_load;
 mod cost;
 mod dead;
 mod dead_races;
