@@ -23,8 +23,8 @@ use crate::jobs::Lane;
 
 use super::relay::MAX_REPUBLISH;
 
-/// An owner's share of a lane: so many jobs that are queued or run. Counted by each statement as it sees the table, so
-/// that those who decide at the same moment may be one too many each.
+/// An owner's share of a lane: so many jobs that are queued or run. Each statement counts in the table as it sees it: of
+/// those who decide at the same moment, each may give out all that is left.
 pub const SHARE: i64 = 50;
 
 /// Whether more of this row's owner and lane is parked. Part of the statement that makes room.
