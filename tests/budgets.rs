@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{App, Order, Placed, Setup, Visitor, on_production};
+use reqwest::Method;
+use uuid::Uuid;
+
+use crate::harness::{App, Order, Placed, Setup, Visitor, on_production, pictures};
 
 /// Orders that are measured, one after the other.
 const ORDERS: u32 = 10;
@@ -115,6 +118,30 @@ async fn a_request_is_answered_in_few_round_trips(setup: Setup) {
     }
 }
 
+/// Who sends a key has it claimed, which is a trip more.
+async fn an_upload_is_accepted_in_few_round_trips(setup: Setup) {
+    let app = setup.leaving_work().with("DATABASE_CONNECTIONS", 1).with("QUEUES", "orders").start().await;
+    let picture = pictures::small_jpeg();
+    for (measured, keyed, most) in
+        [(false, false, 2.0), (false, true, 3.0), (true, false, 2.0), (true, true, 3.0)]
+    {
+        // Of one customer only a share goes out at once. What is above it wakes the relay, which looks.
+        let ada = app.visitor().await;
+        let before = Work::of_web(&app).await;
+        for _ in 0..REQUESTS {
+            let upload = ada.request(Method::POST, "/api/photos").header("Content-Type", "image/jpeg");
+            let upload = match keyed {
+                true => upload.header("Idempotency-Key", Uuid::new_v4().to_string()),
+                false => upload,
+            };
+            ada.send(upload.body(picture.clone())).await.expect(202);
+        }
+        let trips = Work::of_web(&app).await.since(before).trips / f64::from(REQUESTS);
+        println!("an upload {}: {trips}", if keyed { "with a key" } else { "without a key" });
+        assert!(!measured || trips <= most + BESIDE, "an upload takes {trips} round trips");
+    }
+}
+
 /// For how long a web and a worker are watched that have nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -137,5 +164,6 @@ async fn statements(app: &App) -> f64 {
 on_production!(
     what_each_order_asks_is_parsed_once_a_connection,
     a_request_is_answered_in_few_round_trips,
+    an_upload_is_accepted_in_few_round_trips,
     who_has_nothing_to_do_hardly_asks,
 );

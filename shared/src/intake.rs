@@ -8,12 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::blobs::{BlobError, BlobPath, BlobWriter, Blobs};
 use crate::db::jobs::Job;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::photos::{self, NewPhoto, Photo};
-use crate::db::{DbError, Tx};
+use crate::db::photos::{NewPhoto, Photo};
+use crate::db::{DbError, Tx, accepting};
 use crate::domain::photo::{ImageType, PictureLimits};
 use crate::domain::{CustomerId, JobId, PhotoId};
-use crate::jobs::MakeThumbnails;
 
 /// What a picture may be.
 #[derive(Debug, Clone, Copy)]
@@ -71,6 +69,20 @@ pub struct Received {
 }
 
 impl Received {
+    /// The photo that it becomes, with a new job.
+    pub fn photo_of(&self, customer: CustomerId) -> NewPhoto {
+        NewPhoto {
+            id: self.id,
+            customer_id: customer,
+            job_id: JobId::new(),
+            file_name: self.file_name.clone(),
+            content_type: self.content_type,
+            bytes: self.bytes,
+            width: self.dimensions.map(|(width, _)| width),
+            height: self.dimensions.map(|(_, height)| height),
+        }
+    }
+
     /// Makes it a photo of the customer: its row, and the job that makes its sizes.
     ///
     /// # Errors
@@ -81,20 +93,7 @@ impl Received {
         customer: CustomerId,
         traceparent: Option<String>,
     ) -> Result<(Photo, Job), DbError> {
-        let job_id = JobId::new();
-        let options = Options { id: Some(job_id), owner: Some(customer), traceparent, ..Options::default() };
-        let job = enqueue(tx, &MakeThumbnails { photo_id: self.id }, options).await?;
-        let new = NewPhoto {
-            id: self.id,
-            customer_id: customer,
-            job_id,
-            file_name: self.file_name.clone(),
-            content_type: self.content_type,
-            bytes: self.bytes,
-            width: self.dimensions.map(|(width, _)| width),
-            height: self.dimensions.map(|(_, height)| height),
-        };
-        Ok((photos::insert(tx, &new).await?, job))
+        accepting::accept(tx, &self.photo_of(customer), traceparent).await
     }
 }
 

@@ -1,9 +1,10 @@
 //! Photos, as the API and the pages accept, list and delete them.
 
 use shared::blobs::{BlobPath, Blobs};
-use shared::db::idempotency::{self, Key, KeyedRequest};
+use shared::db::idempotency::{self, KeyedRequest};
+use shared::db::jobs::{Job, status};
 use shared::db::photos::{self, Deletion, Photo};
-use shared::db::{Conn, Db};
+use shared::db::{Conn, Db, accepting};
 use shared::domain::{CustomerId, PhotoId};
 use shared::intake::Received;
 
@@ -25,7 +26,28 @@ pub struct AcceptPhoto {
     pub traceparent: String,
 }
 
-/// Lets a customer send a photo, before its bytes are read.
+/// Says whose token it is, and lets them send a photo, before its bytes are read: one look for both.
+///
+/// # Errors
+/// [`ApiError::Unauthenticated`]; those of [`admit`].
+pub async fn admit_by_token(app: &App, token_hash: String) -> Result<CustomerId, ApiError> {
+    let limit = app.pressure.per_customer();
+    let (customer, unfinished) = app
+        .db
+        .run(move |db| {
+            let token_hash = token_hash.clone();
+            async move {
+                let known = status::unfinished_by_token(&mut db.conn().await?, &token_hash, limit).await?;
+                known.ok_or(ApiError::Unauthenticated)
+            }
+        })
+        .await?;
+    app.rates.uploads(customer)?;
+    app.pressure.admit_with(unfinished)?;
+    Ok(customer)
+}
+
+/// Lets a customer send a photo.
 ///
 /// # Errors
 /// Those of [`crate::pressure::Pressure::admit`], and of the rate limit.
@@ -67,26 +89,30 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
 }
 
 async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
+    let new = request.received.photo_of(request.customer);
+    let traceparent = Some(request.traceparent.clone());
     let mut tx = db.begin().await?;
-    if let Some(keyed) = &request.keyed {
-        tx.wait_for_locks(idempotency::WAIT);
-        match idempotency::claim(&mut tx, keyed).await? {
-            Key::New => {}
-            other => {
-                tx.rollback().await?;
-                return Accepted::again(other);
-            }
+    let Some(keyed) = &request.keyed else {
+        let (photo, job) = accepting::accept_and_commit(tx, &new, traceparent).await?;
+        return answer(&photo, &job);
+    };
+    tx.wait_for_locks(idempotency::WAIT);
+    match accepting::accept_keyed(&mut tx, keyed, &new, traceparent).await? {
+        Ok((photo, job)) => {
+            let answer = answer(&photo, &job)?;
+            idempotency::store_and_commit(tx, keyed, &answer.location, &answer.body).await?;
+            Ok(answer)
+        }
+        Err(key) => {
+            tx.rollback().await?;
+            Accepted::again(key)
         }
     }
-    let traceparent = Some(request.traceparent.clone());
-    let (photo, job) = request.received.accept(&mut tx, request.customer, traceparent).await?;
-    let view = PhotoView::new(&photo, &[]);
-    let answer = Accepted::new(&job, accepted_json("photo", &view, &job)?);
-    if let Some(keyed) = &request.keyed {
-        idempotency::store(&mut tx, keyed, &answer.location, &answer.body).await?;
-    }
-    tx.commit().await?;
-    Ok(answer)
+}
+
+fn answer(photo: &Photo, job: &Job) -> Result<Accepted, ApiError> {
+    let view = PhotoView::new(photo, &[]);
+    Ok(Accepted::new(job, accepted_json("photo", &view, job)?))
 }
 
 /// A customer's photo.

@@ -8,13 +8,15 @@ use serde_json::Value;
 use shared::db::Tx;
 use shared::db::jobs::enqueue::{self, Options};
 use shared::db::jobs::lease::lock_own;
-use shared::db::jobs::settle::{self, Progress};
+use shared::db::jobs::settle::{self, Ended, Progress};
 use shared::db::jobs::{Claim, Job};
+use shared::domain::stored_text::clean_json;
+use shared::domain::{JobId, Timestamp};
 use shared::jobs::Kind;
 
 use crate::Services;
 use crate::leases::Lease;
-use crate::outcome::{Dependency, JobError};
+use crate::outcome::{Dependency, JobError, Outcome};
 use crate::running::HandOver;
 use crate::stop::{StopReason, StopSignal};
 
@@ -97,8 +99,9 @@ impl JobContext {
         progress: &Progress,
     ) -> Result<StepTx, JobError> {
         let mut tx = self.services.db.begin().await?;
-        let cancel = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
-        Ok(StepTx { tx, cancel, got_on: self.got_on.clone() })
+        let cancel_requested_at =
+            settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
+        Ok(StepTx { tx, cancel_requested_at, got_on: self.got_on.clone() })
     }
 
     /// Commits a step: its business rows and where to go on after a crash, in one transaction.
@@ -119,7 +122,36 @@ impl JobContext {
         let cancel = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
         tx.commit().await?;
         self.got_on.store(true, Ordering::Release);
-        Ok(cancel)
+        Ok(cancel.is_some())
+    }
+
+    /// Commits a step that ends the run: its business rows, its checkpoint, and how the job ended, in one transaction.
+    /// `made` are jobs that the transaction wrote, and that the job sleeps for.
+    ///
+    /// # Errors
+    /// As those of [`JobContext::commit_step`]: return them.
+    pub async fn end_with_step(
+        &self,
+        step: StepTx,
+        made: &[JobId],
+        ended: Ended,
+    ) -> Result<Outcome, JobError> {
+        let StepTx { tx, cancel_requested_at, .. } = step;
+        // As the checkpoint left it.
+        let job = Job { attempt: 1, cancel_requested_at, ..self.job.clone() };
+        let ended = Ended { got_on: true, ..ended };
+        Ok(Outcome::Ended(settle::settle_with_step(tx, &job, made, ended).await?))
+    }
+
+    /// Opens a transaction that ends the run as a success, and writes that first: for what is to be known together with
+    /// it. After the commit the handler returns [`Outcome::Ended`].
+    ///
+    /// # Errors
+    /// [`JobError::LostLease`].
+    pub async fn begin_success(&self, result: Value) -> Result<Tx, JobError> {
+        let mut tx = self.services.db.begin().await?;
+        settle::succeed(&mut tx, self.claim, Some(clean_json(result))).await?;
+        Ok(tx)
     }
 
     /// Shows how far the run is.
@@ -138,12 +170,13 @@ impl JobContext {
         self.enqueue_with(tx, args, Options::default()).await
     }
 
-    /// As [`JobContext::enqueue`], as a part of this job: cancelling this one cancels it, too.
+    /// As [`JobContext::enqueue`], of several at once, as parts of this job: cancelling this one cancels them, too.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn enqueue_child<K: Kind>(&self, tx: &mut Tx, args: &K) -> Result<Job, JobError> {
-        self.enqueue_with(tx, args, Options { parent: Some(self.job.id), ..Options::default() }).await
+    pub async fn enqueue_children<K: Kind>(&self, tx: &mut Tx, all: &[K]) -> Result<Vec<Job>, JobError> {
+        let options = Options { parent: Some(self.job.id), ..Options::default() };
+        Ok(enqueue::enqueue_all(tx, all, self.inherited(options)).await?)
     }
 
     /// As [`JobContext::enqueue`], with more to say about it.
@@ -156,20 +189,23 @@ impl JobContext {
         args: &K,
         options: Options,
     ) -> Result<Job, JobError> {
-        let options = Options {
+        Ok(enqueue::enqueue(tx, args, self.inherited(options)).await?)
+    }
+
+    fn inherited(&self, options: Options) -> Options {
+        Options {
             owner: self.job.owner,
             traceparent: self.job.traceparent.clone(),
             express: self.job.express,
             ..options
-        };
-        Ok(enqueue::enqueue(tx, args, options).await?)
+        }
     }
 }
 
 /// The transaction of a step: it has the checkpoint already.
 pub struct StepTx {
     tx: Tx,
-    cancel: bool,
+    cancel_requested_at: Option<Timestamp>,
     got_on: Arc<AtomicBool>,
 }
 
@@ -181,7 +217,7 @@ impl StepTx {
     pub async fn commit(self) -> Result<bool, JobError> {
         self.tx.commit().await?;
         self.got_on.store(true, Ordering::Release);
-        Ok(self.cancel)
+        Ok(self.cancel_requested_at.is_some())
     }
 
     /// The step was not to be done: nothing of it is kept.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use shared::blobs::BlobError;
 use shared::db::DbError;
+use shared::db::jobs::settle::Progress;
 use shared::db::jobs::{FencedError, LostLease};
 use shared::domain::JobId;
-use shared::domain::job::{ErrorCode, RunError};
+use shared::domain::job::{ErrorCode, JobState, RunError};
 
 use crate::stop::StopReason;
 
@@ -21,8 +22,8 @@ pub enum Outcome {
     Discard(String),
     /// Not now: come back later, no attempt burnt.
     Snooze(Duration),
-    /// Go on when all of these are final.
-    WaitFor(Vec<JobId>),
+    /// Go on when all of these are final. How far the job is until then, where that is news.
+    WaitFor(Vec<JobId>, Option<Progress>),
     /// A job that it needs failed for good: so did this one; its effects are held. A redrive of it redrives those.
     GiveUp {
         /// What failed, for whoever looks at this job.
@@ -32,6 +33,9 @@ pub enum Outcome {
     },
     /// Everything is undone.
     Cancelled,
+    /// The run was ended in the transaction of its last step, see
+    /// [`end_with_step`](crate::context::JobContext::end_with_step).
+    Ended(JobState),
 }
 
 /// Something outside that a handler needs.

@@ -1,7 +1,8 @@
 //! Sagas: a sequence of steps, each with its undo (Garcia-Molina and Salem, 1987).
 //!
 //! The sequence is data. Each step ends with a checkpoint in the transaction of its business rows, so a
-//! crash goes on after the last step that was committed. A refusal by the business, or a cancel, undoes
+//! crash goes on after the last step that was committed. The last step's transaction ends the job as well, and so does
+//! that of a step whose parts are to be waited for. A refusal by the business, or a cancel, undoes
 //! backwards; undo begins with the step *after* the last checkpoint, because what it did outside may
 //! have happened before the crash that lost its checkpoint. Undo retries without limit.
 
@@ -11,9 +12,10 @@ use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::db::jobs::settle::Progress;
+use shared::db::jobs::settle::{Ended, Note, Progress};
 use shared::db::jobs::status::unfinished_children;
 use shared::domain::JobId;
+use shared::domain::job::Ending;
 use shared::jobs::cancel_job;
 
 use crate::context::{JobContext, StepTx};
@@ -28,17 +30,27 @@ const TURN_REFUSED: (&str, &str) = ("turn", "refused");
 const TURN_CANCELLED: (&str, &str) = ("turn", "cancelled");
 const UNDONE: (&str, &str) = ("undone", "subject");
 
-/// How a step ended.
-#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
-pub enum StepEnd<R> {
-    /// Done: its rows are in the transaction of [`StepContext::begin_last`].
-    Next(StepTx),
+/// What a look before a step found.
+pub enum Ready<R> {
+    /// The step can be done.
+    Yes,
     /// The business says no.
     Refuse(R),
     /// Come again when these are final.
     Wait(Vec<JobId>),
     /// Of these jobs, which it needs, one failed for good; the effects so far are held for a redrive.
     GiveUp(String, Vec<JobId>),
+}
+
+/// How a step ended.
+#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
+pub enum StepEnd<R> {
+    /// Done: its rows are in the transaction of [`StepContext::begin_last`].
+    Next(StepTx),
+    /// Done, and what comes next waits for these jobs, which the transaction wrote.
+    Made(StepTx, Vec<JobId>),
+    /// The business says no.
+    Refuse(R),
 }
 
 /// What a step is given: the context of the run, and where the job is when the step is done.
@@ -72,8 +84,10 @@ impl Deref for StepContext<'_> {
 pub struct Step<S, R> {
     /// What the status resource shows while the step is done.
     pub name: &'static str,
-    /// Does the step.
-    pub run: for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>,
+    /// Looks whether the step can be done; a crash after it repeats it.
+    pub ready: Option<for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Ready<R>>>,
+    /// Does the step. `None`: it is done when it is ready, and nothing is committed.
+    pub run: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>>,
     /// Undoes it, whether it happened or not. `None`: there is nothing to undo.
     pub undo: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepTx>>,
 }
@@ -129,8 +143,11 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 Position::Undo { left: 0, reason } => {
                     let next = Position::Undone { reason };
                     let tx = (self.undone)(&self.step_to(next, context)?, subject, reason).await?;
-                    commit(tx, UNDONE).await?;
-                    next
+                    let (ending, note) = match reason {
+                        Some(reason) => (Ending::Succeeded, Note::Result((self.refused)(subject, reason))),
+                        None => (Ending::Cancelled, Note::Result(Value::Null)),
+                    };
+                    return end(context, tx, &[], Ended::by(ending, note), UNDONE).await;
                 }
                 Position::Undo { left, reason } => {
                     let step = &self.steps[left - 1];
@@ -143,6 +160,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                     commit(tx, ("undo", step.name)).await?;
                     next
                 }
+                // As an earlier release left it: it committed the last step and the job's end one after the other.
                 Position::Undone { reason: Some(reason) } => {
                     return Ok(Outcome::Done((self.refused)(subject, reason)));
                 }
@@ -164,7 +182,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
             tx.commit().await?;
         }
         let left = unfinished_children(&mut db.conn().await?, context.job.id).await?;
-        Ok((!left.is_empty()).then_some(Outcome::WaitFor(left)))
+        Ok((!left.is_empty()).then_some(Outcome::WaitFor(left, None)))
     }
 
     fn position(&self, context: &JobContext) -> Result<Position<R>, JobError> {
@@ -176,7 +194,9 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
             // The claim turned the job to undo: somebody asked to cancel it while it did not run.
             // When every step is done there is nothing left to stop: it succeeds.
             Position::Forward { done } if context.job.undoing && done < self.steps.len() => {
-                Position::Undo { left: done + 1, reason: None }
+                // What only waits leaves no checkpoint: the step after it may have begun.
+                let waits = self.steps[done..].iter().take_while(|step| step.run.is_none()).count();
+                Position::Undo { left: (done + waits + 1).min(self.steps.len()), reason: None }
             }
             other => other,
         })
@@ -184,31 +204,55 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
 
     async fn forward(&self, context: &JobContext, subject: &S, done: usize) -> Result<Moved<R>, JobError> {
         let step = &self.steps[done];
-        let undo_from_here = |reason| Position::Undo { left: done + 1, reason };
+        let refused = |reason| {
+            self.turn(context, Position::Undo { left: done + 1, reason: Some(reason) }, TURN_REFUSED)
+        };
         let next = Position::Forward { done: done + 1 };
-        Ok(match (step.run)(&self.step_to(next, context)?, subject).await? {
-            StepEnd::Next(tx) => match commit(tx, ("step", step.name)).await? {
-                true if done + 1 < self.steps.len() => {
-                    Moved::To(self.turn(context, undo_from_here(None), TURN_CANCELLED).await?)
+        let is_last = done + 1 == self.steps.len();
+        if let Some(ready) = step.ready {
+            match ready(context, subject).await? {
+                Ready::Yes => {}
+                Ready::Refuse(reason) => return Ok(Moved::To(refused(reason).await?)),
+                Ready::Wait(jobs) => {
+                    return Ok(Moved::Stop(Outcome::WaitFor(jobs, Some(self.waiting_in(done)))));
                 }
-                _ => Moved::To(next),
+                Ready::GiveUp(reason, needed) => {
+                    return Ok(Moved::Stop(Outcome::GiveUp { reason, needed }));
+                }
+            }
+        }
+        let Some(run) = step.run else { return Ok(Moved::To(next)) };
+        let point = ("step", step.name);
+        Ok(match run(&self.step_to(next, context)?, subject).await? {
+            StepEnd::Next(tx) if is_last => {
+                let done = Ended::by(Ending::Succeeded, Note::Result((self.done)(subject)));
+                Moved::Stop(end(context, tx, &[], done, point).await?)
+            }
+            StepEnd::Next(tx) => match commit(tx, point).await? {
+                true => {
+                    let undo = Position::Undo { left: done + 1, reason: None };
+                    Moved::To(self.turn(context, undo, TURN_CANCELLED).await?)
+                }
+                false => Moved::To(next),
             },
-            StepEnd::Refuse(reason) => {
-                Moved::To(self.turn(context, undo_from_here(Some(reason)), TURN_REFUSED).await?)
+            StepEnd::Made(tx, jobs) => {
+                let waits = Ended::by(Ending::Wait(true), Note::None);
+                let waits = Ended { progress: Some(self.waiting_in(done)), ..waits };
+                Moved::Stop(end(context, tx, &jobs, waits, point).await?)
             }
-            StepEnd::Wait(jobs) => {
-                let so_far = self.progress(Position::Forward { done });
-                let next = self.progress(Position::Forward { done: done + 1 });
-                context.report(so_far.until(next.percent)).await?;
-                Moved::Stop(Outcome::WaitFor(jobs))
-            }
-            StepEnd::GiveUp(reason, needed) => Moved::Stop(Outcome::GiveUp { reason, needed }),
+            StepEnd::Refuse(reason) => Moved::To(refused(reason).await?),
         })
+    }
+
+    /// How far the job is while others do what this step is for.
+    fn waiting_in(&self, done: usize) -> Progress {
+        let next = self.progress(Position::Forward { done: done + 1 });
+        self.progress(Position::Forward { done }).until(next.percent)
     }
 
     /// The names of the places where a program with `crash-points` can be made to die: around each commit.
     pub fn crash_points(&self) -> Vec<String> {
-        let steps = self.steps.iter().map(|step| ("step", step.name));
+        let steps = self.steps.iter().filter(|step| step.run.is_some()).map(|step| ("step", step.name));
         let undos = self.steps.iter().filter(|step| step.undo.is_some()).map(|step| ("undo", step.name));
         let commits = steps.chain(undos).chain([TURN_REFUSED, TURN_CANCELLED, UNDONE]);
         let points =
@@ -259,6 +303,20 @@ async fn commit(tx: StepTx, (part, of): (&str, &str)) -> Result<bool, JobError> 
     let cancel = tx.commit().await?;
     crash_points::pass(part, of, MOMENTS[1]);
     Ok(cancel)
+}
+
+/// As [`commit`], of the step that ends the run.
+async fn end(
+    context: &JobContext,
+    tx: StepTx,
+    made: &[JobId],
+    ended: Ended,
+    (part, of): (&str, &str),
+) -> Result<Outcome, JobError> {
+    crash_points::pass(part, of, MOMENTS[0]);
+    let outcome = context.end_with_step(tx, made, ended).await?;
+    crash_points::pass(part, of, MOMENTS[1]);
+    Ok(outcome)
 }
 
 enum Moved<R> {

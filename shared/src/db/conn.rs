@@ -109,8 +109,14 @@ pub(crate) use together;
 /// What must not be committed must fail on the server: how many rows a statement found is known too late, and what
 /// can't be sent stops nothing. A COMMIT after a failure is answered as a success, and is none; so each answer is looked
 /// at.
+///
+/// `; |tx, answers| …` after the queries makes of the answers what is given back. There the rest of the process can be
+/// told of what only the answers say (see [`Tx::after_commit`]): when nothing was committed, nobody hears of it.
 macro_rules! commit_with {
-    ($tx:expr, $($name:ident = |$c:ident| $query:expr),+ $(,)?) => {{
+    ($tx:expr, $($name:ident = |$c:ident| $query:expr),+ $(,)?) => {
+        $crate::db::conn::commit_with!($tx, $($name = |$c| $query),+; |_, answers| answers)
+    };
+    ($tx:expr, $($name:ident = |$c:ident| $query:expr),+; $told:expr) => {{
         let mut tx: $crate::db::Tx = $tx;
         let done = match tx.conn() {
             $crate::db::Conn::Postgres(object) => $crate::db::conn::ask_postgres!(object, |pg| {
@@ -127,7 +133,7 @@ macro_rules! commit_with {
             }),
             conn => $crate::db::conn::together!(conn, $($name = |$c| $query),+),
         };
-        tx.ended(done).await
+        tx.ended(done, $told).await
     }};
 }
 pub(crate) use commit_with;
@@ -277,20 +283,24 @@ impl Tx {
         Ok(())
     }
 
-    /// After [`commit_with!`].
-    pub(crate) async fn ended<T>(mut self, done: Result<T, DbError>) -> Result<T, DbError> {
-        if let Conn::Sqlite(_) = self.conn() {
-            let done = done?;
-            self.commit().await?;
-            return Ok(done);
-        }
+    /// After [`commit_with!`]. SQLite has not committed yet.
+    pub(crate) async fn ended<T, U>(
+        mut self,
+        done: Result<T, DbError>,
+        told: impl FnOnce(&mut Self, T) -> U,
+    ) -> Result<U, DbError> {
         if let Conn::Postgres(object) = self.conn() {
             object.ended();
         }
         let done = done?;
+        let told = told(&mut self, done);
+        if let Conn::Sqlite(_) = self.conn() {
+            self.commit().await?;
+            return Ok(told);
+        }
         self.signals.send(std::mem::take(&mut self.after_commit));
         self.conn = None;
-        Ok(done)
+        Ok(told)
     }
 
     /// Undoes everything done in this transaction and gives its connection back, which dropping does not.

@@ -4,13 +4,11 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::conn::together;
-use super::expressions::{now, now_minus};
+use super::conn::commit_with;
 use super::schema::idempotency_keys as keys;
-use super::{DbError, Tx, with};
+use super::{DbError, Tx};
 use crate::domain::CustomerId;
 
 /// Writes the key's row, or takes one that has expired. PostgreSQL makes the second insert of a key wait for the
@@ -89,7 +87,7 @@ pub struct StoredAnswer {
 /// What is known of a key.
 #[derive(Debug)]
 pub enum Key {
-    /// It is ours now: answer, then [`store`].
+    /// It is ours now: answer, then [`store_and_commit`].
     New,
     /// The same request was answered before.
     Answered(StoredAnswer),
@@ -101,20 +99,6 @@ pub enum Key {
 
 /// How long whoever comes second waits for the first.
 pub const WAIT: Duration = Duration::from_secs(2);
-
-/// Claims a key for this transaction, which must not wait longer than [`WAIT`] for locks. Whoever comes second waits
-/// for the first.
-///
-/// # Errors
-/// Those of the database.
-pub async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> {
-    let asked = together!(
-        tx.conn(),
-        claimed = |c| claiming!(request).execute(c),
-        stored = |c| stored!(request).load(c),
-    );
-    found(tx, request, asked)
-}
 
 /// What the answers to [`claiming!`] and [`stored!`] say.
 pub(super) fn found(
@@ -135,11 +119,16 @@ pub(super) fn found(
     })
 }
 
-/// Keeps the answer under the key that this transaction claimed.
+/// Keeps the answer under the key that this transaction claimed, and commits.
 ///
 /// # Errors
-/// Those of the database.
-pub async fn store(tx: &mut Tx, request: &KeyedRequest, location: &str, body: &str) -> Result<(), DbError> {
-    with!(tx.conn(), |c| keeping!(request, location, body).execute(c).await)?;
+/// Those of the database; then nothing is written, or (when it went away during the commit) it is not known.
+pub async fn store_and_commit(
+    tx: Tx,
+    request: &KeyedRequest,
+    location: &str,
+    body: &str,
+) -> Result<(), DbError> {
+    commit_with!(tx, kept = |c| keeping!(request, location, body).execute(c))?;
     Ok(())
 }

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_update, now, now_minus};
+use super::conn::{commit_with, together};
+use super::expressions::{now, now_minus};
 use super::schema::{mail_recipients, mails};
 use super::{Conn, DbError, Tx, with};
 use crate::domain::{EmailAddress, JobId};
@@ -25,64 +27,66 @@ pub enum Place {
     Full,
 }
 
-/// Takes a place for this job's mail, if the recipient got fewer than `limit` within the last `window`.
+/// Takes a place for this job's mail, if the recipient got fewer than `limit` within the last `window`, and commits.
 ///
 /// The recipient's row is locked for it, so that mails which are sent at the same time count each other.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn take_place(
-    tx: &mut Tx,
+    mut tx: Tx,
     job: JobId,
     recipient: &EmailAddress,
     limit: i64,
     window: Duration,
 ) -> Result<Place, DbError> {
     let recipient = recipient.as_str().to_lowercase();
-    loop {
-        with!(tx.conn(), |c| {
+    let (_, (sent, recent)) = together!(
+        tx.conn(),
+        // A row that is there is locked, and nothing of it is written: no recipient differs from itself.
+        locked = |c| diesel::query_dsl::methods::FilterDsl::filter(
             diesel::insert_into(mail_recipients::table)
                 .values(mail_recipients::recipient.eq(&recipient))
-                .on_conflict_do_nothing()
-                .execute(c)
-                .await
-        })?;
-        let locked: Vec<String> = with!(tx.conn(), |c| {
-            let row = mail_recipients::table.filter(mail_recipients::recipient.eq(&recipient));
-            for_update(row.select(mail_recipients::recipient)).load(c).await
-        })?;
-        // None: one that was unused was removed between the two statements.
-        if !locked.is_empty() {
-            break;
-        }
+                .on_conflict(mail_recipients::recipient)
+                .do_update()
+                .set(mail_recipients::recipient.eq(excluded(mail_recipients::recipient))),
+            mail_recipients::recipient.ne(excluded(mail_recipients::recipient)),
+        )
+        .execute(c),
+        // In a statement after the lock, it sees the mails of those whom the lock waited for.
+        found = |c| diesel::select((
+            mails::table.find(job).select(mails::sent).single_value(),
+            mails::table
+                .filter(mails::recipient.eq(&recipient))
+                .filter(mails::at.gt(now_minus(window)))
+                .count()
+                .single_value()
+                .assume_not_null(),
+        ))
+        .get_result::<(Option<bool>, i64)>(c),
+    )?;
+    let place = match sent {
+        Some(true) => Place::Sent,
+        Some(false) => Place::PerhapsSent,
+        None if recent >= limit => Place::Full,
+        None => Place::Taken,
+    };
+    if place != Place::Taken {
+        tx.commit().await?;
+        return Ok(place);
     }
-    let known: Option<bool> =
-        with!(tx.conn(), |c| mails::table.find(job).select(mails::sent).first(c).await.optional())?;
-    match known {
-        Some(true) => return Ok(Place::Sent),
-        Some(false) => return Ok(Place::PerhapsSent),
-        None => {}
-    }
-    let recent: i64 = with!(tx.conn(), |c| {
-        let recent =
-            mails::table.filter(mails::recipient.eq(&recipient)).filter(mails::at.gt(now_minus(window)));
-        recent.count().get_result(c).await
-    })?;
-    if recent >= limit {
-        return Ok(Place::Full);
-    }
-    with!(tx.conn(), |c| {
-        diesel::insert_into(mails::table)
+    commit_with!(
+        tx,
+        taken = |c| diesel::insert_into(mails::table)
             .values((
                 mails::job_id.eq(job),
                 mails::recipient.eq(&recipient),
                 mails::at.eq(now()),
                 mails::sent.eq(false),
             ))
-            .execute(c)
-            .await
-    })?;
-    Ok(Place::Taken)
+            .execute(c),
+    )?;
+    Ok(place)
 }
 
 /// Gives the place of a mail back that was certainly not sent: what is left unsent in the table may

@@ -5,6 +5,7 @@
 //! - [`Db::run`] is how `web` uses both: on the main runtime, whatever happens to the request.
 //! - [`jobs`]: the job core, the reason why this project exists.
 
+pub mod accepting;
 pub mod also_bought;
 pub mod audit;
 pub mod conn;
@@ -19,6 +20,7 @@ pub mod depths;
 mod error;
 pub mod expired_jobs;
 mod expressions;
+pub mod fulfilling;
 mod gathered;
 mod hot;
 pub mod idempotency;

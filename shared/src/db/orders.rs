@@ -7,10 +7,12 @@ use diesel_async::RunQueryDsl;
 
 use super::conn::together;
 use super::expressions::now;
-use super::schema::{order_events, order_lines, orders, products};
+use super::schema::{order_events, order_lines, orders, photo_variants, products};
 use super::sql_types::Id;
 use super::{Conn, DbError, Tx, with};
 use crate::domain::order::{OrderStatus, RejectReason};
+use crate::domain::photo::{ImageType, Variant};
+use crate::domain::print::PrintFormat;
 use crate::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId, Timestamp};
 
 /// An order's row.
@@ -52,6 +54,39 @@ pub struct OrderLine {
     pub quantity: i32,
     /// What one cost when it was ordered, in cents.
     pub price_cents: i64,
+}
+
+/// The columns of an [`OrderLine`].
+pub(super) const LINE: (
+    order_lines::photo_id,
+    order_lines::product_id,
+    products::name,
+    order_lines::quantity,
+    order_lines::price_cents,
+) = (
+    order_lines::photo_id,
+    order_lines::product_id,
+    products::name,
+    order_lines::quantity,
+    order_lines::price_cents,
+);
+
+/// A line of an order, and the small picture of its photo.
+#[derive(Debug, Clone, Queryable)]
+pub struct LineWithThumb {
+    /// The line.
+    pub line: OrderLine,
+    /// The picture's format, if there is one.
+    pub thumb: Option<ImageType>,
+}
+
+/// What is to be printed of a line of an order.
+#[derive(Debug, Clone, Copy)]
+pub struct Print {
+    /// Which photo.
+    pub photo_id: PhotoId,
+    /// What the product measures, and how finely it is printed.
+    pub format: PrintFormat,
 }
 
 /// Something that happened to an order.
@@ -105,31 +140,56 @@ pub async fn find(conn: &mut Conn, id: OrderId) -> Result<Option<Order>, DbError
     Ok(with!(conn, |c| orders::table.find(id).select(Order::as_select()).first(c).await.optional())?)
 }
 
-/// An order with its lines, whoever it belongs to.
+/// An order as its mails show it, whoever it belongs to.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn find_with_lines(
+pub async fn find_with_thumbs(
     conn: &mut Conn,
     id: OrderId,
-) -> Result<Option<(Order, Vec<OrderLine>)>, DbError> {
+) -> Result<Option<(Order, Vec<LineWithThumb>)>, DbError> {
     let (order, lines) = together!(
         conn,
         order = |c| orders::table.find(id).select(Order::as_select()).load::<Order>(c),
         lines = |c| order_lines::table
             .inner_join(products::table.on(products::id.eq(order_lines::product_id)))
+            .left_join(
+                photo_variants::table.on(photo_variants::photo_id
+                    .eq(order_lines::photo_id)
+                    .and(photo_variants::name.eq(Variant::Thumb)))
+            )
             .filter(order_lines::order_id.eq(id))
             .order(order_lines::position)
-            .select((
-                order_lines::photo_id,
-                order_lines::product_id,
-                products::name,
-                order_lines::quantity,
-                order_lines::price_cents,
-            ))
-            .load::<OrderLine>(c),
+            .select((LINE, photo_variants::content_type.nullable()))
+            .load::<LineWithThumb>(c),
     )?;
     Ok(order.into_iter().next().map(|order| (order, lines)))
+}
+
+/// What is to be printed of the line at this place, the first of which is 0. `None` if the order is gone, or is not
+/// being printed: it was given up meanwhile, or has its prints.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find_print(conn: &mut Conn, id: OrderId, position: u16) -> Result<Option<Print>, DbError> {
+    let row: Option<(PhotoId, i32, i32, i32)> = with!(conn, |c| {
+        order_lines::table
+            .inner_join(orders::table.on(orders::id.eq(order_lines::order_id)))
+            .inner_join(products::table.on(products::id.eq(order_lines::product_id)))
+            .filter(order_lines::order_id.eq(id))
+            .filter(order_lines::position.eq(i32::from(position)))
+            .filter(orders::status.eq(OrderStatus::Rendering))
+            .select((order_lines::photo_id, products::short_mm, products::long_mm, products::dpi))
+            .first(c)
+            .await
+            .optional()
+    })?;
+    // The table's checks keep all three small and above zero.
+    Ok(row.map(|(photo_id, short_mm, long_mm, dpi)| {
+        let (short_mm, long_mm) = (short_mm.unsigned_abs(), long_mm.unsigned_abs());
+        let format = PrintFormat { short_mm, long_mm, dpi: u16::try_from(dpi).unwrap_or(u16::MAX) };
+        Print { photo_id, format }
+    }))
 }
 
 /// A customer's orders, the newest first, older than `before`.
@@ -166,16 +226,7 @@ pub async fn lines(conn: &mut Conn, ids: &[OrderId]) -> Result<Vec<(OrderId, Ord
             .inner_join(products::table.on(products::id.eq(order_lines::product_id)))
             .filter(order_lines::order_id.eq_any(ids))
             .order((order_lines::order_id, order_lines::position))
-            .select((
-                order_lines::order_id,
-                (
-                    order_lines::photo_id,
-                    order_lines::product_id,
-                    products::name,
-                    order_lines::quantity,
-                    order_lines::price_cents,
-                ),
-            ))
+            .select((order_lines::order_id, LINE))
             .load(c)
             .await
     })?)

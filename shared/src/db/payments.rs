@@ -1,14 +1,17 @@
 //! The sandbox gateway's ledger: at most one charge an order, and a void that outlives a late charge.
 //!
 //! It stands for a gateway somewhere else, so every call takes a connection of its own and commits by
-//! itself: the caller must hold none.
+//! itself: the caller must hold none. Each call is one statement, which is a transaction of its own.
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_update, now};
+use super::expressions::now;
 use super::schema::payments;
-use super::{Db, DbError, Tx, with};
+use super::{Db, DbError, with};
 use crate::domain::OrderId;
 
 /// An order's entry in the ledger.
@@ -23,34 +26,35 @@ pub struct Payment {
     pub asked: i32,
 }
 
-/// Counts a request to charge and returns the entry as it is then.
+/// Counts a request to charge and returns the entry as it is then. One that is new or still `asked` goes to this
+/// state: `charged` or `declined` if the card decides at once, `asked` if it does not.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn ask(db: &Db, order: OrderId, amount_cents: i64) -> Result<Payment, DbError> {
-    let mut tx = db.begin().await?;
-    with!(tx.conn(), |c| {
+pub async fn ask(db: &Db, order: OrderId, amount_cents: i64, state: &str) -> Result<Payment, DbError> {
+    let mut conn = db.conn().await?;
+    Ok(with!(&mut conn, |c| {
+        let undecided = payments::state.eq("asked");
         diesel::insert_into(payments::table)
             .values((
                 payments::order_id.eq(order),
-                payments::state.eq("asked"),
+                payments::state.eq(state),
                 payments::amount_cents.eq(amount_cents),
-                payments::asked.eq(0),
+                payments::asked.eq(1),
                 payments::updated_at.eq(now()),
             ))
-            .on_conflict_do_nothing()
-            .execute(c)
-            .await
-    })?;
-    let payment: Payment = with!(tx.conn(), |c| {
-        diesel::update(payments::table.find(order))
-            .set((payments::asked.eq(payments::asked + 1), payments::updated_at.eq(now())))
+            .on_conflict(payments::order_id)
+            .do_update()
+            .set((
+                payments::state
+                    .eq(case_when(undecided, excluded(payments::state)).otherwise(payments::state)),
+                payments::asked.eq(payments::asked + 1),
+                payments::updated_at.eq(now()),
+            ))
             .returning(Payment::as_returning())
             .get_result(c)
             .await
-    })?;
-    tx.commit().await?;
-    Ok(payment)
+    })?)
 }
 
 /// Writes down how a request to charge ended, unless the order was charged or voided meanwhile.
@@ -59,16 +63,20 @@ pub async fn ask(db: &Db, order: OrderId, amount_cents: i64) -> Result<Payment, 
 /// # Errors
 /// Those of the database.
 pub async fn answer(db: &Db, order: OrderId, state: &str) -> Result<String, DbError> {
-    let mut tx = db.begin().await?;
-    with!(tx.conn(), |c| {
-        diesel::update(payments::table.find(order).filter(payments::state.eq("asked")))
-            .set((payments::state.eq(state), payments::updated_at.eq(now())))
-            .execute(c)
+    let mut conn = db.conn().await?;
+    let state: Option<String> = with!(&mut conn, |c| {
+        let undecided = payments::state.eq("asked");
+        diesel::update(payments::table.find(order))
+            .set((
+                payments::state.eq(case_when(undecided, state.into_sql::<Text>()).otherwise(payments::state)),
+                payments::updated_at.eq(now()),
+            ))
+            .returning(payments::state)
+            .get_result(c)
             .await
+            .optional()
     })?;
-    let state = current(&mut tx, order).await?.map_or_else(|| "asked".to_owned(), |p| p.state);
-    tx.commit().await?;
-    Ok(state)
+    Ok(state.unwrap_or_else(|| "asked".to_owned()))
 }
 
 /// Takes a charge back, or leaves a void that refuses a charge that comes later.
@@ -76,8 +84,11 @@ pub async fn answer(db: &Db, order: OrderId, state: &str) -> Result<String, DbEr
 /// # Errors
 /// Those of the database.
 pub async fn refund(db: &Db, order: OrderId) -> Result<(), DbError> {
-    let mut tx = db.begin().await?;
-    with!(tx.conn(), |c| {
+    let mut conn = db.conn().await?;
+    with!(&mut conn, |c| {
+        let taken_back = case_when(payments::state.eq("charged"), "refunded".into_sql::<Text>())
+            .when(payments::state.eq("asked"), "voided".into_sql::<Text>())
+            .otherwise(payments::state);
         diesel::insert_into(payments::table)
             .values((
                 payments::order_id.eq(order),
@@ -86,31 +97,11 @@ pub async fn refund(db: &Db, order: OrderId) -> Result<(), DbError> {
                 payments::asked.eq(0),
                 payments::updated_at.eq(now()),
             ))
-            .on_conflict_do_nothing()
+            .on_conflict(payments::order_id)
+            .do_update()
+            .set((payments::state.eq(taken_back), payments::updated_at.eq(now())))
             .execute(c)
             .await
     })?;
-    let next = match current(&mut tx, order).await?.map(|payment| payment.state).as_deref() {
-        Some("charged") => Some("refunded"),
-        Some("asked") => Some("voided"),
-        _ => None,
-    };
-    if let Some(next) = next {
-        with!(tx.conn(), |c| {
-            diesel::update(payments::table.find(order))
-                .set((payments::state.eq(next), payments::updated_at.eq(now())))
-                .execute(c)
-                .await
-        })?;
-    }
-    tx.commit().await
-}
-
-async fn current(tx: &mut Tx, order: OrderId) -> Result<Option<Payment>, DbError> {
-    let rows: Vec<Payment> = with!(tx.conn(), |c| {
-        for_update(payments::table.filter(payments::order_id.eq(order)).select(Payment::as_select()))
-            .load(c)
-            .await
-    })?;
-    Ok(rows.into_iter().next())
+    Ok(())
 }

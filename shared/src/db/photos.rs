@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_update, now};
+use super::expressions::for_update;
 use super::schema::{order_lines, orders, photo_variants, photos};
 use super::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
@@ -77,30 +77,26 @@ pub struct NewPhoto {
     pub height: Option<i32>,
 }
 
-/// Accepts a photo.
-///
-/// # Errors
-/// Those of the database.
-pub async fn insert(tx: &mut Tx, new: &NewPhoto) -> Result<Photo, DbError> {
-    Ok(with!(tx.conn(), |c| {
+/// Writes a photo's row and gives it. See [`super::accepting`].
+macro_rules! writing {
+    ($new:expr) => {
         diesel::insert_into(photos::table)
             .values((
-                photos::id.eq(new.id),
-                photos::customer_id.eq(new.customer_id),
-                photos::job_id.eq(new.job_id),
+                photos::id.eq($new.id),
+                photos::customer_id.eq($new.customer_id),
+                photos::job_id.eq($new.job_id),
                 photos::status.eq(PhotoStatus::Processing),
-                photos::file_name.eq(&new.file_name),
-                photos::content_type.eq(new.content_type),
-                photos::bytes.eq(new.bytes),
-                photos::width.eq(new.width),
-                photos::height.eq(new.height),
+                photos::file_name.eq(&$new.file_name),
+                photos::content_type.eq($new.content_type),
+                photos::bytes.eq($new.bytes),
+                photos::width.eq($new.width),
+                photos::height.eq($new.height),
                 photos::created_at.eq(now()),
             ))
             .returning(Photo::as_returning())
-            .get_result(c)
-            .await
-    })?)
+    };
 }
+pub(super) use writing;
 
 /// A photo, whoever it belongs to.
 ///

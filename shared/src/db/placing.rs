@@ -2,7 +2,6 @@
 //! with the commit.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::Jsonb;
@@ -15,7 +14,7 @@ use super::conn::{commit_with, together};
 use super::expressions::{for_key_share, now, now_minus};
 use super::idempotency::{self, KEPT, Key, KeyedRequest, StoredAnswer, claiming, keeping, stored};
 use super::jobs::enqueue::{self, Options};
-use super::jobs::insert::{self, Decided, NewJob, Place, decided, placing};
+use super::jobs::insert::{self, Decided, Place, decided, placing};
 use super::jobs::status::{Counted, counting};
 use super::jobs::{Job, callbacks};
 use super::orders::{NewLine, NewOrder, Order, OrderEvent, OrderLine};
@@ -121,20 +120,8 @@ pub fn accept(known: &Known, new: NewOrder, options: Options) -> Result<Acceptin
     let at = known.place.now();
     let kind = KindInfo::of::<FulfilOrder>();
     let args = enqueue::to_json(&FulfilOrder { order_id: new.id })?;
-    let job = NewJob {
-        id: new.job_id,
-        kind: &kind,
-        lane: Lane { queue: kind.queue, express: new.express },
-        args: &args,
-        delay: Duration::ZERO,
-        owner: options.owner,
-        parent: None,
-        traceparent: options.traceparent.as_deref(),
-        place: None,
-        unique_key: None,
-        has_callback: options.callback.is_some(),
-    };
-    let job = job.decide(known.place);
+    let options = Options { express: new.express, ..options };
+    let job = enqueue::new_jobs(&kind, kind.queue, &options).decide(new.job_id, args, known.place);
     let line = |line: NewLine| OrderLine {
         product_name: known
             .products

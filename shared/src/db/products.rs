@@ -5,7 +5,6 @@ use diesel_async::RunQueryDsl;
 
 use super::schema::products;
 use super::{Conn, DbError, with};
-use crate::domain::print::PrintFormat;
 
 /// Something that can be ordered.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -33,25 +32,4 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<Product>, DbError> {
             .load(c)
             .await
     })?)
-}
-
-/// What a product measures and how finely it is printed; `None` if there is no such product.
-///
-/// # Errors
-/// Those of the database.
-pub async fn format(conn: &mut Conn, id: &str) -> Result<Option<PrintFormat>, DbError> {
-    let row: Option<(i32, i32, i32)> = with!(conn, |c| {
-        products::table
-            .find(id)
-            .select((products::short_mm, products::long_mm, products::dpi))
-            .first(c)
-            .await
-            .optional()
-    })?;
-    // The table's checks keep all three small and above zero.
-    Ok(row.map(|(short_mm, long_mm, dpi)| PrintFormat {
-        short_mm: short_mm.unsigned_abs(),
-        long_mm: long_mm.unsigned_abs(),
-        dpi: u16::try_from(dpi).unwrap_or(u16::MAX),
-    }))
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
 use crate::db::jobs::queues;
+use crate::db::jobs::sweep::bring_back;
 use crate::db::{Db, audit, depths};
 use crate::domain::job::JobState;
 use crate::domain::operator::Actor;
@@ -64,7 +65,12 @@ pub async fn pause(db: &Db, actor: &Actor, queue: &str) -> Result<bool, Operatio
 /// # Errors
 /// [`OperationError::Unknown`]: there is none of that name.
 pub async fn resume(db: &Db, actor: &Actor, queue: &str) -> Result<bool, OperationError> {
-    change(db, actor, queue, false).await
+    let changed = change(db, actor, queue, false).await?;
+    // The rest of a long queue. It is resumed already, whatever becomes of this; and the sweep does it in the end.
+    if let Err(error) = bring_back(db).await {
+        tracing::warn!(queue, %error, "what was put off while the queue was paused comes back a little later");
+    }
+    Ok(changed)
 }
 
 async fn change(db: &Db, actor: &Actor, queue: &str, to_paused: bool) -> Result<bool, OperationError> {

@@ -33,23 +33,26 @@ impl SandboxGateway {
         let Some(token) = charge.token.sandbox() else {
             return Err(PaymentError::Declined);
         };
-        let entry = payments::ask(&self.db, charge.order_id, charge.amount_cents).await.map_err(away)?;
+        // What the card says at once, and what it says in the end.
+        let (at_once, at_last) = match token {
+            SandboxToken::Ok => ("charged", "charged"),
+            SandboxToken::Declined => ("declined", "declined"),
+            SandboxToken::Flaky | SandboxToken::Slow => ("asked", "charged"),
+        };
+        let asked = payments::ask(&self.db, charge.order_id, charge.amount_cents, at_once);
+        let entry = asked.await.map_err(away)?;
         if entry.state != "asked" {
             return answer(&entry.state);
         }
-        let state = match token {
+        match token {
             SandboxToken::Flaky if entry.asked <= FLAKY_FAILURES => {
                 let reason = "the sandbox's flaky card".to_owned();
                 return Err(PaymentError::Unavailable { reason, retry_after: Some(Duration::from_secs(1)) });
             }
-            SandboxToken::Declined => "declined",
-            SandboxToken::Slow => {
-                tokio::time::sleep(SLOW).await;
-                "charged"
-            }
-            SandboxToken::Ok | SandboxToken::Flaky => "charged",
-        };
-        let state = payments::answer(&self.db, charge.order_id, state).await.map_err(away)?;
+            SandboxToken::Slow => tokio::time::sleep(SLOW).await,
+            SandboxToken::Ok | SandboxToken::Declined | SandboxToken::Flaky => {}
+        }
+        let state = payments::answer(&self.db, charge.order_id, at_last).await.map_err(away)?;
         answer(&state)
     }
 

@@ -12,7 +12,7 @@ use super::accepted::fingerprint;
 use super::pages::Paging;
 use crate::App;
 use crate::error::ApiError;
-use crate::extract::{Customer, IdempotencyKey, PathId};
+use crate::extract::{Customer, IdempotencyKey, PathId, Unproven};
 use crate::photos::{self, AcceptPhoto};
 use crate::problem::Problem;
 use crate::trace::TraceContext;
@@ -69,20 +69,20 @@ pub struct PhotoForm {
 pub async fn create(
     app: Data<App>,
     request: HttpRequest,
-    customer: Customer,
+    sender: Unproven,
     IdempotencyKey(key): IdempotencyKey,
     trace: TraceContext,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    photos::admit(&app, customer.id).await?;
+    let token_hash = sender.token_hash().ok_or(ApiError::Unauthenticated)?;
+    let customer = photos::admit_by_token(&app, token_hash).await?;
     let received = upload::receive(&app, &request, payload).await?;
     let keyed = key.map(|key| {
         let hash = fingerprint("POST", "/api/photos", received.sha256.as_bytes());
-        KeyedRequest { customer: customer.id, key, hash }
+        KeyedRequest { customer, key, hash }
     });
     let traceparent = trace.to_string();
-    let accepted =
-        photos::accept(&app, AcceptPhoto { customer: customer.id, received, keyed, traceparent }).await?;
+    let accepted = photos::accept(&app, AcceptPhoto { customer, received, keyed, traceparent }).await?;
     Ok(accepted.respond())
 }
 

@@ -2,51 +2,41 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use shared::blobs::BlobPath;
+use shared::db::Tx;
+use shared::db::fulfilling::{self, Fulfilment};
 use shared::db::jobs::enqueue::Options;
-use shared::db::jobs::status::children;
-use shared::db::orders::{self, Order, OrderLine};
+use shared::db::jobs::status::Standing;
+use shared::db::jobs::waits::outcomes;
+use shared::db::orders;
 use shared::db::stock::{self, Reserved};
-use shared::db::{Tx, photos};
-use shared::domain::JobId;
 use shared::domain::job::{Failure, JobState};
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
-use shared::jobs::{EmailTemplate, FulfilOrder, Kind, RenderPrint, SendEmail};
+use shared::jobs::{EmailTemplate, FulfilOrder, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
 use super::{Handle, picture};
 use crate::context::{JobContext, StepTx};
-use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{Dependency, JobError, Outcome};
-use crate::saga::{Saga, Step, StepContext, StepEnd, StepFuture};
+use crate::saga::{Ready, Saga, Step, StepContext, StepEnd, StepFuture};
 
 /// Fulfilment, as data.
-const FULFILMENT: Saga<Subject, RejectReason> = Saga {
+const FULFILMENT: Saga<Fulfilment, RejectReason> = Saga {
     steps: &[
-        Step { name: "waiting for photos", run: photos_ready, undo: None },
-        Step { name: "reserving stock", run: reserve, undo: Some(release) },
-        Step { name: "charging", run: charge, undo: Some(refund) },
-        Step { name: "rendering prints", run: render, undo: Some(discard_prints) },
-        Step { name: "confirming", run: confirm, undo: None },
+        Step { name: "waiting for photos", ready: Some(photos_ready), run: None, undo: None },
+        Step { name: "reserving stock", ready: None, run: Some(reserve), undo: Some(release) },
+        Step { name: "charging", ready: None, run: Some(charge), undo: Some(refund) },
+        Step { name: "rendering prints", ready: None, run: Some(render), undo: Some(discard_prints) },
+        Step { name: "confirming", ready: Some(prints_ready), run: Some(confirm), undo: None },
     ],
     undone,
-    done: |subject| json!({"order_id": subject.order.id, "order_status": "confirmed"}),
-    refused: |subject, reason| json!({"order_id": subject.order.id, "order_status": "rejected", "reason": reason}),
+    done: |order| json!({"order_id": order.order.id, "order_status": "confirmed"}),
+    refused: |order, reason| json!({"order_id": order.order.id, "order_status": "rejected", "reason": reason}),
 };
-
-/// The commit in the middle of a step, as its crash points are named.
-const FAN_OUT: (&str, &str) = ("fan_out", "prints");
 
 /// The names of the places where a program with `crash-points` can be made to die in the middle of an order.
 pub fn crash_points() -> Vec<String> {
-    let fan_out = MOMENTS.map(|moment| crash_points::name(FAN_OUT.0, FAN_OUT.1, moment));
-    FULFILMENT.crash_points().into_iter().chain(fan_out).collect()
-}
-
-/// What the steps work on.
-struct Subject {
-    order: Order,
-    lines: Vec<OrderLine>,
+    FULFILMENT.crash_points()
 }
 
 impl Handle for FulfilOrder {
@@ -54,60 +44,57 @@ impl Handle for FulfilOrder {
         let found = {
             // The embedded database has one connection: the steps need it.
             let mut conn = context.services.db.conn().await?;
-            orders::find_with_lines(&mut conn, self.order_id).await?
+            fulfilling::find(&mut conn, self.order_id, context.job.id).await?
         };
-        let Some((order, lines)) = found else { return Ok(Outcome::Done(Value::Null)) };
-        FULFILMENT.run(&context, &Subject { order, lines }).await
+        let Some(order) = found else { return Ok(Outcome::Done(Value::Null)) };
+        FULFILMENT.run(&context, &order).await
     }
 }
 
 type End<'a> = StepFuture<'a, StepEnd<RejectReason>>;
 
 /// Every photo of the order is a picture; else wait for the jobs that make them.
-fn photos_ready<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
+fn photos_ready<'a>(context: &'a JobContext, subject: &'a Fulfilment) -> StepFuture<'a, Ready<RejectReason>> {
     Box::pin(async move {
-        let mut ids: Vec<_> = subject.lines.iter().map(|line| line.photo_id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let mut conn = context.services.db.conn().await?;
-        let found = photos::find_many(&mut conn, &ids).await?;
-        let unready: Vec<JobId> = found
-            .iter()
-            .filter(|photo| photo.status == PhotoStatus::Processing)
-            .map(|photo| photo.job_id)
-            .collect();
-        let outcomes = shared::db::jobs::waits::outcomes(&mut conn, &unready).await?;
-        drop(conn);
-        let rejected = found.len() < ids.len()
-            || found.iter().any(|photo| photo.status == PhotoStatus::Rejected)
-            || outcomes.iter().any(is_refusal)
-            // A job that is gone makes no photo.
-            || outcomes.len() < unready.len();
-        if rejected {
-            return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
-        }
-        if let Some((job, ..)) = outcomes.iter().find(|(_, state, _)| *state == JobState::Failed) {
-            return Ok(StepEnd::GiveUp(format!("the photo's job {job} failed"), unready));
+        let mut unready = Vec::new();
+        for (_, photo) in &subject.lines {
+            match photo {
+                None | Some((PhotoStatus::Rejected, _)) => {
+                    return Ok(Ready::Refuse(RejectReason::PhotoRejected));
+                }
+                Some((PhotoStatus::Processing, job)) => unready.push(*job),
+                Some((PhotoStatus::Ready, _)) => {}
+            }
         }
         if unready.is_empty() {
-            return Ok(StepEnd::Next(context.begin_last().await?));
+            return Ok(Ready::Yes);
+        }
+        unready.sort_unstable();
+        unready.dedup();
+        let made = outcomes(&mut context.services.db.conn().await?, &unready).await?;
+        // A job that is gone makes no photo.
+        if made.iter().any(is_refusal) || made.len() < unready.len() {
+            return Ok(Ready::Refuse(RejectReason::PhotoRejected));
+        }
+        if let Some((job, ..)) = made.iter().find(|(_, state, _)| *state == JobState::Failed) {
+            return Ok(Ready::GiveUp(format!("the photo's job {job} failed"), unready));
         }
         let mut tx = context.begin().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::AwaitingPhotos, None).await?;
         tx.commit().await?;
-        Ok(StepEnd::Wait(unready))
+        Ok(Ready::Wait(unready))
     })
 }
 
 /// Whether a job that was waited for ended in a way that no redrive mends.
-fn is_refusal((_, state, failure): &(JobId, JobState, Option<Failure>)) -> bool {
+fn is_refusal((_, state, failure): &Standing) -> bool {
     *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
 }
 
-fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
+fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
-        for line in &subject.lines {
+        for (line, _) in &subject.lines {
             *wanted.entry(line.product_id.clone()).or_default() += line.quantity;
         }
         let mut tx = context.begin_last().await?;
@@ -123,7 +110,7 @@ fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     })
 }
 
-fn release<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
+fn release<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let mut tx = context.begin_last().await?;
         stock::release(&mut tx, subject.order.id).await?;
@@ -132,7 +119,7 @@ fn release<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture
 }
 
 /// The gateway is asked with the order as key: asked twice, it charges once.
-fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
+fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let services = &context.services;
         let order = &subject.order;
@@ -155,7 +142,7 @@ fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
     })
 }
 
-fn refund<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
+fn refund<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let services = &context.services;
         context.before_effect()?;
@@ -175,48 +162,44 @@ fn payment_error(error: PaymentError) -> JobError {
 }
 
 /// One child job a line renders its print; the order waits for all of them without holding a worker.
-///
-/// They are enqueued in one transaction, so there is a whole set or none: a run after a crash finds the set.
-fn render<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
+fn render<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
-        // No other run makes any: each is made by a transaction that locks the job's own row by its fence.
-        let prints = {
-            let mut conn = context.services.db.conn().await?;
-            children(&mut conn, context.job.id, RenderPrint::NAME).await?
-        };
-        if prints.is_empty() {
-            return fan_out(context, subject).await;
+        let order_id = subject.order.id;
+        let mut tx = context.begin_last().await?;
+        // An earlier release made them in a transaction of their own, before the checkpoint.
+        if !subject.prints.is_empty() {
+            return Ok(StepEnd::Next(tx));
         }
-        if prints.iter().any(|(_, state, _)| !state.is_final()) {
-            return Ok(StepEnd::Wait(prints.into_iter().map(|(job, ..)| job).collect()));
-        }
-        if prints.iter().any(is_refusal) {
-            return Ok(StepEnd::Refuse(RejectReason::PhotoRejected));
-        }
-        if let Some((job, ..)) = prints.iter().find(|(_, state, _)| *state == JobState::Failed) {
-            let reason = format!("the print's job {job} failed");
-            return Ok(StepEnd::GiveUp(reason, prints.into_iter().map(|(job, ..)| job).collect()));
-        }
-        Ok(StepEnd::Next(context.begin_last().await?))
+        orders::set_status(&mut tx, order_id, OrderStatus::Rendering, None).await?;
+        let prints: Vec<_> = positions(subject).map(|position| RenderPrint { order_id, position }).collect();
+        let prints = context.enqueue_children(&mut tx, &prints).await?;
+        Ok(StepEnd::Made(tx, prints.into_iter().map(|job| job.id).collect()))
     })
 }
 
-async fn fan_out(context: &JobContext, subject: &Subject) -> Result<StepEnd<RejectReason>, JobError> {
-    let order_id = subject.order.id;
-    let mut tx = context.begin().await?;
-    orders::set_status(&mut tx, order_id, OrderStatus::Rendering, None).await?;
-    let mut prints = Vec::with_capacity(subject.lines.len());
-    for position in positions(subject) {
-        prints.push(context.enqueue_child(&mut tx, &RenderPrint { order_id, position }).await?.id);
-    }
-    crash_points::pass(FAN_OUT.0, FAN_OUT.1, MOMENTS[0]);
-    tx.commit().await?;
-    crash_points::pass(FAN_OUT.0, FAN_OUT.1, MOMENTS[1]);
-    Ok(StepEnd::Wait(prints))
+/// Every print is rendered; else wait for them.
+fn prints_ready<'a>(
+    _context: &'a JobContext,
+    subject: &'a Fulfilment,
+) -> StepFuture<'a, Ready<RejectReason>> {
+    Box::pin(async move {
+        let prints = &subject.prints;
+        let jobs = || prints.iter().map(|(job, ..)| *job).collect();
+        if prints.iter().any(|(_, state, _)| !state.is_final()) {
+            return Ok(Ready::Wait(jobs()));
+        }
+        if prints.iter().any(is_refusal) {
+            return Ok(Ready::Refuse(RejectReason::PhotoRejected));
+        }
+        Ok(match prints.iter().find(|(_, state, _)| *state == JobState::Failed) {
+            Some((job, ..)) => Ready::GiveUp(format!("the print's job {job} failed"), jobs()),
+            None => Ready::Yes,
+        })
+    })
 }
 
 /// The jobs that render are over by now: the saga has cancelled them and waited.
-fn discard_prints<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> StepFuture<'a, StepTx> {
+fn discard_prints<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         for position in positions(subject) {
             // The money is given back next: it must not wait for a file that can't be removed.
@@ -227,11 +210,11 @@ fn discard_prints<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> Ste
 }
 
 /// The places of the order's lines.
-fn positions(subject: &Subject) -> impl Iterator<Item = u16> {
+fn positions(subject: &Fulfilment) -> impl Iterator<Item = u16> {
     (0..).take(subject.lines.len())
 }
 
-fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
+fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
@@ -248,7 +231,7 @@ fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Subject) -> End<'a> {
 /// Everything is undone: the order says so, and so does a mail.
 fn undone<'a>(
     context: &'a StepContext<'a>,
-    subject: &'a Subject,
+    subject: &'a Fulfilment,
     reason: Option<RejectReason>,
 ) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
@@ -267,7 +250,7 @@ fn undone<'a>(
 async fn send_mail(
     context: &JobContext,
     tx: &mut Tx,
-    subject: &Subject,
+    subject: &Fulfilment,
     template: EmailTemplate,
 ) -> Result<(), JobError> {
     let order_id = subject.order.id;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::Value;
 use shared::backoff::Backoff;
 use shared::db::in_time;
 use shared::db::mails::{self, Place};
+use shared::domain::job::JobState;
 use shared::mail::{MailError, OutgoingMail};
 
 use crate::context::JobContext;
@@ -27,18 +28,21 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 /// that is written down sends the mail again, under the same `Message-ID`. The place that nobody gave back
 /// tells that it may be so, and such mails are counted.
 ///
-/// [`Outcome::Done`] when the mail is sent, by this try or an earlier one of the job.
+/// The job is done, with this result, when the mail is sent, by this try or an earlier one of the job.
 ///
 /// # Errors
 /// The mail is not sent, or perhaps: the job is to be tried again.
-pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Outcome, JobError> {
+pub(super) async fn send(
+    context: &JobContext,
+    mail: &OutgoingMail,
+    result: Value,
+) -> Result<Outcome, JobError> {
     let job = context.job.id;
-    let mut tx = context.begin().await?;
-    let place = mails::take_place(&mut tx, job, &mail.to, RECIPIENT_LIMIT, RECIPIENT_WINDOW).await?;
-    tx.commit().await?;
+    let tx = context.begin().await?;
+    let place = mails::take_place(tx, job, &mail.to, RECIPIENT_LIMIT, RECIPIENT_WINDOW).await?;
     match place {
         Place::Taken | Place::PerhapsSent => {}
-        Place::Sent => return Ok(Outcome::Done(json!({"mail": "sent"}))),
+        Place::Sent => return Ok(Outcome::Done(result)),
         Place::Full => {
             tracing::info!("the recipient got many mails just now; this one waits");
             return Ok(Outcome::Snooze(RECIPIENT_WINDOW / 2));
@@ -50,8 +54,7 @@ pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Ou
                 metrics::counter!("mails_perhaps_sent_twice_total").increment(1);
                 tracing::warn!("an earlier try may have sent this mail already");
             }
-            mark_sent(context).await?;
-            Ok(Outcome::Done(json!({"mail": "sent"})))
+            mark_sent(context, result).await
         }
         HandedOver::Unknown(error) => Err(error),
         HandedOver::NotSent(ended) => {
@@ -67,25 +70,39 @@ pub(super) async fn send(context: &JobContext, mail: &OutgoingMail) -> Result<Ou
 }
 
 /// The server has the mail. Were that not written down because the database is busy, the next try would send it again:
-/// so it is written until it is, or the run must end.
-async fn mark_sent(context: &JobContext) -> Result<(), JobError> {
+/// so it is written until it is, or the run must end. The job is done in the same transaction; one that is somebody
+/// else's by now is not, and the mail is sent all the same.
+async fn mark_sent(context: &JobContext, result: Value) -> Result<Outcome, JobError> {
     let mut pauses = PAUSES;
     loop {
-        let writing = async {
-            let mut conn = context.services.db.conn().await?;
-            mails::mark_sent(&mut conn, context.job.id).await
-        };
-        match in_time(ANSWER, writing).await {
-            Err(error) if error.may_pass() => {
-                tracing::warn!(%error, "the mail is sent, and that is not written down yet");
+        let error = match tokio::time::timeout(ANSWER, done(context, &result)).await {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(JobError::LostLease(lost))) => {
+                let sent =
+                    async { mails::mark_sent(&mut context.services.db.conn().await?, context.job.id).await };
+                match in_time(ANSWER, sent).await {
+                    Ok(()) => return Err(lost.into()),
+                    Err(error) if error.may_pass() => error.to_string(),
+                    Err(error) => return Err(error.into()),
+                }
             }
-            written => return Ok(written?),
-        }
+            Ok(Err(error @ JobError::Unavailable { .. })) => error.to_string(),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(error, "the mail is sent, and that is not written down yet");
         tokio::select! {
             () = tokio::time::sleep(pauses.pause()) => {}
             why = context.must_stop() => return Err(JobError::Stopped(why)),
         }
     }
+}
+
+async fn done(context: &JobContext, result: &Value) -> Result<Outcome, JobError> {
+    let mut tx = context.begin_success(result.clone()).await?;
+    mails::mark_sent(&mut tx, context.job.id).await?;
+    tx.commit().await?;
+    Ok(Outcome::Ended(JobState::Succeeded))
 }
 
 /// What became of a mail.

@@ -1,9 +1,6 @@
 use serde_json::json;
 use shared::blobs::BlobPath;
-use shared::db::{orders, products};
-use shared::domain::PhotoId;
-use shared::domain::order::OrderStatus;
-use shared::domain::print::PrintSize;
+use shared::db::orders;
 use shared::jobs::{Kind, RenderPrint};
 
 use super::{Handle, picture};
@@ -12,25 +9,23 @@ use crate::imaging::Task;
 use crate::outcome::{JobError, Outcome};
 use crate::stop::StopReason;
 
-/// What is to be printed.
-struct Print {
-    photo_id: PhotoId,
-    size: PrintSize,
-}
-
 impl Handle for RenderPrint {
     /// Original → print in the blob store. There is no row to write: that this job succeeded is what the
     /// order's job waits for. A crash repeats the work under the same name.
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
-        let Some(print) = find(&context, &self).await? else {
+        let print = {
+            let mut conn = context.services.db.conn().await?;
+            orders::find_print(&mut conn, self.order_id, self.position).await?
+        };
+        let Some(print) = print else {
             tracing::info!("the print is not needed any more");
             return Ok(Outcome::Done(json!({"print": "not needed"})));
         };
         let Some(original) = picture::original(&context, print.photo_id).await? else {
             return Ok(Outcome::Discard("the uploaded file is gone".into()));
         };
-        let rendering =
-            context.services.imaging.make(Task::Print(print.size), original, RenderPrint::TIMEOUT / 2);
+        let task = Task::Print(print.format.size());
+        let rendering = context.services.imaging.make(task, original, RenderPrint::TIMEOUT / 2);
         let rendered = tokio::select! {
             rendered = rendering => rendered,
             // Leaving the future ends the process that renders.
@@ -51,18 +46,4 @@ impl Handle for RenderPrint {
         }
         Ok(Outcome::Done(done))
     }
-}
-
-/// `None` if the order is gone, or is not being printed: it was given up meanwhile, or this is a late
-/// repetition.
-async fn find(context: &JobContext, wanted: &RenderPrint) -> Result<Option<Print>, JobError> {
-    let mut conn = context.services.db.conn().await?;
-    let order = orders::find(&mut conn, wanted.order_id).await?;
-    let Some(order) = order.filter(|order| order.status == OrderStatus::Rendering) else {
-        return Ok(None);
-    };
-    let mut lines = orders::lines(&mut conn, &[order.id]).await?.into_iter();
-    let Some((_, line)) = lines.nth(usize::from(wanted.position)) else { return Ok(None) };
-    let format = products::format(&mut conn, &line.product_id).await?;
-    Ok(format.map(|format| Print { photo_id: line.photo_id, size: format.size() }))
 }

@@ -52,10 +52,7 @@ impl Handle for SalesReport {
         let report =
             Report { job: context.job.id, to: operator, first, last, sales: &counted.sales, names: &names };
         let mail = compose(&report).map_err(JobError::failed)?;
-        Ok(match mailing::send(&context, &mail).await? {
-            Outcome::Done(_) => Outcome::Done(result),
-            other => other,
-        })
+        mailing::send(&context, &mail, result).await
     }
 }
 

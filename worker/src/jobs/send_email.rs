@@ -1,7 +1,6 @@
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
-use shared::db::orders::{self, Order, OrderLine};
-use shared::db::photos;
+use shared::db::orders::{self, LineWithThumb, Order};
 use shared::domain::EmailAddress;
 use shared::domain::photo::Variant;
 use shared::jobs::{EmailTemplate, SendEmail};
@@ -19,16 +18,15 @@ impl Handle for SendEmail {
     async fn run(self, context: JobContext) -> Result<Outcome, JobError> {
         let services = &context.services;
         let mut conn = services.db.conn().await?;
-        let Some(order) = orders::find(&mut conn, self.order_id).await? else {
+        let found = orders::find_with_thumbs(&mut conn, self.order_id).await?;
+        drop(conn);
+        let Some((order, lines)) = found else {
             return Ok(Outcome::Done(json!({"mail": "the order is gone"})));
         };
-        let lines = orders::lines(&mut conn, &[order.id]).await?;
-        drop(conn);
         let Ok(recipient) = order.email.parse::<EmailAddress>() else {
             return Ok(Outcome::Discard("the order's e-mail address is not one".into()));
         };
         let job = context.job.id;
-        let lines: Vec<OrderLine> = lines.into_iter().map(|(_, line)| line).collect();
         let mut shown = Vec::with_capacity(lines.len());
         for line in lines {
             shown.push(mail_line(&context, line).await?);
@@ -46,7 +44,7 @@ impl Handle for SendEmail {
             link_expires_at,
         })
         .map_err(JobError::failed)?;
-        mailing::send(&context, &composed).await
+        mailing::send(&context, &composed, json!({"mail": "sent"})).await
     }
 }
 
@@ -60,16 +58,14 @@ fn outcome(template: EmailTemplate, order: &Order) -> mail::Outcome {
 }
 
 /// A line with its thumbnail, if the photo has one: a mail without a picture is better than none.
-async fn mail_line(context: &JobContext, line: OrderLine) -> Result<OrderMailLine, JobError> {
-    let services = &context.services;
-    let variants = {
-        let mut conn = services.db.conn().await?;
-        photos::variants(&mut conn, &[line.photo_id]).await?
-    };
-    let mut thumb = None;
-    if let Some(variant) = variants.into_iter().find(|variant| variant.name == Variant::Thumb) {
-        match services.blobs.get(BlobPath::Sized(line.photo_id, Variant::Thumb)).await {
-            Ok(bytes) => thumb = Some(Thumb { kind: variant.content_type, bytes: bytes.to_vec() }),
+async fn mail_line(
+    context: &JobContext,
+    LineWithThumb { line, thumb }: LineWithThumb,
+) -> Result<OrderMailLine, JobError> {
+    let mut picture = None;
+    if let Some(kind) = thumb {
+        match context.services.blobs.get(BlobPath::Sized(line.photo_id, Variant::Thumb)).await {
+            Ok(bytes) => picture = Some(Thumb { kind, bytes: bytes.to_vec() }),
             Err(BlobError::Missing) => {}
             Err(error @ BlobError::Refused(_)) => {
                 tracing::warn!(photo = %line.photo_id, %error, "a mail goes without a picture");
@@ -81,6 +77,6 @@ async fn mail_line(context: &JobContext, line: OrderLine) -> Result<OrderMailLin
         product: line.product_name,
         quantity: line.quantity,
         price_cents: line.price_cents,
-        thumb,
+        thumb: picture,
     })
 }

@@ -48,28 +48,19 @@ enum Others {
 
 /// Ends a run as its handler answered.
 pub(super) async fn settle(worker: &Worker, job: &Job, guard: &RunGuard, answer: Result<Outcome, JobError>) {
-    let got_on = guard.run().got_on.load(Ordering::Acquire);
-    let settlement = match answer {
-        Ok(Outcome::WaitFor(on)) => Settlement {
-            ended: Ended { ending: Ending::Wait(true), note: Note::None, got_on },
-            others: Others::WaitedFor(on),
-        },
-        Ok(Outcome::GiveUp { reason, needed }) => Settlement {
-            ended: Ended { ending: Ending::Exhausted, note: Note::Failure(reason.into()), got_on },
-            others: Others::Needed(needed),
-        },
+    let (mut settlement, is_an_answer) = match answer {
         Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
-        Ok(outcome) => {
-            let (ending, note) = translate(outcome);
-            Settlement { ended: Ended { ending, note, got_on }, others: Others::None }
-        }
+        Ok(outcome) => match translate(outcome) {
+            Ok(settlement) => (settlement, true),
+            Err(written) => return tell(worker, job, guard, &Note::None, written),
+        },
         Err(error) => {
             let (ending, note) = judge(job, &error, guard.run().since.elapsed());
             // A panic is no answer: what it got on with before tells nothing of it.
-            let got_on = got_on && !matches!(error, JobError::Panicked);
-            Settlement { ended: Ended { ending, note, got_on }, others: Others::None }
+            (Settlement::alone(ending, note), !matches!(error, JobError::Panicked))
         }
     };
+    settlement.ended.got_on = is_an_answer && guard.run().got_on.load(Ordering::Acquire);
     settle_as(worker, job, guard, settlement).await;
 }
 
@@ -80,17 +71,22 @@ pub(super) async fn write(worker: &Worker, job: &Job, guard: &RunGuard, ended: E
 
 async fn settle_as(worker: &Worker, job: &Job, guard: &RunGuard, settlement: Settlement) {
     let note = settlement.ended.note.clone();
-    if let Some(state) = patiently(&worker.settles, guard.claim(), settlement).await {
+    if let Some(state) = patiently(&worker.settles, job, settlement).await {
         tell(worker, job, guard, &note, state);
     }
 }
 
 impl Settlement {
-    async fn write(&self, settles: &Settles, claim: Claim) -> Result<JobState, FencedError> {
+    fn alone(ending: Ending, note: Note) -> Self {
+        Self { ended: Ended::by(ending, note), others: Others::None }
+    }
+
+    async fn write(&self, settles: &Settles, job: &Job) -> Result<JobState, FencedError> {
         let (ended, db) = (self.ended.clone(), settles.db());
+        let claim = Claim { job: job.id, fence: job.fence };
         match &self.others {
-            Others::None => settles.settle(claim, ended).await,
-            Others::WaitedFor(on) => settle::settle_waiting(db, claim, on, ended.got_on).await,
+            Others::None => settles.settle(job, ended).await,
+            Others::WaitedFor(on) => settle::settle_waiting(db, claim, on, ended).await,
             Others::Needed(needed) => settle::settle_given_up(db, claim, needed, ended).await,
         }
     }
@@ -117,10 +113,10 @@ fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobSta
 ///
 /// What the database refuses for good is written once more with a plain note in its place; and what it refuses even
 /// then, as a failed attempt without a word: the job must come to an end, whatever its outcome looks like.
-async fn patiently(settles: &Settles, claim: Claim, mut settlement: Settlement) -> Option<JobState> {
+async fn patiently(settles: &Settles, job: &Job, mut settlement: Settlement) -> Option<JobState> {
     let (mut pauses, mut told, mut refused) = (PAUSES, false, 0);
     loop {
-        let written = tokio::time::timeout(ANSWER, settlement.write(settles, claim)).await;
+        let written = tokio::time::timeout(ANSWER, settlement.write(settles, job)).await;
         let error = match written {
             Ok(Ok(state)) => return Some(state),
             Ok(Err(FencedError::LostLease(_))) => {
@@ -142,8 +138,7 @@ async fn patiently(settles: &Settles, claim: Claim, mut settlement: Settlement) 
             }
             (false, 1) => {
                 tracing::error!(%error, "the outcome can't be stored: the run counts as failed");
-                let failed = Ended::by(Ending::Retry(None), Note::None);
-                settlement = Settlement { ended: failed, others: Others::None };
+                settlement = Settlement::alone(Ending::Retry(None), Note::None);
                 refused = 2;
                 continue;
             }
@@ -157,16 +152,23 @@ async fn patiently(settles: &Settles, claim: Claim, mut settlement: Settlement) 
     }
 }
 
-fn translate(outcome: Outcome) -> (Ending, Note) {
-    match outcome {
-        Outcome::Done(result) => (Ending::Succeeded, Note::Result(result)),
-        Outcome::Discard(reason) => (Ending::Discarded, Note::Failure(reason.into())),
-        Outcome::Snooze(delay) => (Ending::Snooze(delay), Note::None),
-        Outcome::Cancelled => (Ending::Cancelled, Note::Result(Value::Null)),
-        // Settled with those that it waits for or needs.
-        Outcome::WaitFor(_) => (Ending::Wait(true), Note::None),
-        Outcome::GiveUp { reason, .. } => (Ending::Exhausted, Note::Failure(reason.into())),
-    }
+/// `Err`: the state that its step wrote.
+fn translate(outcome: Outcome) -> Result<Settlement, JobState> {
+    Ok(match outcome {
+        Outcome::Ended(state) => return Err(state),
+        Outcome::Done(result) => Settlement::alone(Ending::Succeeded, Note::Result(result)),
+        Outcome::Discard(reason) => Settlement::alone(Ending::Discarded, Note::Failure(reason.into())),
+        Outcome::Snooze(delay) => Settlement::alone(Ending::Snooze(delay), Note::None),
+        Outcome::Cancelled => Settlement::alone(Ending::Cancelled, Note::Result(Value::Null)),
+        Outcome::WaitFor(on, progress) => {
+            let ended = Ended { progress, ..Ended::by(Ending::Wait(true), Note::None) };
+            Settlement { ended, others: Others::WaitedFor(on) }
+        }
+        Outcome::GiveUp { reason, needed } => {
+            let ended = Ended::by(Ending::Exhausted, Note::Failure(reason.into()));
+            Settlement { ended, others: Others::Needed(needed) }
+        }
+    })
 }
 
 /// A dependency that is away is no fault of the job, unless it stays away. `ran` is for how long the run took: the

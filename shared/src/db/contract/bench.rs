@@ -237,7 +237,7 @@ impl Bench {
     }
 
     pub(super) async fn wait_for(&self, job: &Job, on: &[JobId]) -> JobState {
-        settle_waiting(&self.db, own(job), on, false).await.unwrap()
+        settle_waiting(&self.db, own(job), on, waits()).await.unwrap()
     }
 
     /// A job that waits for these.
@@ -316,7 +316,7 @@ impl Bench {
 
     pub(super) fn wait_later(&self, job: &Job, on: &[JobId]) -> JoinHandle<Settled> {
         let (db, claim, on) = (self.db.clone(), own(job), on.to_vec());
-        tokio::spawn(async move { settle_waiting(&db, claim, &on, false).await })
+        tokio::spawn(async move { settle_waiting(&db, claim, &on, waits()).await })
     }
 
     /// Until so many connections wait for a lock.
@@ -338,6 +338,11 @@ pub(super) async fn done<T>(task: JoinHandle<T>) -> T {
 
 pub(super) fn own(job: &Job) -> Claim {
     Claim { job: job.id, fence: job.fence }
+}
+
+/// The end of a run that sleeps until others are over.
+pub(super) fn waits() -> Ended {
+    Ended::by(Ending::Wait(true), Note::None)
 }
 
 /// A worker's process that holds its lease.

@@ -113,9 +113,10 @@ async fn deliveries_of_one_job_are_made_one_at_a_time(bench: &mut Bench) {
     let run = bench.claim(job.id).await;
     bench.settle(&run, Ending::Succeeded).await;
     let [first, second] = &deliveries(bench, job.id).await[..] else { panic!("two changes") };
-    let due = take_due(&bench.db, 10).await.unwrap();
-    let due: Vec<JobId> = due.iter().map(|publication| publication.envelope.job).collect();
-    assert_eq!(due, [first.id]);
+    assert!(
+        take_due(&bench.db, 10).await.unwrap().is_empty(),
+        "the first is out, and the second waits for it"
+    );
     let run = bench.claim(first.id).await;
     bench.settle(&run, Ending::Retry(Some(Duration::ZERO))).await;
     let due = take_due(&bench.db, 10).await.unwrap();

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::bench::{Bench, done, own};
+use super::keys::claim;
 use super::promises;
-use crate::db::idempotency::{self, Key, KeyedRequest};
+use crate::db::idempotency::{Key, KeyedRequest, WAIT};
 use crate::db::jobs::FencedError;
 use crate::db::jobs::lease::lock_own;
 use crate::db::{DbError, customers};
@@ -88,10 +89,10 @@ async fn a_key_that_is_being_answered_is_busy(bench: &mut Bench) {
     let customer = customers::create(&mut bench.db.conn().await.unwrap(), "a hash").await.unwrap();
     let request = KeyedRequest { customer, key: "k".into(), hash: "h".into() };
     let mut first = bench.db.begin().await.unwrap();
-    assert!(matches!(idempotency::claim(&mut first, &request).await.unwrap(), Key::New));
+    assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
     let mut second = bench.db.begin().await.unwrap();
-    second.wait_for_locks(idempotency::WAIT);
-    assert!(matches!(idempotency::claim(&mut second, &request).await.unwrap(), Key::Busy));
+    second.wait_for_locks(WAIT);
+    assert!(matches!(claim(&mut second, &request).await.unwrap(), Key::Busy));
 }
 
 async fn a_mistake_of_ours_is_one(bench: &mut Bench) {

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::bench::{Bench, own};
+use super::bench::{Bench, own, waits};
 use super::promises;
 use crate::db::DbError;
-use crate::db::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_unique};
+use crate::db::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_all, enqueue_unique};
 use crate::db::jobs::relay::take_due;
-use crate::db::jobs::settle::{Progress, report};
+use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, report, settle_with_step};
 use crate::db::jobs::share::SHARE;
 use crate::db::jobs::status::unfinished_children;
 use crate::db::jobs::{Job, cancel, queues};
@@ -31,13 +31,16 @@ promises!(both:
     an_id_that_is_taken_is_refused_and_not_tried_for_ever,
     the_progress_of_who_waits_is_taken_on_by_each_that_ends,
     children_are_found_until_they_are_over,
+    the_first_of_a_line_goes_out_at_once_and_who_is_behind_it_does_not,
+    several_jobs_are_written_in_one_statement_as_each_alone,
+    of_several_jobs_so_many_go_out_as_there_is_room_for,
+    a_run_ends_in_the_transaction_of_its_last_step,
     a_queue_that_is_named_in_an_enqueue_exists,
 );
 
 async fn jobs_of_one_key_are_relayed_one_at_a_time_in_the_order_of_their_enqueuing(bench: &mut Bench) {
     let line = [in_line(bench, "a").await, in_line(bench, "a").await, in_line(bench, "a").await];
     assert!(line.iter().all(|job| job.state == JobState::Pending));
-    assert!(bench.signals.publications.try_recv().is_err(), "none is born queued");
     for job in line {
         assert_eq!(due(bench).await, [job.id]);
         assert_eq!(due(bench).await, []);
@@ -225,6 +228,92 @@ async fn children_are_found_until_they_are_over(bench: &mut Bench) {
     assert_eq!(unfinished(bench).await, [one.id]);
 }
 
+async fn the_first_of_a_line_goes_out_at_once_and_who_is_behind_it_does_not(bench: &mut Bench) {
+    let in_line =
+        || Options { ordering_key: Some("a".into()), owner: Some(CustomerId::new()), ..Options::default() };
+    let first = bench.enqueue_with(in_line()).await;
+    assert_eq!(first.state, JobState::Queued);
+    assert_eq!(bench.signals.publications.try_recv().unwrap().envelope.job, first.id);
+    let second = bench.enqueue_with(in_line()).await;
+    assert_eq!(second.state, JobState::Pending);
+    assert!(bench.signals.publications.try_recv().is_err());
+    assert_eq!(bench.looked_at_again_in(second.id).await, None, "it is not due");
+    bench.settle(&bench.claim(first.id).await, Ending::Succeeded).await;
+    assert_eq!(due(bench).await, [second.id]);
+}
+
+async fn several_jobs_are_written_in_one_statement_as_each_alone(bench: &mut Bench) {
+    let parent = bench.running().await;
+    let options = Options { parent: Some(parent.id), express: true, ..Options::default() };
+    let alone = bench.enqueue_with(options.clone()).await;
+    let photos: Vec<_> = (0..3).map(|_| MakeThumbnails { photo_id: PhotoId::new() }).collect();
+    let mut tx = bench.db.begin().await.unwrap();
+    let together = enqueue_all(&mut tx, &photos, options.clone()).await.unwrap();
+    let in_line = Options { ordering_key: Some("a".into()), ..options };
+    let one_by_one = enqueue_all(&mut tx, &photos, in_line).await.unwrap();
+    tx.commit().await.unwrap();
+    for (photo, job) in std::iter::zip(&photos, &together) {
+        let row = bench.job(job.id).await;
+        assert_eq!(row.args, serde_json::to_value(photo).unwrap());
+        let same = |job: &Job| {
+            (job.state, job.queue.clone(), job.kind.clone(), job.parent, job.express, job.published)
+        };
+        assert_eq!(same(&row), same(&alone));
+        assert_eq!(format!("{job:?}"), format!("{row:?}"), "what is answered is what is written");
+    }
+    let states = one_by_one.iter().map(|job| job.state);
+    assert_eq!(states.collect::<Vec<_>>(), [JobState::Queued, JobState::Pending, JobState::Pending]);
+    let published: Vec<_> = std::iter::from_fn(|| bench.signals.publications.try_recv().ok()).collect();
+    let published: Vec<JobId> = published.iter().map(|message| message.envelope.job).skip(2).collect();
+    let mut expected: Vec<JobId> = together.iter().map(|job| job.id).collect();
+    expected.push(one_by_one[0].id);
+    assert_eq!(published, expected);
+}
+
+async fn of_several_jobs_so_many_go_out_as_there_is_room_for(bench: &mut Bench) {
+    let owner = Some(CustomerId::new());
+    for _ in 0..SHARE - 2 {
+        bench.enqueue_with(Options { owner, ..Options::default() }).await;
+    }
+    let photos: Vec<_> = (0..5).map(|_| MakeThumbnails { photo_id: PhotoId::new() }).collect();
+    let mut tx = bench.db.begin().await.unwrap();
+    let jobs = enqueue_all(&mut tx, &photos, Options { owner, ..Options::default() }).await.unwrap();
+    tx.commit().await.unwrap();
+    use JobState::{Pending, Queued};
+    let states = jobs.iter().map(|job| job.state);
+    assert_eq!(states.collect::<Vec<_>>(), [Queued, Queued, Pending, Pending, Pending]);
+    assert_eq!(bench.number("SELECT count(*) FROM jobs WHERE parked = 'images'").await, 3);
+}
+
+async fn a_run_ends_in_the_transaction_of_its_last_step(bench: &mut Bench) {
+    let point = serde_json::json!({"done": 1});
+    let run = bench.running().await;
+    let other = bench.waiting_for(&[run.id]).await;
+    // A part that the step makes, and waits for.
+    let mut tx = bench.db.begin().await.unwrap();
+    checkpoint(&mut tx, own(&run), &point, false, &Progress::at(10, "half")).await.unwrap();
+    let options = Options { parent: Some(run.id), ..Options::default() };
+    let part = enqueue_all(&mut tx, &[MakeThumbnails { photo_id: PhotoId::new() }], options).await.unwrap();
+    let progress = Some(Progress::at(20, "its part").until(80));
+    let ended = Ended { progress, got_on: true, ..waits() };
+    let state = settle_with_step(tx, &run, &[part[0].id], ended).await.unwrap();
+    let row = bench.job(run.id).await;
+    assert_eq!((state, row.state, row.attempt), (JobState::Waiting, JobState::Waiting, 0));
+    assert_eq!((row.checkpoint, &row.progress.unwrap()["step"]), (Some(point.clone()), &"its part".into()));
+    bench.settle(&bench.claim(part[0].id).await, Ending::Succeeded).await;
+    assert_eq!(bench.state(run.id).await, JobState::Pending);
+    // Its end, of which a waiter hears.
+    let run = bench.run_again(run.id).await;
+    let mut tx = bench.db.begin().await.unwrap();
+    checkpoint(&mut tx, own(&run), &point, false, &Progress::at(100, "done")).await.unwrap();
+    let ended = Ended::by(Ending::Succeeded, Note::Result("done".into()));
+    settle_with_step(tx, &run, &[], ended).await.unwrap();
+    let row = bench.job(run.id).await;
+    assert_eq!((row.state, row.result), (JobState::Succeeded, Some("done".into())));
+    assert_eq!(bench.looked_at_again_in(run.id).await, None);
+    assert_eq!(bench.state(other.id).await, JobState::Pending);
+}
+
 async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
     let bulk = Queue::named("bulk").unwrap();
     let job = bench.enqueue_with(Options { queue: Some(bulk), ..Options::default() }).await;
@@ -234,8 +323,13 @@ async fn a_queue_that_is_named_in_an_enqueue_exists(bench: &mut Bench) {
     assert!(known.contains(&(bulk, None)));
 }
 
+/// In a line, and left to the relay.
 pub(super) async fn in_line(bench: &Bench, key: &str) -> Job {
-    bench.enqueue_with(Options { ordering_key: Some(key.into()), ..Options::default() }).await
+    let job = bench.enqueue_with(Options { ordering_key: Some(key.into()), ..Options::default() }).await;
+    if job.state == JobState::Queued {
+        bench.set(job.id, &format!("{}, published = 0", bench.row(JobState::Pending))).await;
+    }
+    bench.job(job.id).await
 }
 
 pub(super) async fn owned(bench: &Bench, owner: CustomerId) -> Job {

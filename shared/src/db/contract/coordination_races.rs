@@ -5,7 +5,7 @@ use super::coordination::{due, existing, new};
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::domain::PhotoId;
-use crate::domain::job::Ending;
+use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
 
 promises!(postgres:
@@ -28,7 +28,8 @@ async fn a_place_in_a_line_is_taken_in_the_order_of_the_commits(bench: &mut Benc
     bench.until_blocked(1).await;
     first.commit().await.unwrap();
     let other = done(later).await;
-    assert_eq!(due(bench).await, [one.id]);
+    assert_eq!((one.state, other.state), (JobState::Queued, JobState::Pending));
+    assert_eq!(due(bench).await, []);
     let run = bench.claim(one.id).await;
     bench.settle(&run, Ending::Succeeded).await;
     assert_eq!(due(bench).await, [other.id]);

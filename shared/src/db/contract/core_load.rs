@@ -15,7 +15,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::json;
 
-use super::bench::{Bench, LEASE, Settled, begin_process, done, end_lapsed, own};
+use super::bench::{Bench, LEASE, Settled, begin_process, done, end_lapsed, own, waits};
 use super::due::full;
 use super::pauses::{open, resume};
 use super::promises;
@@ -192,7 +192,7 @@ impl Load {
         let answers = join_all(runs.iter().map(|job| {
             let undone = job.undoing && ending == Ending::Succeeded;
             let ended = Ended::by(if undone { Ending::Cancelled } else { ending }, Note::None);
-            settles.settle(own(job), ended)
+            settles.settle(job, ended)
         }));
         std::iter::zip(answers.await, runs).for_each(|(answer, job)| self.settled("settle", answer, job));
     }
@@ -220,7 +220,8 @@ impl Load {
         let answer = async {
             let mut tx = self.db.begin().await?;
             checkpoint(&mut tx, own(&job), &json!({}), job.undoing, &Progress::at(50, "half")).await?;
-            settle_waiting(&self.db, own(&job), &on, commit(tx, rng).await?).await
+            let got_on = commit(tx, rng).await?;
+            settle_waiting(&self.db, own(&job), &on, Ended { got_on, ..waits() }).await
         };
         self.settled("wait", answer.await, job);
     }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
-use super::bench::{Bench, own};
+use super::bench::Bench;
 use super::promises;
 use super::shop::{CANVAS, begin_placing, order_of};
 use crate::db::conn::ask_postgres;
@@ -74,7 +74,7 @@ async fn lives(bench: &Bench, jobs: u32) {
     for _ in 0..jobs {
         let job = bench.enqueue_with(Options { owner: Some(owner), ..Options::default() }).await;
         let Claimed::Yes(job) = claims.claim(job.id, bench.worker).await.unwrap() else { panic!() };
-        settles.settle(own(&job), Ended::by(Ending::Succeeded, Note::None)).await.unwrap();
+        settles.settle(&job, Ended::by(Ending::Succeeded, Note::None)).await.unwrap();
     }
 }
 

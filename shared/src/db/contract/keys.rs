@@ -1,9 +1,16 @@
 //! Idempotency keys: the same request twice is one answer.
 
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::RunQueryDsl;
+
 use super::bench::{Bench, done};
 use super::promises;
-use crate::db::customers;
-use crate::db::idempotency::{Key, KeyedRequest, WAIT, claim, store};
+use crate::db::conn::together;
+use crate::db::expressions::{now, now_minus};
+use crate::db::idempotency::{KEPT, Key, KeyedRequest, WAIT, claiming, found, store_and_commit, stored};
+use crate::db::schema::idempotency_keys as keys;
+use crate::db::{DbError, Tx, customers};
 use crate::domain::CustomerId;
 
 promises!(both:
@@ -20,11 +27,20 @@ async fn request(bench: &Bench) -> KeyedRequest {
     KeyedRequest { customer, key: "k".into(), hash: "h".into() }
 }
 
+/// Claims a key, and nothing else.
+pub(super) async fn claim(tx: &mut Tx, request: &KeyedRequest) -> Result<Key, DbError> {
+    let asked = together!(
+        tx.conn(),
+        claimed = |c| claiming!(request).execute(c),
+        stored = |c| stored!(request).load(c),
+    );
+    found(tx, request, asked)
+}
+
 async fn answer(bench: &Bench, request: &KeyedRequest) {
     let mut tx = bench.db.begin().await.unwrap();
     assert!(matches!(claim(&mut tx, request).await.unwrap(), Key::New));
-    store(&mut tx, request, "/api/jobs/1", "{}").await.unwrap();
-    tx.commit().await.unwrap();
+    store_and_commit(tx, request, "/api/jobs/1", "{}").await.unwrap();
 }
 
 async fn ask(bench: &Bench, request: &KeyedRequest) -> Key {
@@ -100,8 +116,7 @@ mod races {
         assert!(matches!(claim(&mut first, &request).await.unwrap(), Key::New));
         let second = ask_later(bench, &request);
         bench.until_blocked(1).await;
-        store(&mut first, &request, "/there", "{}").await.unwrap();
-        first.commit().await.unwrap();
+        store_and_commit(first, &request, "/there", "{}").await.unwrap();
         assert!(matches!(done(second).await, Key::Answered(stored) if stored.location == "/there"));
     }
 

@@ -215,7 +215,7 @@ async fn a_run_that_got_on_and_answers_forgets_the_lapses_and_no_other_does(benc
     ] {
         let job = bench.running().await;
         bench.set(job.id, "lapses = 2").await;
-        settle(&bench.db, own(&job), Ended { ending, note: Note::None, got_on }).await.unwrap();
+        settle(&bench.db, own(&job), Ended { got_on, ..Ended::by(ending, Note::None) }).await.unwrap();
         assert_eq!(bench.job(job.id).await.lapses, lapses, "{ending:?}, got on: {got_on}");
     }
 }

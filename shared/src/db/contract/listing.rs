@@ -93,6 +93,7 @@ async fn one_of_each(bench: &Bench) -> Jobs {
     let adas = mail(bench, Options { owner: Some(ada), ..none() }).await.id;
     let part = bench.enqueue_with(Options { parent: Some(plain), ..none() }).await.id;
     let in_line = mail(bench, Options { ordering_key: Some("mail:7".into()), ..none() }).await.id;
+    bench.put(in_line, JobState::Pending).await;
     let behind = mail(bench, Options { ordering_key: Some("mail:7".into()), ..none() }).await.id;
     let parked = bench.enqueue().await.id;
     bench.set(parked, "state = 'pending', due_at = NULL, parked = 'images'").await;

@@ -10,7 +10,7 @@
 //! - [`listing`], [`deep_lists`], [`stories`]: what operators find. [`retention`]: what is removed when it is old. [`migrations`]: how a database in use changes.
 //! - [`presence`]: signs of life, samples of the queues, what an operator counts.
 //! - [`operators`]: who gets in at /admin.
-//! - [`shop`], [`keys`], [`reading`]: the business rows.
+//! - [`shop`], [`accepting`], [`keys`], [`reading`]: the business rows.
 //! - [`races`], [`fan_in_races`], [`shop_races`], [`coordination_races`], [`dead_races`]: two transactions, stepped by hand into each order.
 //! - [`deadlocks`]: pairs that would wait for each other, did they not lock in one order.
 //! - [`codes`]: errors of PostgreSQL are told apart by their codes, in whatever language they are told.
@@ -19,6 +19,7 @@
 //! Nothing sleeps: time passes by moving the rows' times into the past, and a race is stepped by
 //! holding a row until PostgreSQL says that everybody waits for it.
 
+mod accepting;
 mod acts;
 mod bench;
 mod callbacks;

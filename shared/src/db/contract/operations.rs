@@ -7,12 +7,14 @@ use super::bench::{Bench, own};
 use super::dead::dead;
 use super::promises;
 use crate::db::audit;
+use crate::db::jobs::enqueue::{Options, enqueue_all};
 use crate::db::jobs::queues;
+use crate::db::jobs::relay::take_due;
 use crate::db::jobs::settle::{Ended, Note, settle};
-use crate::domain::JobId;
 use crate::domain::job::{Ending, JobState};
 use crate::domain::operator::{Actor, Via};
-use crate::jobs::Queue;
+use crate::domain::{JobId, PhotoId};
+use crate::jobs::{MakeThumbnails, Queue};
 use crate::operations::OperationError;
 use crate::operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
 use crate::operations::filter::JobFilter;
@@ -28,6 +30,7 @@ promises!(both:
     a_discard_says_what_it_did,
     whoever_may_only_look_changes_nothing,
     a_pause_stands_in_the_list_and_in_the_audit,
+    a_resume_brings_back_all_that_was_put_off,
 );
 
 async fn a_redrive_reports_each_refusal_and_a_second_one_does_nothing(bench: &mut Bench) {
@@ -161,6 +164,21 @@ async fn whoever_may_only_look_changes_nothing(bench: &mut Bench) {
     }
     assert_eq!(bench.state(job.id).await, JobState::Failed);
     assert_eq!(audited(bench).await, []);
+}
+
+async fn a_resume_brings_back_all_that_was_put_off(bench: &mut Bench) {
+    super::pauses::open(bench).await;
+    pause(&bench.db, &ada(), "images").await.unwrap();
+    // More than one transaction takes.
+    let photos: Vec<_> = (0..1200).map(|_| MakeThumbnails { photo_id: PhotoId::new() }).collect();
+    let mut tx = bench.db.begin().await.unwrap();
+    enqueue_all(&mut tx, &photos, Options::default()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(take_due(&bench.db, 2000).await.unwrap().is_empty());
+    let put_off = "SELECT count(*) FROM jobs WHERE due_at > (SELECT max(updated_at) FROM jobs)";
+    assert_eq!(bench.number(put_off).await, 1200);
+    assert!(resume(&bench.db, &ada(), "images").await.unwrap());
+    assert_eq!(bench.number(put_off).await, 0);
 }
 
 async fn a_pause_stands_in_the_list_and_in_the_audit(bench: &mut Bench) {

@@ -8,7 +8,7 @@ use super::promises;
 use super::shop::{CANVAS, order_of, photo_of, place};
 use crate::db::depths::unfinished_by_queue;
 use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::status::{find_many, unfinished, unfinished_of};
+use crate::db::jobs::status::{find_many, unfinished, unfinished_by_token, unfinished_of};
 use crate::db::photos::PhotoVariant;
 use crate::db::samples::{self, Counts};
 use crate::db::{customers, dead_messages, orders, photos};
@@ -29,6 +29,7 @@ promises!(both:
     unfinished_jobs_are_counted_by_queue_and_state,
     neither_plans_nor_callbacks_count_as_work_that_is_piled_up,
     what_is_parked_waits_or_stands_in_line_is_piled_up,
+    who_asks_is_known_together_with_what_of_theirs_is_piled_up,
     the_pace_is_that_of_what_workers_wrote_down,
 );
 
@@ -198,6 +199,31 @@ async fn what_is_parked_waits_or_stands_in_line_is_piled_up(bench: &mut Bench) {
     drop(conn);
     bench.put(parked.id, JobState::Succeeded).await;
     assert_eq!(piled_up(bench, customer).await, (2, 4));
+}
+
+async fn who_asks_is_known_together_with_what_of_theirs_is_piled_up(bench: &mut Bench) {
+    let mut conn = bench.db.conn().await.unwrap();
+    let ada = customers::create(&mut conn, "hash of ada").await.unwrap();
+    let bob = customers::create(&mut conn, "hash of bob").await.unwrap();
+    drop(conn);
+    let owned = || Options { owner: Some(ada), ..Options::default() };
+    bench.enqueue_with(owned()).await;
+    let parked = bench.enqueue_with(owned()).await;
+    bench.set(parked.id, "state = 'pending', due_at = NULL, parked = 'images'").await;
+    let waits = bench.enqueue_with(owned()).await;
+    bench.put(waits.id, JobState::Waiting).await;
+    bench.enqueue_with(Options { delay: Duration::from_secs(24 * 3600), ..owned() }).await;
+    bench.enqueue().await;
+    let mut conn = bench.db.conn().await.unwrap();
+    for (token_hash, limit, expected) in [
+        ("hash of ada", 100, Some((ada, 3))),
+        ("hash of ada", 2, Some((ada, 2))),
+        ("hash of bob", 100, Some((bob, 0))),
+        ("hash of nobody", 100, None),
+    ] {
+        let known = unfinished_by_token(&mut conn, token_hash, limit).await.unwrap();
+        assert_eq!(known, expected, "{token_hash}");
+    }
 }
 
 async fn the_pace_is_that_of_what_workers_wrote_down(bench: &mut Bench) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::bench::{Bench, end_lapsed, own};
+use super::bench::{Bench, end_lapsed, own, waits};
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::lock_own;
@@ -142,7 +142,7 @@ async fn a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel(bench: &mut
     let progress = Progress::at(50, "charging");
     let mut tx = bench.db.begin().await.unwrap();
     let position = json!({"done": 2});
-    assert!(!checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap());
+    assert_eq!(checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap(), None);
     tx.commit().await.unwrap();
     let row = bench.job(job.id).await;
     assert_eq!((row.attempt, row.undoing, row.checkpoint), (1, false, Some(position.clone())));
@@ -150,7 +150,7 @@ async fn a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel(bench: &mut
 
     bench.set(job.id, "cancel_requested_at = run_at").await;
     let mut tx = bench.db.begin().await.unwrap();
-    assert!(checkpoint(&mut tx, own(&job), &position, true, &progress).await.unwrap());
+    assert!(checkpoint(&mut tx, own(&job), &position, true, &progress).await.unwrap().is_some());
     tx.commit().await.unwrap();
     assert!(bench.job(job.id).await.undoing);
 }
@@ -187,7 +187,7 @@ async fn nothing_that_a_run_writes_after_losing_its_lease_remains(bench: &mut Be
 async fn refused(bench: &Bench, old: &Job, awaited: JobId) {
     let claim = own(old);
     assert!(lost(settle(&bench.db, claim, Ended::by(Ending::Succeeded, Note::None)).await));
-    assert!(lost(settle_waiting(&bench.db, claim, &[awaited], false).await));
+    assert!(lost(settle_waiting(&bench.db, claim, &[awaited], waits()).await));
     let mut tx = bench.db.begin().await.unwrap();
     assert!(lost(lock_own(&mut tx, claim).await));
     drop(tx);

@@ -6,17 +6,16 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use crate::db::idempotency::KeyedRequest;
-use crate::db::jobs::enqueue::{Options, enqueue};
+use crate::db::jobs::enqueue::Options;
 use crate::db::mails::Place;
 use crate::db::orders::{NewLine, NewOrder};
 use crate::db::photos::{Deletion, NewPhoto};
 use crate::db::placing::{self, Accepting};
 use crate::db::stock::Reserved;
-use crate::db::{Db, DbError, customers, mails, orders, payments, photos, products, stock};
+use crate::db::{Db, DbError, accepting, customers, mails, orders, payments, photos, products, stock};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::ImageType;
 use crate::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
-use crate::jobs::MakeThumbnails;
 
 promises!(both:
     stock_is_taken_once_and_given_back_once,
@@ -60,21 +59,23 @@ pub(super) async fn photo_of(bench: &Bench, customer: CustomerId) -> PhotoId {
 
 /// As [`photo_of`], in a transaction that goes on.
 pub(super) async fn photo_in(tx: &mut crate::db::Tx, customer: CustomerId) -> PhotoId {
-    let (id, job_id) = (PhotoId::new(), JobId::new());
-    let options = Options { id: Some(job_id), ..Options::default() };
-    enqueue(tx, &MakeThumbnails { photo_id: id }, options).await.unwrap();
-    let photo = NewPhoto {
-        id,
+    let photo = new_photo(customer);
+    accepting::accept(tx, &photo, None).await.unwrap();
+    photo.id
+}
+
+/// A photo that is about to be accepted.
+pub(super) fn new_photo(customer: CustomerId) -> NewPhoto {
+    NewPhoto {
+        id: PhotoId::new(),
         customer_id: customer,
-        job_id,
+        job_id: JobId::new(),
         file_name: None,
         content_type: ImageType::Png,
         bytes: 1,
         width: None,
         height: None,
-    };
-    photos::insert(tx, &photo).await.unwrap();
-    id
+    }
 }
 
 /// An order that is about to be accepted, in a transaction that holds its photo.
@@ -180,9 +181,9 @@ async fn a_short_order_takes_nothing_of_its_other_products(bench: &mut Bench) {
 
 async fn an_order_is_charged_once(bench: &mut Bench) {
     let order = OrderId::new();
-    assert_eq!(payments::ask(&bench.db, order, 500).await.unwrap().asked, 1);
+    assert_eq!(payments::ask(&bench.db, order, 500, "asked").await.unwrap().asked, 1);
     assert_eq!(payments::answer(&bench.db, order, "charged").await.unwrap(), "charged");
-    let again = payments::ask(&bench.db, order, 500).await.unwrap();
+    let again = payments::ask(&bench.db, order, 500, "declined").await.unwrap();
     assert_eq!((again.state.as_str(), again.asked, again.amount_cents), ("charged", 2, 500));
     assert_eq!(payments::answer(&bench.db, order, "declined").await.unwrap(), "charged");
 }
@@ -190,11 +191,11 @@ async fn an_order_is_charged_once(bench: &mut Bench) {
 async fn a_void_refuses_a_charge_that_comes_later(bench: &mut Bench) {
     let never_asked = OrderId::new();
     payments::refund(&bench.db, never_asked).await.unwrap();
-    assert_eq!(payments::ask(&bench.db, never_asked, 500).await.unwrap().state, "voided");
+    assert_eq!(payments::ask(&bench.db, never_asked, 500, "charged").await.unwrap().state, "voided");
     assert_eq!(payments::answer(&bench.db, never_asked, "charged").await.unwrap(), "voided");
 
     let asked = OrderId::new();
-    payments::ask(&bench.db, asked, 500).await.unwrap();
+    payments::ask(&bench.db, asked, 500, "asked").await.unwrap();
     payments::refund(&bench.db, asked).await.unwrap();
     assert_eq!(payments::answer(&bench.db, asked, "charged").await.unwrap(), "voided");
 }
@@ -202,11 +203,11 @@ async fn a_void_refuses_a_charge_that_comes_later(bench: &mut Bench) {
 async fn a_refund_takes_back_a_charge_and_only_a_charge(bench: &mut Bench) {
     for (answer, after) in [("charged", "refunded"), ("declined", "declined")] {
         let order = OrderId::new();
-        payments::ask(&bench.db, order, 500).await.unwrap();
+        payments::ask(&bench.db, order, 500, "asked").await.unwrap();
         payments::answer(&bench.db, order, answer).await.unwrap();
         for _ in 0..2 {
             payments::refund(&bench.db, order).await.unwrap();
-            assert_eq!(payments::ask(&bench.db, order, 500).await.unwrap().state, after);
+            assert_eq!(payments::ask(&bench.db, order, 500, "charged").await.unwrap().state, after);
         }
     }
 }
@@ -266,9 +267,7 @@ async fn give_mail_place_back(bench: &Bench, job: JobId) {
 
 /// At most two mails an hour.
 async fn mail_place(bench: &Bench, job: JobId, recipient: &EmailAddress) -> Place {
-    let mut tx = bench.db.begin().await.unwrap();
+    let tx = bench.db.begin().await.unwrap();
     let hour = Duration::from_secs(3600);
-    let place = mails::take_place(&mut tx, job, recipient, 2, hour).await.unwrap();
-    tx.commit().await.unwrap();
-    place
+    mails::take_place(tx, job, recipient, 2, hour).await.unwrap()
 }

@@ -109,7 +109,7 @@ async fn a_void_and_a_charge_at_once_leave_the_void(bench: &mut Bench) {
     for _ in 0..20 {
         let order = OrderId::new();
         let (refunded, asked) =
-            tokio::join!(payments::refund(&bench.db, order), payments::ask(&bench.db, order, 500));
+            tokio::join!(payments::refund(&bench.db, order), payments::ask(&bench.db, order, 500, "asked"));
         refunded.unwrap();
         asked.unwrap();
         payments::refund(&bench.db, order).await.unwrap();

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::bench::{Bench, own};
+use super::bench::Bench;
 use super::cancelling::ask;
 use super::coordination::{in_line, new};
 use super::due::{IMAGES, full, holds};
@@ -48,7 +48,7 @@ async fn a_row_that_somebody_holds_keeps_no_other_run_from_ending(bench: &mut Be
     let settles = Settles::new(bench.db.clone());
     let (held, free) = (bench.running().await, bench.running().await);
     let somebody = bench.hold(&[held.id]).await;
-    let end = |run: &Job| settles.settle(own(run), Ended::by(Ending::Succeeded, Note::None));
+    let end = async |run: &Job| settles.settle(run, Ended::by(Ending::Succeeded, Note::None)).await;
     let mut waits = Box::pin(end(&held));
     let mut ended = Box::pin(end(&free));
     tokio::select! {
@@ -65,7 +65,7 @@ async fn a_run_that_the_database_refuses_takes_no_other_with_it(bench: &mut Benc
     bench
         .sql(&format!("ALTER TABLE jobs ADD CHECK (id <> '{}' OR state <> 'succeeded') NOT VALID", bad.id))
         .await;
-    let end = |run: &Job| settles.settle(own(run), Ended::by(Ending::Succeeded, Note::None));
+    let end = async |run: &Job| settles.settle(run, Ended::by(Ending::Succeeded, Note::None)).await;
     let (refused, ended) = tokio::join!(end(&bad), end(&good));
     assert!(matches!(refused, Err(FencedError::Db(_))), "{refused:?}");
     assert_eq!(ended.unwrap(), JobState::Succeeded);
@@ -132,11 +132,9 @@ async fn runs_that_succeed_together_end_as_each_alone(bench: &mut Bench) {
     bench.signals.rooms.take();
 
     let result = |run: &Job| json!({"of": run.id.to_string()});
-    let end = |run: &Job| {
-        let ended = Ended::by(Ending::Succeeded, Note::Result(result(run)));
-        settles.settle(own(run), ended)
-    };
-    for answer in join_all(runs.iter().map(end)).await {
+    let end =
+        async |run: &Job| settles.settle(run, Ended::by(Ending::Succeeded, Note::Result(result(run)))).await;
+    for answer in join_all(runs.iter().map(|run| end(run))).await {
         assert_eq!(answer.unwrap(), JobState::Succeeded);
     }
     for run in &runs {

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use diesel_async::RunQueryDsl;
 
+use super::settle::Left;
 use super::share::MORE;
 use super::{Job, callbacks, settle, status};
 use crate::db::expressions::now;
@@ -31,9 +32,9 @@ pub enum CancelOutcome {
 /// # Errors
 /// Those of the database.
 pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
-    if let Some((job, more)) = cancel_unstarted(tx, id).await? {
+    if let Some((job, left)) = cancel_unstarted(tx, id).await? {
         tx.after_commit().changed(job.id, job.version);
-        settle::left(tx, &job, more).await?;
+        settle::left(tx, &job, left).await?;
         return Ok(CancelOutcome::Cancelled(Box::new(job)));
     }
     if let Some(job) = request(tx, id).await? {
@@ -51,8 +52,8 @@ pub async fn cancel(tx: &mut Tx, id: JobId) -> Result<CancelOutcome, DbError> {
 }
 
 /// "Never ran" is `started_at IS NULL`: the first claim sets it, nothing clears it.
-async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<(Job, bool)>, DbError> {
-    Ok(with!(tx.conn(), |c| {
+async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<(Job, Left)>, DbError> {
+    let cancelled: Option<(Job, bool, bool)> = with!(tx.conn(), |c| {
         let unstarted = jobs::table
             .filter(jobs::id.eq(id))
             .filter(jobs::started_at.is_null())
@@ -65,11 +66,12 @@ async fn cancel_unstarted(tx: &mut Tx, id: JobId) -> Result<Option<(Job, bool)>,
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
-            .returning((Job::as_returning(), sql::<Bool>(MORE)))
+            .returning((Job::as_returning(), sql::<Bool>(MORE), jobs::awaited))
             .get_result(c)
             .await
             .optional()
-    })?)
+    })?;
+    Ok(cancelled.map(|(job, more, awaited)| (job, Left { more, awaited })))
 }
 
 /// Marks an unfinished job and makes it due, unless it runs or is queued already; an undo that is under

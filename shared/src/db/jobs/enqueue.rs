@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::insert::{self, NewJob};
+use super::insert::{self, NewJobs};
 use super::relay::publication;
 use super::{Job, callbacks, order, queues, status};
 use crate::callbacks::Callback;
@@ -94,8 +94,8 @@ pub async fn enqueue_unique<K: Kind>(
 /// Writes a job that exists if and only if the transaction commits.
 ///
 /// A job that is due at once is born `queued`, and the relay of this process publishes it after the
-/// commit; should the process die before, the row is published a minute later by another. One that stands in a line,
-/// or whose queue is paused, is left to the relay; one above its owner's [`share`](super::share) is parked.
+/// commit; should the process die before, the row is published a minute later by another. One that stands behind another
+/// in its line, or whose queue is paused, is left to the relay; one above its owner's [`share`](super::share) is parked.
 ///
 /// # Errors
 /// Those of the database.
@@ -119,6 +119,32 @@ pub async fn enqueue_kind(
     job.ok_or_else(id_is_taken)
 }
 
+/// As [`enqueue`], of several that differ in their arguments alone: one statement for all of them. What only one job can
+/// have (an id, a line, a callback) has each its own, so then they are written one by one.
+///
+/// # Errors
+/// As there.
+pub async fn enqueue_all<K: Kind>(tx: &mut Tx, all: &[K], options: Options) -> Result<Vec<Job>, DbError> {
+    if options.id.is_some() || options.ordering_key.is_some() || options.callback.is_some() {
+        let mut jobs = Vec::with_capacity(all.len());
+        for args in all {
+            jobs.push(enqueue(tx, args, options.clone()).await?);
+        }
+        return Ok(jobs);
+    }
+    let kind = KindInfo::of::<K>();
+    let queue = to_queue(tx, &kind, &options).await?;
+    let each: Result<Vec<_>, DbError> = all.iter().map(|args| Ok((JobId::new(), to_json(args)?))).collect();
+    let jobs = insert::insert(tx.conn(), new_jobs(&kind, queue, &options), each?).await?;
+    if jobs.len() < all.len() {
+        return Err(id_is_taken());
+    }
+    for job in &jobs {
+        hand_over(tx, job);
+    }
+    Ok(jobs)
+}
+
 fn id_is_taken() -> DbError {
     DbError::Duplicate("another job has this id".into())
 }
@@ -128,7 +154,7 @@ pub(crate) fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
         .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))
 }
 
-/// `None`: another job has the unique key.
+/// `None`: another job has the unique key, or the id.
 async fn write(
     tx: &mut Tx,
     kind: &KindInfo,
@@ -136,34 +162,43 @@ async fn write(
     options: &Options,
     unique_key: Option<&str>,
 ) -> Result<Option<Job>, DbError> {
-    let queue = options.queue.unwrap_or(kind.queue);
-    if Queue::from_name(queue.name()).is_none() {
-        queues::register(tx.conn(), &[queue]).await?;
-    }
+    let queue = to_queue(tx, kind, options).await?;
     let place = match &options.ordering_key {
         Some(key) => Some(order::take_place(tx, key).await?),
         None => None,
     };
-    let new = NewJob {
-        id: options.id.unwrap_or_else(JobId::new),
-        kind,
-        lane: Lane { queue, express: options.express },
-        args,
-        delay: options.delay,
-        owner: options.owner,
-        parent: options.parent,
-        traceparent: options.traceparent.as_deref(),
-        place: options.ordering_key.as_deref().zip(place),
-        unique_key,
-        has_callback: options.callback.is_some(),
-    };
-    let job = insert::insert(tx.conn(), new).await?;
-    let Some(job) = job else { return Ok(None) };
+    let place = options.ordering_key.as_deref().zip(place);
+    let new = NewJobs { place, unique_key, ..new_jobs(kind, queue, options) };
+    let each = vec![(options.id.unwrap_or_else(JobId::new), args.clone())];
+    let Some(job) = insert::insert(tx.conn(), new, each).await?.pop() else { return Ok(None) };
     if let Some(callback) = &options.callback {
         callbacks::ask_for(tx, &job, callback).await?;
     }
     hand_over(tx, &job);
     Ok(Some(job))
+}
+
+async fn to_queue(tx: &mut Tx, kind: &KindInfo, options: &Options) -> Result<Queue, DbError> {
+    let queue = options.queue.unwrap_or(kind.queue);
+    if Queue::from_name(queue.name()).is_none() {
+        queues::register(tx.conn(), &[queue]).await?;
+    }
+    Ok(queue)
+}
+
+/// Without a line and a unique key.
+pub(crate) fn new_jobs<'a>(kind: &'a KindInfo, queue: Queue, options: &'a Options) -> NewJobs<'a> {
+    NewJobs {
+        kind,
+        lane: Lane { queue, express: options.express },
+        delay: options.delay,
+        owner: options.owner,
+        parent: options.parent,
+        traceparent: options.traceparent.as_deref(),
+        place: None,
+        unique_key: None,
+        has_callback: options.callback.is_some(),
+    }
 }
 
 /// Tells the relay of this process of a new job, after the commit.

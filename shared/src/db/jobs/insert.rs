@@ -1,10 +1,12 @@
-//! The statement that writes a job. It decides by the tables as it sees them what becomes of one that is due at once:
-//! out to the broker, or parked, or left to the relay, because its queue is paused or it stands in a line.
+//! The statement that writes jobs. It decides by the tables as it sees them what becomes of those that are due at once:
+//! out to the broker, or parked, or left to the relay, because their queue is paused or somebody is before them in their
+//! line.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use serde_json::{Value, json};
 
@@ -12,31 +14,33 @@ use super::Job;
 use super::relay::{FIRST_REPUBLISH, MAX_REPUBLISH};
 use super::share::SHARE;
 use crate::db::schema::jobs;
-use crate::db::sql_types::{Id, Instant};
+use crate::db::sql_types::Instant;
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::{JobState, QUARANTINED_LAPSES};
+use crate::domain::job::JobState;
 use crate::domain::{CustomerId, JobId, Timestamp};
 use crate::jobs::{KindInfo, Lane};
 
-/// A job that is to be written.
+/// What jobs that are to be written have in common.
 #[derive(Debug)]
-pub(crate) struct NewJob<'a> {
-    pub(crate) id: JobId,
+pub(crate) struct NewJobs<'a> {
     pub(crate) kind: &'a KindInfo,
     pub(crate) lane: Lane,
-    pub(crate) args: &'a Value,
     pub(crate) delay: Duration,
     pub(crate) owner: Option<CustomerId>,
     pub(crate) parent: Option<JobId>,
     pub(crate) traceparent: Option<&'a str>,
-    /// Its line, and its place in it.
+    /// The line that one stands in, and its place there.
     pub(crate) place: Option<(&'a str, i64)>,
+    /// Of one.
     pub(crate) unique_key: Option<&'a str>,
     pub(crate) has_callback: bool,
 }
 
-/// What there is of a queue and of an owner's share of it. The databases spell the time in different words, and one has
-/// no parameters for times.
+/// What there is of a queue and of an owner's share of it; no more than the share is counted. What is in quarantine is
+/// not counted and not held to the share: there is little of it, and it runs one at a time. What is planned for later
+/// than any message is published again is neither queued nor does it run.
+///
+/// The databases spell the time in different words, and one has no parameters for times.
 macro_rules! place {
     (now: $now:literal, microseconds: $microseconds:literal) => {
         concat!(
@@ -50,38 +54,69 @@ macro_rules! place {
             " + $3",
             $microseconds,
             " AND held.state IN ('queued', 'running') AND held.express = $4 AND held.lapses < $5 LIMIT $6) \
-                   AS counted) < $6 AS room"
+                   AS counted) AS taken"
         )
     };
 }
 
+/// SQLite numbers the parameters as they come in the text.
 macro_rules! insert {
-    (now: $now:literal, microseconds: $microseconds:literal) => {
+    (now: $now:literal, microseconds: $microseconds:literal, each: $each:literal, taken: $taken:literal) => {
         concat!(
             "WITH place AS MATERIALIZED (",
             place!(now: $now, microseconds: $microseconds),
-            ", EXISTS (SELECT 1 FROM jobs AS open WHERE open.ordering_open = $7) AS behind) \
-             INSERT INTO jobs (queue, owner, express, ordering_key, ordering_open, id, kind, args, args_version, \
+            ", EXISTS (SELECT 1 FROM jobs AS open WHERE open.ordering_open = $7) AS behind), \
+             each AS (SELECT place.*, each.id, each.args, $8 AND NOT paused AND NOT behind AS at_once, \
+                 taken + each.number <= $6 AS room FROM place CROSS JOIN ",
+            $each,
+            ") INSERT INTO jobs (queue, owner, express, ordering_key, ordering_open, id, kind, args, args_version, \
                  max_attempts, parent, traceparent, ordering_seq, unique_key, unique_open, has_callback, awaited, \
                  errors, created_at, updated_at, run_at, state, published, due_at, parked) \
-             SELECT $1, $2, $4, $7, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19, now, now, \
+             SELECT $1, $2, $4, $7, $7, id, $10, args, $11, $12, $13, $14, $15, $16, $16, $17, $18, $19, now, now, \
                  now + $20",
             $microseconds,
-            ", CASE WHEN $21 AND room AND NOT paused THEN 'queued' ELSE 'pending' END, \
-               CASE WHEN $21 AND room AND NOT paused THEN 1 ELSE 0 END, \
-               CASE WHEN behind THEN NULL WHEN NOT $21 OR paused THEN now + $20",
+            ", CASE WHEN at_once AND room THEN 'queued' ELSE 'pending' END, \
+               CASE WHEN at_once AND room THEN 1 ELSE 0 END, \
+               CASE WHEN behind THEN NULL WHEN NOT at_once THEN now + $20",
             $microseconds,
-            " WHEN room THEN now + $22",
+            " WHEN room THEN now + $21",
             $microseconds,
             " END, \
-               CASE WHEN $21 AND NOT room AND NOT paused THEN $23 END \
-             FROM place WHERE true ON CONFLICT DO NOTHING RETURNING state, run_at, created_at"
+               CASE WHEN at_once AND NOT room THEN $22 END \
+             FROM each WHERE true",
+            $taken,
+            " RETURNING id, state, run_at, created_at"
         )
     };
 }
 
-const POSTGRES: &str = insert!(now: "statement_timestamp()", microseconds: " * interval '1 microsecond'");
-const SQLITE: &str = insert!(now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", microseconds: "");
+macro_rules! insert_postgres {
+    (taken: $taken:literal) => {
+        insert!(
+            now: "statement_timestamp()",
+            microseconds: " * interval '1 microsecond'",
+            each: "jsonb_to_recordset($9) AS each (id uuid, args jsonb, number bigint)",
+            taken: $taken
+        )
+    };
+}
+
+macro_rules! insert_sqlite {
+    (taken: $taken:literal) => {
+        insert!(
+            now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+            microseconds: "",
+            each: "(SELECT value ->> 'id' AS id, jsonb(value -> 'args') AS args, value ->> 'number' AS number \
+                   FROM json_each($9)) AS each",
+            taken: $taken
+        )
+    };
+}
+
+const POSTGRES: &str = insert_postgres!(taken: " ON CONFLICT DO NOTHING");
+const SQLITE: &str = insert_sqlite!(taken: " ON CONFLICT DO NOTHING");
+const CERTAIN_POSTGRES: &str = insert_postgres!(taken: "");
+const CERTAIN_SQLITE: &str = insert_sqlite!(taken: "");
 const PLACE_POSTGRES: &str =
     place!(now: "statement_timestamp()", microseconds: " * interval '1 microsecond'");
 const PLACE_SQLITE: &str = place!(now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)", microseconds: "");
@@ -96,14 +131,19 @@ pub(crate) struct Place {
     now: Timestamp,
     #[diesel(sql_type = Bool)]
     paused: bool,
-    #[diesel(sql_type = Bool)]
-    room: bool,
+    #[diesel(sql_type = BigInt)]
+    taken: i64,
 }
 
 impl Place {
     /// When it was read.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// How much of the share is taken.
+    pub(crate) fn taken(&self) -> i64 {
+        self.taken
     }
 }
 
@@ -140,19 +180,20 @@ pub(crate) struct Decided {
     pub(crate) parked: Option<String>,
 }
 
-impl NewJob<'_> {
+impl NewJobs<'_> {
     /// One that is due at once and stands in no line.
-    pub(crate) fn decide(self, place: Place) -> Decided {
-        let goes_out = place.room && !place.paused;
+    pub(crate) fn decide(&self, id: JobId, args: Value, place: Place) -> Decided {
+        let room = place.taken < SHARE;
+        let goes_out = room && !place.paused;
         let state = if goes_out { JobState::Queued } else { JobState::Pending };
-        let parked = (!place.room && !place.paused).then(|| self.lane.to_string());
+        let parked = (!room && !place.paused).then(|| self.lane.to_string());
         let due_at = match (goes_out, &parked) {
             (true, _) => Some(Timestamp(place.now.0 + FIRST_REPUBLISH)),
             (false, None) => Some(place.now),
             (false, Some(_)) => None,
         };
-        let written = Written { state, run_at: place.now, created_at: place.now };
-        Decided { job: self.written(written), due_at, parked }
+        let written = Written { id, state, run_at: place.now, created_at: place.now };
+        Decided { job: self.written(args, written), due_at, parked }
     }
 }
 
@@ -191,63 +232,93 @@ macro_rules! decided {
 }
 pub(crate) use decided;
 
+/// The text of [`inserting!`] that leaves out a job whose id or unique key is taken.
+fn text(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => POSTGRES,
+        Conn::Sqlite(_) => SQLITE,
+    }
+}
+
+/// The text of [`inserting!`] that fails where an id or a unique key is taken: for whoever commits in the same round
+/// trip, and would learn too late that a job was left out.
+pub(crate) fn certain_text(conn: &Conn) -> &'static str {
+    match conn {
+        Conn::Postgres(_) => CERTAIN_POSTGRES,
+        Conn::Sqlite(_) => CERTAIN_SQLITE,
+    }
+}
+
+/// What [`inserting!`] takes of each job.
+pub(crate) fn rows(each: &[(JobId, Value)]) -> Value {
+    let row =
+        |(number, (id, args)): (i64, &(JobId, Value))| json!({"id": id, "args": args, "number": number});
+    Value::Array((1..).zip(each).map(row).collect())
+}
+
+/// The statement that writes jobs: its text, what they have in common, and their [`rows`].
+macro_rules! inserting {
+    ($text:expr, $new:expr, $rows:expr) => {
+        $crate::db::jobs::insert::placing!($text, $new.lane, $new.owner)
+            .bind::<diesel::sql_types::Nullable<diesel::sql_types::Text>, _>($new.place.map(|(key, _)| key))
+            .bind::<diesel::sql_types::Bool, _>($new.delay.is_zero())
+            .bind::<diesel::sql_types::Jsonb, _>(&$rows)
+            .bind::<diesel::sql_types::Text, _>($new.kind.name)
+            .bind::<diesel::sql_types::Integer, _>($new.kind.version)
+            .bind::<diesel::sql_types::Integer, _>($new.kind.max_attempts)
+            .bind::<diesel::sql_types::Nullable<$crate::db::sql_types::Id>, _>($new.parent)
+            .bind::<diesel::sql_types::Nullable<diesel::sql_types::Text>, _>($new.traceparent)
+            .bind::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>, _>(
+                $new.place.map(|(_, place)| place),
+            )
+            .bind::<diesel::sql_types::Nullable<diesel::sql_types::Text>, _>($new.unique_key)
+            .bind::<diesel::sql_types::Bool, _>($new.has_callback)
+            // Whoever has parts waits for them.
+            .bind::<diesel::sql_types::Bool, _>($new.parent.is_some())
+            .bind::<diesel::sql_types::Jsonb, _>(serde_json::Value::Array(Vec::new()))
+            .bind::<diesel::sql_types::BigInt, _>($crate::db::jobs::insert::micros($new.delay))
+            .bind::<diesel::sql_types::BigInt, _>($crate::db::jobs::insert::micros(
+                $crate::db::jobs::relay::FIRST_REPUBLISH,
+            ))
+            .bind::<diesel::sql_types::Text, _>($new.lane.to_string())
+    };
+}
+pub(crate) use inserting;
+
 /// What the statement decided.
 #[derive(QueryableByName)]
 #[diesel(table_name = jobs)]
-struct Written {
+pub(crate) struct Written {
+    id: JobId,
     state: JobState,
     run_at: Timestamp,
     created_at: Timestamp,
 }
 
-/// Writes it; `None` where its id or its unique key is taken.
-pub(super) async fn insert(conn: &mut Conn, new: NewJob<'_>) -> Result<Option<Job>, DbError> {
-    let text = match conn {
-        Conn::Postgres(_) => POSTGRES,
-        Conn::Sqlite(_) => SQLITE,
-    };
-    // One that stands in a line is moved by the relay alone.
-    let at_once = new.delay.is_zero() && new.place.is_none();
-    let insert = diesel::sql_query(text)
-        .bind::<Text, _>(new.lane.queue.name())
-        .bind::<Nullable<Id>, _>(new.owner)
-        .bind::<BigInt, _>(HORIZON_MICROS)
-        .bind::<Bool, _>(new.lane.express)
-        .bind::<Integer, _>(QUARANTINED_LAPSES)
-        .bind::<BigInt, _>(SHARE)
-        .bind::<Nullable<Text>, _>(new.place.map(|(key, _)| key))
-        .bind::<Id, _>(new.id)
-        .bind::<Text, _>(new.kind.name)
-        .bind::<Jsonb, _>(new.args)
-        .bind::<Integer, _>(new.kind.version)
-        .bind::<Integer, _>(new.kind.max_attempts)
-        .bind::<Nullable<Id>, _>(new.parent)
-        .bind::<Nullable<Text>, _>(new.traceparent)
-        .bind::<Nullable<BigInt>, _>(new.place.map(|(_, place)| place))
-        .bind::<Nullable<Text>, _>(new.unique_key)
-        .bind::<Bool, _>(new.has_callback)
-        // Whoever has parts waits for them.
-        .bind::<Bool, _>(new.parent.is_some())
-        .bind::<Jsonb, _>(json!([]))
-        .bind::<BigInt, _>(micros(new.delay))
-        .bind::<Bool, _>(at_once)
-        .bind::<BigInt, _>(micros(FIRST_REPUBLISH))
-        .bind::<Text, _>(new.lane.to_string());
-    let written: Vec<Written> = with!(conn, |c| insert.load(c).await)?;
-    Ok(written.into_iter().next().map(|written| new.written(written)))
+/// Writes them, in one statement, and gives those that were written; one whose id or unique key is taken is not.
+pub(super) async fn insert(
+    conn: &mut Conn,
+    new: NewJobs<'_>,
+    each: Vec<(JobId, Value)>,
+) -> Result<Vec<Job>, DbError> {
+    let (text, rows) = (text(conn), rows(&each));
+    let written: Vec<Written> = with!(conn, |c| inserting!(text, new, rows).load(c).await)?;
+    let mut written: HashMap<JobId, Written> = written.into_iter().map(|row| (row.id, row)).collect();
+    let job = |(id, args)| Some(new.written(args, written.remove(&id)?));
+    Ok(each.into_iter().filter_map(job).collect())
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
 }
 
-impl NewJob<'_> {
-    fn written(self, Written { state, run_at, created_at }: Written) -> Job {
+impl NewJobs<'_> {
+    pub(crate) fn written(&self, args: Value, Written { id, state, run_at, created_at }: Written) -> Job {
         Job {
-            id: self.id,
+            id,
             kind: self.kind.name.to_owned(),
             queue: self.lane.queue.name().to_owned(),
-            args: self.args.clone(),
+            args,
             state,
             failure: None,
             fence: 0,

@@ -10,7 +10,8 @@
 //! somebody holds (waiting for it deadlocks with whoever cancels it, who waits for the key), and a sweep mends lines
 //! that were left without a head. Whoever holds a key's row waits for no job's row.
 //!
-//! Such a job is never born `queued`. The relay alone moves it, when it is its turn.
+//! The place is taken before the job is written, so the statement that writes it knows who stands in the line: one that is
+//! its first goes out as any other job does.
 
 use diesel::dsl::{case_when, sql};
 use diesel::prelude::*;

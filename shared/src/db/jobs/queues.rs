@@ -105,7 +105,8 @@ const AT_ONCE: i64 = 1000;
 /// Makes due what was put off because its queue was paused, and runs again: some of it. Returns how many; 0 when none
 /// is left.
 ///
-/// The end of a pause begins with it, and a sweep goes on: a look that read the pause may be committed after its end.
+/// The end of a pause begins with it, and a sweep goes on: a look that read the pause may be committed after its end. An
+/// operator's resume does not wait for the sweep.
 pub(super) async fn bring_back(tx: &mut Tx) -> Result<usize, DbError> {
     let put_off: Vec<JobId> = with!(tx.conn(), |c| {
         let back = jobs::table

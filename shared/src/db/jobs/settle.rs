@@ -44,12 +44,23 @@ pub struct Ended {
     /// Whether the run committed a checkpoint: a job that gets on and ends by its own answer is not suspected any
     /// more of having made its process crash.
     pub got_on: bool,
+    /// How far the job is, where that is news.
+    pub progress: Option<Progress>,
 }
 
 impl Ended {
     /// The end of a run that committed no checkpoint.
     pub fn by(ending: Ending, note: Note) -> Self {
-        Self { ending, note, got_on: false }
+        Self { ending, note, got_on: false, progress: None }
+    }
+
+    /// The result of a run that succeeded and has nothing else to say. It is written whatever else the row says.
+    fn success(&self) -> Option<Option<Value>> {
+        match (&self.ending, &self.note, &self.progress) {
+            (Ending::Succeeded, Note::Result(result), None) => Some(Some(clean_json(result.clone()))),
+            (Ending::Succeeded, Note::None, None) => Some(None),
+            _ => None,
+        }
     }
 
     /// Whether the lapses so far are forgotten. A checkpoint alone does not do it (a job that checkpoints and then
@@ -81,21 +92,19 @@ impl Settles {
         Self { db, gathered }
     }
 
-    /// As [`settle`].
+    /// As [`settle`]. `job` is its row as it was claimed: one whose end others hear of is asked for alone at once.
     ///
     /// # Errors
     /// As [`settle`].
-    pub async fn settle(&self, claim: Claim, ended: Ended) -> Result<JobState, FencedError> {
+    pub async fn settle(&self, job: &Job, ended: Ended) -> Result<JobState, FencedError> {
+        let claim = Claim { job: job.id, fence: job.fence };
+        let concerns_others = job.parent.is_some() || job.ordering_key.is_some() || job.has_callback;
         if let Some(gathered) = &self.gathered
-            && ended.ending == Ending::Succeeded
+            && !concerns_others
+            && let Some(result) = ended.success()
+            && gathered.ask((claim, result)).await.is_some()
         {
-            let result = match &ended.note {
-                Note::Result(result) => Some(clean_json(result.clone())),
-                Note::None | Note::Failure(_) => None,
-            };
-            if !matches!(ended.note, Note::Failure(_)) && gathered.ask((claim, result)).await.is_some() {
-                return Ok(JobState::Succeeded);
-            }
+            return Ok(JobState::Succeeded);
         }
         settle(&self.db, claim, ended).await
     }
@@ -135,10 +144,43 @@ async fn succeed_together(db: &Db, runs: &[(Claim, Option<Value>)]) -> HashSet<C
 /// [`FencedError::LostLease`]: somebody else decides by now.
 pub async fn settle(db: &Db, claim: Claim, ended: Ended) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
-    let job = lock_own(&mut tx, claim).await?;
-    let state = write(&mut tx, &job, ended).await?;
+    let state = match ended.success() {
+        Some(result) => succeed(&mut tx, claim, result).await?,
+        None => {
+            let job = lock_own(&mut tx, claim).await?;
+            write(&mut tx, &job, ended).await?
+        }
+    };
     tx.commit().await?;
     Ok(state)
+}
+
+/// Ends a run that succeeded, in a transaction that goes on: what [`hot::succeed`] does for many, for one, and with what
+/// follows from it for others. `result` is stored text.
+///
+/// # Errors
+/// [`FencedError::LostLease`].
+pub async fn succeed(tx: &mut Tx, claim: Claim, result: Option<Value>) -> Result<JobState, FencedError> {
+    let ended: Option<(Job, bool, bool)> = with!(tx.conn(), |c| {
+        diesel::update(own(claim))
+            .set((
+                jobs::state.eq(JobState::Succeeded),
+                result.as_ref().map(|result| jobs::result.eq(result)),
+                jobs::lapses.eq(0),
+                jobs::unavailable_since.eq(None::<Timestamp>),
+                jobs::version.eq(jobs::version + 1),
+                jobs::updated_at.eq(now()),
+                it_is_over(),
+            ))
+            .returning((Job::as_returning(), sql::<Bool>(MORE), jobs::awaited))
+            .get_result(c)
+            .await
+            .optional()
+    })?;
+    let (job, more, awaited) = ended.ok_or(LostLease)?;
+    tx.after_commit().changed(job.id, job.version);
+    left(tx, &job, Left { more, awaited }).await?;
+    Ok(JobState::Succeeded)
 }
 
 /// Ends a run that sleeps until all of `on` are final; if they are already, it is due at once.
@@ -152,14 +194,11 @@ pub async fn settle_waiting(
     db: &Db,
     claim: Claim,
     on: &[JobId],
-    got_on: bool,
+    ended: Ended,
 ) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
-    let unfinished = waits::lock_awaited(&mut tx, on).await?;
-    let job = lock_own(&mut tx, claim).await?;
-    waits::record(&mut tx, claim.job, on).await?;
-    let ended = Ended { ending: Ending::Wait(unfinished > 0), note: Note::None, got_on };
-    let state = write(&mut tx, &job, ended).await?;
+    let (unfinished, job) = waits::begin(&mut tx, claim, on).await?;
+    let state = write(&mut tx, &job, Ended { ending: Ending::Wait(unfinished > 0), ..ended }).await?;
     tx.commit().await?;
     Ok(state)
 }
@@ -175,10 +214,28 @@ pub async fn settle_given_up(
     ended: Ended,
 ) -> Result<JobState, FencedError> {
     let mut tx = db.begin().await?;
-    waits::lock_awaited(&mut tx, needed).await?;
-    let job = lock_own(&mut tx, claim).await?;
-    waits::record(&mut tx, claim.job, needed).await?;
+    let (_, job) = waits::begin(&mut tx, claim, needed).await?;
     let state = write(&mut tx, &job, Ended { ending: Ending::Exhausted, ..ended }).await?;
+    tx.commit().await?;
+    Ok(state)
+}
+
+/// Ends a run in the transaction of its last step, in which [`checkpoint`] has locked its row, and commits. `job` is the
+/// row as the checkpoint left it. `made` are jobs that this transaction has written, and that it sleeps for: nobody
+/// else knows them, so none of them is final.
+///
+/// # Errors
+/// Those of the database; then nothing was done, or (when it went away during the commit) it is not known.
+pub async fn settle_with_step(
+    mut tx: Tx,
+    job: &Job,
+    made: &[JobId],
+    ended: Ended,
+) -> Result<JobState, DbError> {
+    if !made.is_empty() {
+        waits::record(&mut tx, job.id, made).await?;
+    }
+    let state = write(&mut tx, job, ended).await?;
     tx.commit().await?;
     Ok(state)
 }
@@ -190,7 +247,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
         _ if ended.withdraws_suspicion() => 0,
         _ => job.lapses,
     };
-    let Ended { ending, note, .. } = ended;
+    let Ended { ending, note, progress, .. } = ended;
     let verdict = decide(job.facts(), ending, rand::random());
     // What it waited for was final already: it has begun, and goes on before what has not, as if it were woken.
     let goes_on = (ending == Ending::Wait(false)).then(|| jobs::woken.eq(true));
@@ -224,7 +281,7 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
     let asleep = (verdict.state == JobState::Waiting)
         .then(|| (jobs::due_at.eq(None::<Timestamp>), jobs::waiting_since.eq(now().nullable())));
     let over = verdict.state.is_final().then(it_is_over);
-    let (version, more): (i64, bool) = with!(tx.conn(), |c| {
+    let (version, more, awaited): (i64, bool, bool) = with!(tx.conn(), |c| {
         diesel::update(jobs::table.filter(jobs::id.eq(job.id)))
             .set((
                 (
@@ -243,22 +300,25 @@ pub(super) async fn write(tx: &mut Tx, job: &Job, ended: Ended) -> Result<JobSta
                     available,
                     jobs::version.eq(jobs::version + 1),
                     jobs::updated_at.eq(now()),
+                    progress.as_ref().map(|progress| jobs::progress.eq(progress.to_json())),
                 ),
                 (due, asleep, over, died),
             ))
-            .returning((jobs::version, sql::<Bool>(MORE)))
+            .returning((jobs::version, sql::<Bool>(MORE), jobs::awaited))
             .get_result(c)
             .await
     })?;
     tx.after_commit().changed(job.id, version);
     if verdict.state.is_final() {
-        left(tx, job, more).await?;
+        left(tx, job, Left { more, awaited }).await?;
     } else {
         if job.has_callback {
             callbacks::status_changed(tx, job.id).await?;
         }
         made_room(tx, job, more);
-        tx.after_commit().wake_relay();
+        if verdict.state == JobState::Pending {
+            tx.after_commit().wake_relay();
+        }
     }
     Ok(verdict.state)
 }
@@ -279,10 +339,20 @@ pub(super) fn it_is_over() -> _ {
     )
 }
 
-/// What follows when a job is over, after its own row was written. `more`: see [`MORE`].
-pub(super) async fn left(tx: &mut Tx, job: &Job, more: bool) -> Result<(), DbError> {
+/// What the row said when it was written that its job is over.
+pub(super) struct Left {
+    /// See [`MORE`].
+    pub(super) more: bool,
+    /// Whether anybody ever began to wait for it.
+    pub(super) awaited: bool,
+}
+
+/// What follows when a job is over, after its own row was written.
+pub(super) async fn left(tx: &mut Tx, job: &Job, Left { more, awaited }: Left) -> Result<(), DbError> {
     made_room(tx, job, more);
-    waits::wake_waiters(tx, job.id).await?;
+    if awaited {
+        waits::wake_waiters(tx, job.id).await?;
+    }
     // Whoever holds the row of a line waits for no job's row: a callback stands in one, too.
     if job.has_callback {
         callbacks::status_changed(tx, job.id).await?;
@@ -370,7 +440,7 @@ pub(super) fn own(claim: Claim) -> _ {
 }
 
 /// Records where the handler goes on after a crash, in the transaction of the step's business rows.
-/// The attempts begin anew. Returns whether somebody asked to cancel the job meanwhile.
+/// The attempts begin anew. Returns when somebody asked to cancel the job, if somebody did.
 ///
 /// # Errors
 /// [`FencedError::LostLease`].
@@ -380,7 +450,7 @@ pub async fn checkpoint(
     checkpoint: &Value,
     undoing: bool,
     progress: &Progress,
-) -> Result<bool, FencedError> {
+) -> Result<Option<Timestamp>, FencedError> {
     let written: Option<(i64, Option<Timestamp>)> = with!(tx.conn(), |c| {
         diesel::update(own(claim))
             .set((
@@ -399,5 +469,5 @@ pub async fn checkpoint(
     })?;
     let (version, cancel_requested_at) = written.ok_or(LostLease)?;
     tx.after_commit().changed(claim.job, version);
-    Ok(cancel_requested_at.is_some())
+    Ok(cancel_requested_at)
 }

@@ -8,20 +8,18 @@
 //! Promoted means due now, and no more: the relay's look decides and publishes, as for everything else.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
 
 use crate::db::conn::ask;
-use crate::db::expressions::now_plus;
 use crate::db::hot;
 use crate::db::prepared::Preparing;
-use crate::db::sql_types::{Id, Instant};
+use crate::db::sql_types::Id;
 use crate::db::{Conn, Db, DbError, with};
 use crate::domain::CustomerId;
-use crate::domain::job::QUARANTINED_LAPSES;
 use crate::jobs::Lane;
 
-use super::relay::MAX_REPUBLISH;
+use super::insert::{self, Place, placing};
 
 /// An owner's share of a lane: so many jobs that are queued or run. Each statement counts in the table as it sees it: of
 /// those who decide at the same moment, each may give out all that is left.
@@ -37,26 +35,10 @@ pub(crate) const MORE: &str = "(jobs.owner IS NOT NULL AND EXISTS (SELECT 1 FROM
 pub(crate) type Share = (CustomerId, Lane);
 
 /// How much of its share an owner has taken; no more than the share is counted.
-///
-/// What is in quarantine is not counted and not held to the share: there is little of it, and it runs one at a time.
 pub(crate) async fn taken(conn: &mut Conn, (owner, lane): Share) -> Result<i64, DbError> {
-    let counted = diesel::dsl::sql::<BigInt>(
-        "(SELECT count(*) FROM (SELECT 1 FROM jobs WHERE (CASE WHEN due_at IS NOT NULL THEN owner END) = ",
-    )
-    .bind::<Id, _>(owner)
-    .sql(" AND queue = ")
-    .bind::<Text, _>(lane.queue.name())
-    // What is planned for later than any message is published again is neither queued nor does it run.
-    .sql(" AND (CASE WHEN owner IS NOT NULL THEN due_at END) <= ")
-    .bind::<Instant, _>(now_plus(MAX_REPUBLISH))
-    .sql(" AND state IN ('queued', 'running') AND express = ")
-    .bind::<Bool, _>(lane.express)
-    .sql(" AND lapses < ")
-    .bind::<diesel::sql_types::Integer, _>(QUARANTINED_LAPSES)
-    .sql(" LIMIT ")
-    .bind::<BigInt, _>(SHARE)
-    .sql(") AS counted)");
-    with!(conn, |c| diesel::select(counted).get_result(c).await)
+    let text = insert::place_text(conn);
+    let place: Place = with!(conn, |c| placing!(text, lane, Some(owner)).get_result(c).await)?;
+    Ok(place.taken())
 }
 
 /// Makes parked jobs of these owners due, the oldest first, as many as there is room for; those that were woken before

@@ -3,15 +3,16 @@
 use std::sync::LazyLock;
 
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
 
 use super::Job;
 use crate::db::schema::{customers, jobs};
+use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{CustomerId, JobId};
-use crate::jobs::names_of;
+use crate::jobs::Queue;
 
 /// The query of [`unfinished_of`].
 macro_rules! counting {
@@ -73,25 +74,20 @@ pub async fn unfinished_children(conn: &mut Conn, parent: JobId) -> Result<Vec<J
     })?)
 }
 
+/// Where a job is in its life, and why it failed if it did.
+pub type Standing = (JobId, JobState, Option<Failure>);
+
 /// The parts of a job that are of one kind, with where each is in its life, in the order of their making.
-///
-/// # Errors
-/// Those of the database.
-pub async fn children(
-    conn: &mut Conn,
-    parent: JobId,
-    kind: &str,
-) -> Result<Vec<(JobId, JobState, Option<Failure>)>, DbError> {
-    Ok(with!(conn, |c| {
+macro_rules! children {
+    ($parent:expr, $kind:expr) => {
         jobs::table
-            .filter(jobs::parent.eq(parent))
-            .filter(jobs::kind.eq_any(names_of(kind)))
+            .filter(jobs::parent.eq($parent))
+            .filter(jobs::kind.eq_any($crate::jobs::names_of($kind)))
             .order(jobs::id)
             .select((jobs::id, jobs::state, jobs::failure))
-            .load(c)
-            .await
-    })?)
+    };
 }
+pub(crate) use children;
 
 /// Work that is there, as opposed to what is planned for later: a review request that goes out tomorrow is
 /// nobody's queue today.
@@ -124,17 +120,54 @@ pub async fn unfinished_of(conn: &mut Conn, owner: CustomerId, limit: i64) -> Re
 }
 
 /// The text of [`counting!`].
-pub(crate) static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| {
-    count_up_to(
-        "$3",
-        &[
-            "(CASE WHEN due_at IS NOT NULL THEN owner END) = $1 AND queue <> $2",
-            "parked IS NOT NULL AND (CASE WHEN parked IS NOT NULL THEN owner END) = $1 AND queue <> $2",
-            "waiting_since IS NOT NULL AND (CASE WHEN waiting_since IS NOT NULL THEN owner END) = $1 \
-             AND queue <> $2",
-        ],
-    )
+pub(crate) static UNFINISHED_OF: LazyLock<String> = LazyLock::new(|| count_of("$1", "$2", "$3"));
+
+/// The customer who has this token, and how many unfinished jobs they have, as [`unfinished_of`] counts them: one look
+/// for both.
+///
+/// # Errors
+/// Those of the database.
+pub async fn unfinished_by_token(
+    conn: &mut Conn,
+    token_hash: &str,
+    limit: i64,
+) -> Result<Option<(CustomerId, i64)>, DbError> {
+    let known: Vec<Known> = with!(conn, |c| {
+        let look = diesel::sql_query(UNFINISHED_BY_TOKEN.as_str())
+            .bind::<Text, _>(Queue::CALLBACKS.name())
+            .bind::<BigInt, _>(limit)
+            .bind::<Text, _>(token_hash);
+        look.load(c).await
+    })?;
+    Ok(known.into_iter().next().map(|customer| (customer.id, customer.jobs)))
+}
+
+#[derive(QueryableByName)]
+struct Known {
+    #[diesel(sql_type = Id)]
+    id: CustomerId,
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
+/// SQLite numbers the parameters as they come in the text.
+static UNFINISHED_BY_TOKEN: LazyLock<String> = LazyLock::new(|| {
+    let count = count_of("customers.id", "$1", "$2");
+    format!("SELECT customers.id, ({count}) AS jobs FROM customers WHERE token_hash = $3")
 });
+
+/// Counts the unfinished jobs of this owner, but for those of a queue: each is a word of SQL.
+fn count_of(owner: &str, but: &str, limit: &str) -> String {
+    let due = format!("(CASE WHEN due_at IS NOT NULL THEN owner END) = {owner} AND queue <> {but}");
+    let parked = format!(
+        "parked IS NOT NULL AND (CASE WHEN parked IS NOT NULL THEN owner END) = {owner} AND queue <> {but}"
+    );
+    let waiting = format!(
+        "waiting_since IS NOT NULL AND (CASE WHEN waiting_since IS NOT NULL THEN owner END) = {owner} \
+         AND queue <> {but}"
+    );
+    count_up_to(limit, &[&due, &parked, &waiting])
+}
 
 /// How many jobs are unfinished, up to `limit`.
 ///

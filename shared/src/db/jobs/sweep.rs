@@ -38,7 +38,11 @@ async fn promote(db: &Db) -> Result<usize, DbError> {
     Ok(promoted)
 }
 
-async fn bring_back(db: &Db) -> Result<usize, DbError> {
+/// Makes due what was put off because its queue was paused, and runs again. Returns how many.
+///
+/// # Errors
+/// Those of the database.
+pub async fn bring_back(db: &Db) -> Result<usize, DbError> {
     let mut all = 0;
     loop {
         let mut tx = db.begin().await?;

@@ -4,32 +4,58 @@
 //! everything but the locked row, the table as it was when the statement began. So: first the own row
 //! becomes final; the *next* statement locks the waiters; the *next* counts what each still waits for.
 
-use diesel::dsl::count_star;
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::callbacks;
-use super::settle::Progress;
+use super::settle::{self, Progress};
+use super::{Claim, FencedError, Job, LostLease, callbacks};
+use crate::db::conn::together;
 use crate::db::expressions::{for_no_key_update, for_update, now};
 use crate::db::schema::{job_waits, jobs};
+use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, Tx, with};
 use crate::domain::job::{Failure, JobState};
 use crate::domain::{JobId, Timestamp};
 
-/// Locks the jobs that somebody begins to wait for, newest id first, against becoming final, and says of each that it
-/// is awaited: whoever ends it must look for waiters. That is never taken back; what is said for nothing costs a look.
-/// Returns how many are unfinished.
-pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbError> {
-    let rows: Vec<(JobId, JobState, bool)> = with!(tx.conn(), |c| {
-        let awaited = jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select((
-            jobs::id,
-            jobs::state,
-            jobs::awaited,
-        ));
-        for_no_key_update(awaited).load(c).await
-    })?;
-    let unsaid: Vec<JobId> = rows.iter().filter(|(_, _, awaited)| !awaited).map(|(id, ..)| *id).collect();
+/// Of those that there are.
+macro_rules! recording {
+    ($waiter:expr, $on:expr) => {
+        jobs::table
+            .filter(jobs::id.eq_any($on))
+            .select(($waiter.into_sql::<Id>(), jobs::id))
+            .insert_into(job_waits::table)
+            .into_columns((job_waits::waiter, job_waits::on_job))
+    };
+}
+
+/// Begins to wait: locks the awaited jobs, newest id first, against becoming final, then the waiter's own row, and writes
+/// down for whom it waits. Of each awaited one it says so in its row: whoever ends it must look for waiters. That is
+/// never taken back; what is said for nothing costs a look.
+///
+/// Returns how many of them are unfinished, and the waiter's row. What is gone is final.
+///
+/// # Errors
+/// [`FencedError::LostLease`].
+pub(super) async fn begin(tx: &mut Tx, claim: Claim, on: &[JobId]) -> Result<(usize, Job), FencedError> {
+    let waiter = claim.job;
+    let (awaited, own, ..) = together!(
+        tx.conn(),
+        awaited =
+            |c| for_no_key_update(jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select((
+                jobs::id,
+                jobs::state,
+                jobs::awaited
+            )))
+            .load::<(JobId, JobState, bool)>(c),
+        own = |c| for_update(settle::own(claim).select(Job::as_select())).load::<Job>(c),
+        forgotten = |c| diesel::delete(waits_of(waiter)).execute(c),
+        recorded = |c| recording!(waiter, on).execute(c),
+    )?;
+    let own = own.into_iter().next().ok_or(LostLease)?;
+    let unsaid: Vec<JobId> = awaited.iter().filter(|(_, _, awaited)| !awaited).map(|(id, ..)| *id).collect();
     if !unsaid.is_empty() {
         with!(tx.conn(), |c| {
             diesel::update(jobs::table.filter(jobs::id.eq_any(&unsaid)))
@@ -38,26 +64,30 @@ pub(super) async fn lock_awaited(tx: &mut Tx, on: &[JobId]) -> Result<usize, DbE
                 .await
         })?;
     }
-    Ok(rows.into_iter().filter(|(_, state, _)| !state.is_final()).count())
+    let unfinished = awaited.into_iter().filter(|(_, state, _)| !state.is_final()).count();
+    Ok((unfinished, own))
 }
 
-/// Writes down for whom a job waits now. What it waited for before no longer counts: a cancel may have
-/// ended that wait while one of them was unfinished.
+/// Writes down for whom a job waits now; they are awaited by birth.
 pub(super) async fn record(tx: &mut Tx, waiter: JobId, on: &[JobId]) -> Result<(), DbError> {
-    with!(tx.conn(), |c| {
-        diesel::delete(job_waits::table.filter(job_waits::waiter.eq(waiter))).execute(c).await
-    })?;
-    for awaited in on {
-        with!(tx.conn(), |c| {
-            diesel::insert_into(job_waits::table)
-                .values((job_waits::waiter.eq(waiter), job_waits::on_job.eq(awaited)))
-                .on_conflict_do_nothing()
-                .execute(c)
-                .await
-        })?;
-    }
+    together!(
+        tx.conn(),
+        forgotten = |c| diesel::delete(waits_of(waiter)).execute(c),
+        recorded = |c| recording!(waiter, on).execute(c),
+    )?;
     Ok(())
 }
+
+/// What it waited for before no longer counts: a cancel may have ended that wait while one of them was unfinished.
+#[diesel::dsl::auto_type]
+fn waits_of(waiter: JobId) -> _ {
+    job_waits::table.filter(job_waits::waiter.eq(waiter))
+}
+
+/// The unfinished ones of those that the row's job waits for.
+const UNFINISHED: &str = "FROM job_waits JOIN jobs AS awaited ON awaited.id = job_waits.on_job \
+                          WHERE job_waits.waiter = jobs.id \
+                          AND awaited.state NOT IN ('succeeded', 'failed', 'cancelled')";
 
 /// Makes every waiter due for which `finished` was the last unfinished job.
 ///
@@ -78,24 +108,10 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
     if waiters.is_empty() {
         return Ok(());
     }
-    let still_waiting: Vec<(JobId, i64)> = with!(tx.conn(), |c| {
-        job_waits::table
-            .inner_join(jobs::table.on(jobs::id.eq(job_waits::on_job)))
-            .filter(job_waits::waiter.eq_any(&waiters))
-            .filter(jobs::state.ne_all(JobState::FINAL))
-            .group_by(job_waits::waiter)
-            .select((job_waits::waiter, count_star()))
-            .load(c)
-            .await
-    })?;
-    show_progress(tx, &still_waiting).await?;
-    let due: Vec<JobId> =
-        waiters.into_iter().filter(|waiter| still_waiting.iter().all(|(other, _)| other != waiter)).collect();
-    if due.is_empty() {
-        return Ok(());
-    }
+    // Their rows are locked, so this statement sees who else is over.
+    let nobody = sql::<Bool>("NOT EXISTS (SELECT 1 ").sql(UNFINISHED).sql(")");
     let woken: Vec<(JobId, i64, bool)> = with!(tx.conn(), |c| {
-        diesel::update(jobs::table.filter(jobs::id.eq_any(&due)))
+        diesel::update(jobs::table.filter(jobs::id.eq_any(&waiters)).filter(nobody))
             .set((
                 jobs::state.eq(JobState::Pending),
                 jobs::due_at.eq(now().nullable()),
@@ -109,6 +125,14 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
             .get_results(c)
             .await
     })?;
+    let asleep: Vec<JobId> =
+        waiters.into_iter().filter(|waiter| woken.iter().all(|(other, ..)| other != waiter)).collect();
+    if !asleep.is_empty() {
+        show_progress(tx, &asleep).await?;
+    }
+    if woken.is_empty() {
+        return Ok(());
+    }
     for (job, version, has_callback) in woken {
         tx.after_commit().changed(job, version);
         if has_callback {
@@ -120,16 +144,21 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
 }
 
 /// Takes the progress of those who wait on by the share of what is over. Their rows are locked.
-async fn show_progress(tx: &mut Tx, still_waiting: &[(JobId, i64)]) -> Result<(), DbError> {
-    for (waiter, unfinished) in still_waiting {
-        let (stored, all): (Option<Value>, i64) = with!(tx.conn(), |c| {
-            let all = job_waits::table.filter(job_waits::waiter.eq(jobs::id)).select(count_star());
-            jobs::table
-                .find(waiter)
-                .select((jobs::progress, all.single_value().assume_not_null()))
-                .first(c)
-                .await
-        })?;
+async fn show_progress(tx: &mut Tx, asleep: &[JobId]) -> Result<(), DbError> {
+    let so_far: Vec<(JobId, Option<Value>, i64, i64)> = with!(tx.conn(), |c| {
+        let all = job_waits::table.filter(job_waits::waiter.eq(jobs::id)).select(count_star());
+        jobs::table
+            .filter(jobs::id.eq_any(asleep))
+            .select((
+                jobs::id,
+                jobs::progress,
+                all.single_value().assume_not_null(),
+                sql::<BigInt>("(SELECT count(*) ").sql(UNFINISHED).sql(")"),
+            ))
+            .load(c)
+            .await
+    })?;
+    for (waiter, stored, all, unfinished) in so_far {
         let progress: Option<Progress> = stored.and_then(|stored| serde_json::from_value(stored).ok());
         let Some(progress) = progress.and_then(|progress| progress.share(all - unfinished, all)) else {
             continue;
@@ -145,7 +174,7 @@ async fn show_progress(tx: &mut Tx, still_waiting: &[(JobId, i64)]) -> Result<()
                 .get_result(c)
                 .await
         })?;
-        tx.after_commit().changed(*waiter, version);
+        tx.after_commit().changed(waiter, version);
     }
     Ok(())
 }
