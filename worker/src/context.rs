@@ -1,17 +1,19 @@
 //! What a handler is given: its job, the outside world, and fenced ways to write.
 
+use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
-use shared::db::Tx;
 use shared::db::jobs::enqueue::{self, Options};
 use shared::db::jobs::lease::lock_own;
 use shared::db::jobs::settle::{self, Ended, Progress};
 use shared::db::jobs::{Claim, Job};
+use shared::db::{DbError, Tx};
+use shared::domain::JobId;
 use shared::domain::stored_text::clean_json;
-use shared::domain::{JobId, Timestamp};
 use shared::jobs::Kind;
 
 use crate::Services;
@@ -99,9 +101,8 @@ impl JobContext {
         progress: &Progress,
     ) -> Result<StepTx, JobError> {
         let mut tx = self.services.db.begin().await?;
-        let cancel_requested_at =
-            settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
-        Ok(StepTx { tx, cancel_requested_at, got_on: self.got_on.clone() })
+        let job = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
+        Ok(StepTx { tx, job, got_on: self.got_on.clone() })
     }
 
     /// Commits a step: its business rows and where to go on after a crash, in one transaction.
@@ -119,14 +120,14 @@ impl JobContext {
         undoing: bool,
         progress: &Progress,
     ) -> Result<bool, JobError> {
-        let cancel = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
+        let job = settle::checkpoint(&mut tx, self.claim, checkpoint, undoing, progress).await?;
         tx.commit().await?;
         self.got_on.store(true, Ordering::Release);
-        Ok(cancel.is_some())
+        Ok(job.cancel_requested_at.is_some())
     }
 
     /// Commits a step that ends the run: its business rows, its checkpoint, and how the job ended, in one transaction.
-    /// `made` are jobs that the transaction wrote, and that the job sleeps for.
+    /// `made` are parts of the job that the transaction wrote, and that it sleeps for.
     ///
     /// # Errors
     /// As those of [`JobContext::commit_step`]: return them.
@@ -136,11 +137,8 @@ impl JobContext {
         made: &[JobId],
         ended: Ended,
     ) -> Result<Outcome, JobError> {
-        let StepTx { tx, cancel_requested_at, .. } = step;
-        // As the checkpoint left it.
-        let job = Job { attempt: 1, cancel_requested_at, ..self.job.clone() };
         let ended = Ended { got_on: true, ..ended };
-        Ok(Outcome::Ended(settle::settle_with_step(tx, &job, made, ended).await?))
+        Ok(Outcome::Ended(settle::settle_with_step(step.tx, &step.job, made, ended).await?))
     }
 
     /// Opens a transaction that ends the run as a success, and writes that first: for what is to be known together with
@@ -154,14 +152,6 @@ impl JobContext {
         Ok(tx)
     }
 
-    /// Shows how far the run is.
-    ///
-    /// # Errors
-    /// [`JobError::LostLease`].
-    pub async fn report(&self, progress: Progress) -> Result<(), JobError> {
-        Ok(settle::report(&self.services.db, self.claim, &progress).await?)
-    }
-
     /// Enqueues a job that belongs to the same customer and the same trace, and travels as fast.
     ///
     /// # Errors
@@ -170,7 +160,7 @@ impl JobContext {
         self.enqueue_with(tx, args, Options::default()).await
     }
 
-    /// As [`JobContext::enqueue`], of several at once, as parts of this job: cancelling this one cancels them, too.
+    /// As [`JobContext::enqueue`], of several at once, as parts of this job: a saga that is cancelled cancels them, too.
     ///
     /// # Errors
     /// Those of the database.
@@ -202,10 +192,15 @@ impl JobContext {
     }
 }
 
+/// Writes what comes last in a transaction, and commits it in the same round trip. `false`: it can't be written, and the
+/// transaction is rolled back.
+pub type LastWrite =
+    Box<dyn FnOnce(Tx) -> Pin<Box<dyn Future<Output = Result<bool, DbError>> + Send>> + Send>;
+
 /// The transaction of a step: it has the checkpoint already.
 pub struct StepTx {
     tx: Tx,
-    cancel_requested_at: Option<Timestamp>,
+    job: Job,
     got_on: Arc<AtomicBool>,
 }
 
@@ -217,15 +212,20 @@ impl StepTx {
     pub async fn commit(self) -> Result<bool, JobError> {
         self.tx.commit().await?;
         self.got_on.store(true, Ordering::Release);
-        Ok(self.cancel_requested_at.is_some())
+        Ok(self.job.cancel_requested_at.is_some())
     }
 
-    /// The step was not to be done: nothing of it is kept.
+    /// Writes what comes last, which commits, or finds that it can't be written. Returns as [`StepTx::commit`]; `None`:
+    /// nothing of the step is kept.
     ///
     /// # Errors
-    /// The connection broke.
-    pub async fn rollback(self) -> Result<(), JobError> {
-        Ok(self.tx.rollback().await?)
+    /// As those of [`JobContext::commit_step`]: return them.
+    pub async fn commit_by(self, last: LastWrite) -> Result<Option<bool>, JobError> {
+        if !last(self.tx).await? {
+            return Ok(None);
+        }
+        self.got_on.store(true, Ordering::Release);
+        Ok(Some(self.job.cancel_requested_at.is_some()))
     }
 }
 

@@ -325,7 +325,12 @@ async fn outlast(
 ) {
     let mut task = task;
     let left = time_left(worker.handler(&job.kind, job.args_version), &guard);
-    if tokio::time::timeout(left, &mut task).await.is_err() {
+    let ended = tokio::time::timeout(left, &mut task).await;
+    // The row was not its own any more because it was over.
+    if let Ok(Ok(Ok(Outcome::Ended(state)))) = ended {
+        settling::tell(worker, job, &guard, &Note::None, state);
+    }
+    if ended.is_err() {
         guard.abandon();
         worker.count_abandoned();
         let rest = async move {

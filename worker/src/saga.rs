@@ -18,7 +18,7 @@ use shared::domain::JobId;
 use shared::domain::job::Ending;
 use shared::jobs::cancel_job;
 
-use crate::context::{JobContext, StepTx};
+use crate::context::{JobContext, LastWrite, StepTx};
 use crate::crash_points::{self, MOMENTS};
 use crate::outcome::{JobError, Outcome};
 
@@ -47,7 +47,9 @@ pub enum Ready<R> {
 pub enum StepEnd<R> {
     /// Done: its rows are in the transaction of [`StepContext::begin_last`].
     Next(StepTx),
-    /// Done, and what comes next waits for these jobs, which the transaction wrote.
+    /// Done, if what is left to write can be: it goes with the commit. Else the business says no.
+    NextIf(StepTx, LastWrite, R),
+    /// Done, and what comes next waits for these parts of the job, which the transaction wrote.
     Made(StepTx, Vec<JobId>),
     /// The business says no.
     Refuse(R),
@@ -133,6 +135,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 children_stopped = true;
             }
             position = match position {
+                // The last step was committed by itself.
                 Position::Forward { done } if done >= self.steps.len() => {
                     return Ok(Outcome::Done((self.done)(subject)));
                 }
@@ -214,7 +217,9 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 Ready::Yes => {}
                 Ready::Refuse(reason) => return Ok(Moved::To(refused(reason).await?)),
                 Ready::Wait(jobs) => {
-                    return Ok(Moved::Stop(Outcome::WaitFor(jobs, Some(self.waiting_in(done)))));
+                    // What has to be ready is what the step before is for, if there is more to this one than to wait.
+                    let doing = if step.run.is_some() { done.saturating_sub(1) } else { done };
+                    return Ok(Moved::Stop(Outcome::WaitFor(jobs, Some(self.waiting_in(doing)))));
                 }
                 Ready::GiveUp(reason, needed) => {
                     return Ok(Moved::Stop(Outcome::GiveUp { reason, needed }));
@@ -228,20 +233,41 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
                 let done = Ended::by(Ending::Succeeded, Note::Result((self.done)(subject)));
                 Moved::Stop(end(context, tx, &[], done, point).await?)
             }
-            StepEnd::Next(tx) => match commit(tx, point).await? {
-                true => {
-                    let undo = Position::Undo { left: done + 1, reason: None };
-                    Moved::To(self.turn(context, undo, TURN_CANCELLED).await?)
-                }
-                false => Moved::To(next),
-            },
+            StepEnd::Next(tx) => {
+                let cancelled = commit(tx, point).await?;
+                Moved::To(self.went(context, done, cancelled).await?)
+            }
+            StepEnd::NextIf(tx, last, reason) => {
+                crash_points::pass(point.0, point.1, MOMENTS[0]);
+                let committed = tx.commit_by(last).await?;
+                crash_points::pass(point.0, point.1, MOMENTS[1]);
+                Moved::To(match committed {
+                    Some(cancelled) => self.went(context, done, cancelled).await?,
+                    None => refused(reason).await?,
+                })
+            }
             StepEnd::Made(tx, jobs) => {
-                let waits = Ended::by(Ending::Wait(true), Note::None);
+                let waits = Ended::by(Ending::Wait(!jobs.is_empty()), Note::None);
                 let waits = Ended { progress: Some(self.waiting_in(done)), ..waits };
                 Moved::Stop(end(context, tx, &jobs, waits, point).await?)
             }
             StepEnd::Refuse(reason) => Moved::To(refused(reason).await?),
         })
+    }
+
+    /// After a step was committed.
+    async fn went(
+        &self,
+        context: &JobContext,
+        done: usize,
+        cancelled: bool,
+    ) -> Result<Position<R>, JobError> {
+        // When every step is done there is nothing left to stop.
+        if cancelled && done + 1 < self.steps.len() {
+            let undo = Position::Undo { left: done + 1, reason: None };
+            return self.turn(context, undo, TURN_CANCELLED).await;
+        }
+        Ok(Position::Forward { done: done + 1 })
     }
 
     /// How far the job is while others do what this step is for.

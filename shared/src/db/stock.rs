@@ -3,50 +3,71 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 
+use super::conn::commit_with;
 use super::expressions::now;
 use super::schema::{products, stock_moves};
 use super::{DbError, Tx, with};
 use crate::domain::OrderId;
 
+/// It fails where the stock does not suffice, by the table's check: the commit is sent before it is answered.
+macro_rules! taking {
+    ($product:expr, $quantity:expr) => {
+        diesel::update(products::table.find($product)).set(products::stock.eq(products::stock - $quantity))
+    };
+}
+
 /// Whether the stock sufficed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reserved {
-    /// Everything is taken (now, or by an earlier run).
+    /// Everything is taken (now, or by an earlier run), and the transaction is committed.
     Yes,
-    /// Something is short; the transaction must be rolled back.
+    /// Something is short; the transaction is rolled back.
     Short,
 }
 
-/// Takes what an order needs. The products' rows are locked last, in the order of their ids, so that two
-/// orders can't lock each other out, and in a way that lets others place orders of them meanwhile.
+/// Takes what an order needs, and commits. The products' rows are locked last, in the order of their ids, so that two
+/// orders can't lock each other out, and in a way that lets others place orders of them meanwhile. The last of them goes
+/// with the commit: everybody who orders the same product waits for it.
 ///
 /// # Errors
-/// Those of the database.
+/// Those of the database; then nothing is done, or (when it went away during the commit) it is not known.
 pub async fn reserve(
-    tx: &mut Tx,
+    mut tx: Tx,
     order: OrderId,
     wanted: &BTreeMap<String, i32>,
 ) -> Result<Reserved, DbError> {
-    let taken: Vec<String> = moved(tx, order, "reserve").await?;
-    let open = || wanted.iter().filter(|(product, _)| !taken.contains(product));
-    for (product, quantity) in open() {
-        note_move(tx, order, product, "reserve", *quantity).await?;
+    let taken: Vec<String> = moved(&mut tx, order, "reserve").await?;
+    let open: Vec<_> = wanted.iter().filter(|(product, _)| !taken.contains(product)).collect();
+    for (product, quantity) in &open {
+        note_move(&mut tx, order, product, "reserve", **quantity).await?;
     }
-    for (product, quantity) in open() {
-        let in_stock = products::stock.ge(*quantity);
-        let found = with!(tx.conn(), |c| {
-            diesel::update(products::table.filter(products::id.eq(product)).filter(in_stock))
-                .set(products::stock.eq(products::stock - *quantity))
-                .execute(c)
-                .await
-        })?;
-        if found == 0 {
-            return Ok(Reserved::Short);
+    let Some(((last, quantity), others)) = open.split_last() else {
+        tx.commit().await?;
+        return Ok(Reserved::Yes);
+    };
+    for (product, quantity) in others {
+        let done = with!(tx.conn(), |c| taking!(product, **quantity).execute(c).await);
+        if let Err(error) = done {
+            tx.rollback().await?;
+            return short(error);
         }
     }
-    Ok(Reserved::Yes)
+    match commit_with!(tx, taken = |c| taking!(last, **quantity).execute(c)) {
+        Ok(_) => Ok(Reserved::Yes),
+        Err(error) => short(error),
+    }
+}
+
+fn short(error: DbError) -> Result<Reserved, DbError> {
+    match error {
+        DbError::Other(DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, _)) => {
+            Ok(Reserved::Short)
+        }
+        other => Err(other),
+    }
 }
 
 /// Gives back what an order took, if it took anything and has not given it back.

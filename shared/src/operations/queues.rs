@@ -1,5 +1,7 @@
 //! Queues: how full they are, and pausing them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
@@ -66,12 +68,16 @@ pub async fn pause(db: &Db, actor: &Actor, queue: &str) -> Result<bool, Operatio
 /// [`OperationError::Unknown`]: there is none of that name.
 pub async fn resume(db: &Db, actor: &Actor, queue: &str) -> Result<bool, OperationError> {
     let changed = change(db, actor, queue, false).await?;
-    // The rest of a long queue. It is resumed already, whatever becomes of this; and the sweep does it in the end.
-    if let Err(error) = bring_back(db).await {
+    // The rest of a long queue, as far as an answer may take. It is resumed already, whatever becomes of this; the sweep
+    // does what is left.
+    if let Err(error) = bring_back(db, PATIENCE).await {
         tracing::warn!(queue, %error, "what was put off while the queue was paused comes back a little later");
     }
     Ok(changed)
 }
+
+/// So long a resume is at it itself.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 async fn change(db: &Db, actor: &Actor, queue: &str, to_paused: bool) -> Result<bool, OperationError> {
     may_change(actor)?;

@@ -16,7 +16,7 @@ use shared::jobs::{EmailTemplate, FulfilOrder, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
 use super::{Handle, picture};
-use crate::context::{JobContext, StepTx};
+use crate::context::{JobContext, LastWrite, StepTx};
 use crate::outcome::{Dependency, JobError, Outcome};
 use crate::saga::{Ready, Saga, Step, StepContext, StepEnd, StepFuture};
 
@@ -99,14 +99,12 @@ fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a>
         }
         let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Reserved, None).await?;
+        let order_id = subject.order.id;
         // Last, as everybody who orders the same product wants its row.
-        match stock::reserve(&mut tx, subject.order.id, &wanted).await? {
-            Reserved::Yes => Ok(StepEnd::Next(tx)),
-            Reserved::Short => {
-                tx.rollback().await?;
-                Ok(StepEnd::Refuse(RejectReason::OutOfStock))
-            }
-        }
+        let take: LastWrite = Box::new(move |tx| {
+            Box::pin(async move { Ok(stock::reserve(tx, order_id, &wanted).await? == Reserved::Yes) })
+        });
+        Ok(StepEnd::NextIf(tx, take, RejectReason::OutOfStock))
     })
 }
 

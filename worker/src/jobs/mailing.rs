@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use shared::backoff::Backoff;
-use shared::db::in_time;
 use shared::db::mails::{self, Place};
+use shared::db::{DbError, in_time};
 use shared::domain::job::JobState;
 use shared::mail::{MailError, OutgoingMail};
 
@@ -70,25 +70,25 @@ pub(super) async fn send(
 }
 
 /// The server has the mail. Were that not written down because the database is busy, the next try would send it again:
-/// so it is written until it is, or the run must end. The job is done in the same transaction; one that is somebody
-/// else's by now is not, and the mail is sent all the same.
+/// so it is written until it is, or the run must end. The job is done in the same transaction; where that can't be (it is
+/// somebody else's by now, or the database refuses its end) it is written alone.
 async fn mark_sent(context: &JobContext, result: Value) -> Result<Outcome, JobError> {
     let mut pauses = PAUSES;
     loop {
         let error = match tokio::time::timeout(ANSWER, done(context, &result)).await {
             Ok(Ok(outcome)) => return Ok(outcome),
-            Ok(Err(JobError::LostLease(lost))) => {
-                let sent =
-                    async { mails::mark_sent(&mut context.services.db.conn().await?, context.job.id).await };
-                match in_time(ANSWER, sent).await {
-                    Ok(()) => return Err(lost.into()),
-                    Err(error) if error.may_pass() => error.to_string(),
-                    Err(error) => return Err(error.into()),
-                }
-            }
             Ok(Err(error @ JobError::Unavailable { .. })) => error.to_string(),
-            Ok(Err(error)) => return Err(error),
             Err(_) => "no answer in time".to_owned(),
+            Ok(Err(refused)) => match in_time(ANSWER, mark_alone(context)).await {
+                Ok(()) => {
+                    return match refused {
+                        JobError::LostLease(_) => Err(refused),
+                        _ => Ok(Outcome::Done(result)),
+                    };
+                }
+                Err(error) if error.may_pass() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            },
         };
         tracing::warn!(error, "the mail is sent, and that is not written down yet");
         tokio::select! {
@@ -96,6 +96,10 @@ async fn mark_sent(context: &JobContext, result: Value) -> Result<Outcome, JobEr
             why = context.must_stop() => return Err(JobError::Stopped(why)),
         }
     }
+}
+
+async fn mark_alone(context: &JobContext) -> Result<(), DbError> {
+    mails::mark_sent(&mut context.services.db.conn().await?, context.job.id).await
 }
 
 async fn done(context: &JobContext, result: &Value) -> Result<Outcome, JobError> {

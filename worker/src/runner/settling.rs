@@ -92,7 +92,7 @@ impl Settlement {
     }
 }
 
-fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobState) {
+pub(super) fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobState) {
     let took = guard.run().since.elapsed();
     let failure = match note {
         Note::Failure(error) => Some(error.message.as_str()),

@@ -9,7 +9,7 @@ use super::promises;
 use crate::db::DbError;
 use crate::db::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_all, enqueue_unique};
 use crate::db::jobs::relay::take_due;
-use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, report, settle_with_step};
+use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle_with_step};
 use crate::db::jobs::share::SHARE;
 use crate::db::jobs::status::unfinished_children;
 use crate::db::jobs::{Job, cancel, queues};
@@ -34,7 +34,9 @@ promises!(both:
     the_first_of_a_line_goes_out_at_once_and_who_is_behind_it_does_not,
     several_jobs_are_written_in_one_statement_as_each_alone,
     of_several_jobs_so_many_go_out_as_there_is_room_for,
+    of_nobodys_jobs_all_go_out,
     a_run_ends_in_the_transaction_of_its_last_step,
+    a_cancel_that_the_last_step_saw_is_undone_at_once,
     a_queue_that_is_named_in_an_enqueue_exists,
 );
 
@@ -202,7 +204,10 @@ async fn an_id_that_is_taken_is_refused_and_not_tried_for_ever(bench: &mut Bench
 async fn the_progress_of_who_waits_is_taken_on_by_each_that_ends(bench: &mut Bench) {
     let parts = [bench.running().await, bench.running().await, bench.running().await, bench.running().await];
     let job = bench.running().await;
-    report(&bench.db, own(&job), &Progress::at(40, "rendering").until(80)).await.unwrap();
+    let mut tx = bench.db.begin().await.unwrap();
+    let progress = Progress::at(40, "rendering").until(80);
+    checkpoint(&mut tx, own(&job), &serde_json::json!({}), false, &progress).await.unwrap();
+    tx.commit().await.unwrap();
     let on: Vec<JobId> = parts.iter().map(|part| part.id).collect();
     bench.wait_for(&job, &on).await;
     for (part, percent) in std::iter::zip(&parts, [50, 60, 70, 70]) {
@@ -285,18 +290,40 @@ async fn of_several_jobs_so_many_go_out_as_there_is_room_for(bench: &mut Bench) 
     assert_eq!(bench.number("SELECT count(*) FROM jobs WHERE parked = 'images'").await, 3);
 }
 
+async fn of_nobodys_jobs_all_go_out(bench: &mut Bench) {
+    let photos: Vec<_> = (0..SHARE + 10).map(|_| MakeThumbnails { photo_id: PhotoId::new() }).collect();
+    let mut tx = bench.db.begin().await.unwrap();
+    let jobs = enqueue_all(&mut tx, &photos, Options::default()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(jobs.iter().all(|job| job.state == JobState::Queued));
+}
+
+async fn a_cancel_that_the_last_step_saw_is_undone_at_once(bench: &mut Bench) {
+    let run = bench.running().await;
+    let mut tx = bench.db.begin().await.unwrap();
+    cancel::cancel(&mut tx, run.id).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = bench.db.begin().await.unwrap();
+    let point = serde_json::json!({"done": 1});
+    let row = checkpoint(&mut tx, own(&run), &point, false, &Progress::at(10, "half")).await.unwrap();
+    let options = Options { parent: Some(run.id), ..Options::default() };
+    let part = enqueue_all(&mut tx, &[MakeThumbnails { photo_id: PhotoId::new() }], options).await.unwrap();
+    let state = settle_with_step(tx, &row, &[part[0].id], waits()).await.unwrap();
+    assert_eq!((state, bench.looked_at_again_in(run.id).await), (JobState::Pending, Some(0)));
+}
+
 async fn a_run_ends_in_the_transaction_of_its_last_step(bench: &mut Bench) {
     let point = serde_json::json!({"done": 1});
     let run = bench.running().await;
     let other = bench.waiting_for(&[run.id]).await;
     // A part that the step makes, and waits for.
     let mut tx = bench.db.begin().await.unwrap();
-    checkpoint(&mut tx, own(&run), &point, false, &Progress::at(10, "half")).await.unwrap();
+    let row = checkpoint(&mut tx, own(&run), &point, false, &Progress::at(10, "half")).await.unwrap();
     let options = Options { parent: Some(run.id), ..Options::default() };
     let part = enqueue_all(&mut tx, &[MakeThumbnails { photo_id: PhotoId::new() }], options).await.unwrap();
     let progress = Some(Progress::at(20, "its part").until(80));
     let ended = Ended { progress, got_on: true, ..waits() };
-    let state = settle_with_step(tx, &run, &[part[0].id], ended).await.unwrap();
+    let state = settle_with_step(tx, &row, &[part[0].id], ended).await.unwrap();
     let row = bench.job(run.id).await;
     assert_eq!((state, row.state, row.attempt), (JobState::Waiting, JobState::Waiting, 0));
     assert_eq!((row.checkpoint, &row.progress.unwrap()["step"]), (Some(point.clone()), &"its part".into()));
@@ -305,9 +332,9 @@ async fn a_run_ends_in_the_transaction_of_its_last_step(bench: &mut Bench) {
     // Its end, of which a waiter hears.
     let run = bench.run_again(run.id).await;
     let mut tx = bench.db.begin().await.unwrap();
-    checkpoint(&mut tx, own(&run), &point, false, &Progress::at(100, "done")).await.unwrap();
+    let row = checkpoint(&mut tx, own(&run), &point, false, &Progress::at(100, "done")).await.unwrap();
     let ended = Ended::by(Ending::Succeeded, Note::Result("done".into()));
-    settle_with_step(tx, &run, &[], ended).await.unwrap();
+    settle_with_step(tx, &row, &[], ended).await.unwrap();
     let row = bench.job(run.id).await;
     assert_eq!((row.state, row.result), (JobState::Succeeded, Some("done".into())));
     assert_eq!(bench.looked_at_again_in(run.id).await, None);

@@ -142,7 +142,8 @@ async fn a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel(bench: &mut
     let progress = Progress::at(50, "charging");
     let mut tx = bench.db.begin().await.unwrap();
     let position = json!({"done": 2});
-    assert_eq!(checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap(), None);
+    let row = checkpoint(&mut tx, own(&job), &position, false, &progress).await.unwrap();
+    assert_eq!((row.attempt, row.cancel_requested_at), (1, None));
     tx.commit().await.unwrap();
     let row = bench.job(job.id).await;
     assert_eq!((row.attempt, row.undoing, row.checkpoint), (1, false, Some(position.clone())));
@@ -150,7 +151,8 @@ async fn a_checkpoint_begins_the_attempts_anew_and_tells_of_a_cancel(bench: &mut
 
     bench.set(job.id, "cancel_requested_at = run_at").await;
     let mut tx = bench.db.begin().await.unwrap();
-    assert!(checkpoint(&mut tx, own(&job), &position, true, &progress).await.unwrap().is_some());
+    let row = checkpoint(&mut tx, own(&job), &position, true, &progress).await.unwrap();
+    assert!(row.cancel_requested_at.is_some());
     tx.commit().await.unwrap();
     assert!(bench.job(job.id).await.undoing);
 }

@@ -133,13 +133,7 @@ pub(super) async fn place(bench: &Bench, customer: CustomerId, photo: PhotoId, w
 }
 
 async fn reserve(bench: &Bench, order: OrderId, wanted: &[(&str, i32)]) -> Reserved {
-    let mut tx = bench.db.begin().await.unwrap();
-    let reserved = stock::reserve(&mut tx, order, &pieces(wanted)).await.unwrap();
-    match reserved {
-        Reserved::Yes => tx.commit().await.unwrap(),
-        Reserved::Short => tx.rollback().await.unwrap(),
-    }
-    reserved
+    stock::reserve(bench.db.begin().await.unwrap(), order, &pieces(wanted)).await.unwrap()
 }
 
 async fn release(bench: &Bench, order: OrderId) {

@@ -67,7 +67,7 @@ macro_rules! insert {
             place!(now: $now, microseconds: $microseconds),
             ", EXISTS (SELECT 1 FROM jobs AS open WHERE open.ordering_open = $7) AS behind), \
              each AS (SELECT place.*, each.id, each.args, $8 AND NOT paused AND NOT behind AS at_once, \
-                 taken + each.number <= $6 AS room FROM place CROSS JOIN ",
+                 ($2 IS NULL OR taken + each.number <= $6) AS room FROM place CROSS JOIN ",
             $each,
             ") INSERT INTO jobs (queue, owner, express, ordering_key, ordering_open, id, kind, args, args_version, \
                  max_attempts, parent, traceparent, ordering_seq, unique_key, unique_open, has_callback, awaited, \
@@ -95,7 +95,8 @@ macro_rules! insert_postgres {
         insert!(
             now: "statement_timestamp()",
             microseconds: " * interval '1 microsecond'",
-            each: "jsonb_to_recordset($9) AS each (id uuid, args jsonb, number bigint)",
+            each: "(SELECT id, COALESCE(args, 'null') AS args, number \
+                   FROM jsonb_to_recordset($9) AS one (id uuid, args jsonb, number bigint)) AS each",
             taken: $taken
         )
     };

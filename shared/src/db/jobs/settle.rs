@@ -220,9 +220,12 @@ pub async fn settle_given_up(
     Ok(state)
 }
 
-/// Ends a run in the transaction of its last step, in which [`checkpoint`] has locked its row, and commits. `job` is the
-/// row as the checkpoint left it. `made` are jobs that this transaction has written, and that it sleeps for: nobody
-/// else knows them, so none of them is final.
+/// Ends a run in the transaction of its last step, and commits. `job` is the row as [`checkpoint`] returned it. `made` are
+/// parts of the job that this transaction has written, and that it sleeps for: nobody else knows them, so none of them
+/// is final.
+///
+/// Who waits for the job is locked after what the step wrote: a kind that is waited for, and ends in its step, must not
+/// lock there what its waiters lock before their own rows.
 ///
 /// # Errors
 /// Those of the database; then nothing was done, or (when it went away during the commit) it is not known.
@@ -410,28 +413,6 @@ impl Progress {
     }
 }
 
-/// Records how far a run is, without a checkpoint.
-///
-/// # Errors
-/// [`FencedError::LostLease`].
-pub async fn report(db: &Db, claim: Claim, progress: &Progress) -> Result<(), FencedError> {
-    let mut tx = db.begin().await?;
-    let version: Option<i64> = with!(tx.conn(), |c| {
-        diesel::update(own(claim))
-            .set((
-                jobs::progress.eq(progress.to_json()),
-                jobs::version.eq(jobs::version + 1),
-                jobs::updated_at.eq(now()),
-            ))
-            .returning(jobs::version)
-            .get_result(c)
-            .await
-            .optional()
-    })?;
-    tx.after_commit().changed(claim.job, version.ok_or(LostLease)?);
-    Ok(tx.commit().await?)
-}
-
 /// The row, as long as the run owns it.
 #[diesel::dsl::auto_type]
 pub(super) fn own(claim: Claim) -> _ {
@@ -440,7 +421,7 @@ pub(super) fn own(claim: Claim) -> _ {
 }
 
 /// Records where the handler goes on after a crash, in the transaction of the step's business rows.
-/// The attempts begin anew. Returns when somebody asked to cancel the job, if somebody did.
+/// The attempts begin anew. Returns the job's row, which is locked: whether somebody asked to cancel it stands there.
 ///
 /// # Errors
 /// [`FencedError::LostLease`].
@@ -450,8 +431,8 @@ pub async fn checkpoint(
     checkpoint: &Value,
     undoing: bool,
     progress: &Progress,
-) -> Result<Option<Timestamp>, FencedError> {
-    let written: Option<(i64, Option<Timestamp>)> = with!(tx.conn(), |c| {
+) -> Result<Job, FencedError> {
+    let written: Option<Job> = with!(tx.conn(), |c| {
         diesel::update(own(claim))
             .set((
                 jobs::checkpoint.eq(clean_json(checkpoint.clone())),
@@ -462,12 +443,12 @@ pub async fn checkpoint(
                 jobs::version.eq(jobs::version + 1),
                 jobs::updated_at.eq(now()),
             ))
-            .returning((jobs::version, jobs::cancel_requested_at))
+            .returning(Job::as_returning())
             .get_result(c)
             .await
             .optional()
     })?;
-    let (version, cancel_requested_at) = written.ok_or(LostLease)?;
-    tx.after_commit().changed(claim.job, version);
-    Ok(cancel_requested_at)
+    let job = written.ok_or(LostLease)?;
+    tx.after_commit().changed(claim.job, job.version);
+    Ok(job)
 }

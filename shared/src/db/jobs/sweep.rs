@@ -1,6 +1,8 @@
 //! The sweep: makes good, now and then, what nobody was told of, or what was locked when its turn came. Without it a
 //! parked job, or a line, could be left for ever.
 
+use std::time::{Duration, Instant};
+
 use super::{order, queues, share};
 use crate::db::{Db, DbError};
 
@@ -22,7 +24,7 @@ pub struct Swept {
 pub async fn sweep(db: &Db) -> Result<Swept, DbError> {
     let promoted = promote(db).await;
     let lines = order::mend_lines(db).await;
-    let brought_back = bring_back(db).await;
+    let brought_back = bring_back(db, Duration::MAX).await;
     Ok(Swept { promoted: promoted?, lines: lines?, brought_back: brought_back? })
 }
 
@@ -38,13 +40,14 @@ async fn promote(db: &Db) -> Result<usize, DbError> {
     Ok(promoted)
 }
 
-/// Makes due what was put off because its queue was paused, and runs again. Returns how many.
+/// Makes due what was put off because its queue was paused, and runs again; after this time it begins nothing more.
+/// Returns how many.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn bring_back(db: &Db) -> Result<usize, DbError> {
-    let mut all = 0;
-    loop {
+pub async fn bring_back(db: &Db, limit: Duration) -> Result<usize, DbError> {
+    let (begun, mut all) = (Instant::now(), 0);
+    while begun.elapsed() < limit {
         let mut tx = db.begin().await?;
         let back = queues::bring_back(&mut tx).await?;
         tx.commit().await?;
@@ -53,4 +56,5 @@ pub async fn bring_back(db: &Db) -> Result<usize, DbError> {
         }
         all += back;
     }
+    Ok(all)
 }
