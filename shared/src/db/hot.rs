@@ -1,5 +1,8 @@
 //! What PostgreSQL does for many rows in one statement, each beside the portable way that SQLite keeps. Both are run
 //! by the contract suite. Nowhere else is there SQL for one database alone but where their words differ.
+//!
+//! An array is always in a SELECT of its own, so that its length is no part of the plan: see
+//! [`is_one_of`](super::expressions::is_one_of).
 
 use diesel::dsl::{case_when, exists, sql};
 use diesel::prelude::*;
@@ -23,7 +26,7 @@ use crate::jobs::Lane;
 
 /// It waits for no lock, and what it has locked is still parked: a row that was cancelled meanwhile is left out.
 const PROMOTE: &str = "WITH wanted AS MATERIALIZED (SELECT DISTINCT owner, queue, express FROM \
-         unnest($1, $2, $3) AS w (owner, queue, express)), \
+         unnest((SELECT $1), (SELECT $2), (SELECT $3)) AS w (owner, queue, express)), \
      room AS MATERIALIZED (SELECT owner, CASE WHEN express THEN queue || '.express' ELSE queue END AS lane, \
          $4 - (SELECT count(*) FROM (SELECT FROM jobs AS held \
              WHERE (CASE WHEN held.due_at IS NOT NULL THEN held.owner END) = wanted.owner \
@@ -87,10 +90,11 @@ pub(super) async fn claim(
 ) -> Result<Vec<Job>, DbError> {
     let Conn::Postgres(object) = conn else { return Ok(Vec::new()) };
     ask_postgres!(object, |c| {
-        let free =
-            sql::<Bool>("jobs.id = ANY (ARRAY (SELECT free.id FROM jobs AS free WHERE free.id = ANY (")
-                .bind::<Array<Id>, _>(ids)
-                .sql(") AND free.state = 'queued' AND NOT free.has_callback FOR NO KEY UPDATE SKIP LOCKED))");
+        let free = sql::<Bool>(
+            "jobs.id = ANY (ARRAY (SELECT free.id FROM jobs AS free WHERE free.id = ANY (ARRAY (SELECT unnest(",
+        )
+        .bind::<Array<Id>, _>(ids)
+        .sql("))) AND free.state = 'queued' AND NOT free.has_callback FOR NO KEY UPDATE SKIP LOCKED))");
         let queued =
             jobs::table.filter(free).filter(jobs::state.eq(JobState::Queued)).filter(exists(living(worker)));
         let claim = diesel::update(queued).set(claimed!(worker, kept_unique)).returning(Job::as_returning());
@@ -99,8 +103,8 @@ pub(super) async fn claim(
 }
 
 /// Whoever is awaited, stands in a line, or has somebody told of it, ends in a transaction: there is more to do.
-const SUCCEED: &str = "WITH done AS MATERIALIZED (SELECT * FROM unnest($1, $2, $3) AS done (id, fence, result)), \
-     free AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN done ON done.id = jobs.id WHERE jobs.id = ANY ($1) \
+const SUCCEED: &str = "WITH done AS MATERIALIZED (SELECT * FROM unnest((SELECT $1), (SELECT $2), (SELECT $3)) AS done (id, fence, result)), \
+     free AS MATERIALIZED (SELECT jobs.id FROM jobs JOIN done ON done.id = jobs.id WHERE jobs.id = ANY (ARRAY (SELECT id FROM done)) \
          AND jobs.state = 'running' AND jobs.fence = done.fence AND NOT jobs.awaited \
          AND jobs.ordering_open IS NULL AND NOT jobs.has_callback FOR NO KEY UPDATE OF jobs SKIP LOCKED) \
      UPDATE jobs SET state = 'succeeded', result = COALESCE(done.result, jobs.result), lapses = 0, \

@@ -1,19 +1,22 @@
 //! What a job's life costs the database, and that no plan goes bad that was made while a table was empty.
 
 use diesel::prelude::*;
-use diesel::sql_types::Text;
+use diesel::sql_types::{BigInt, Text};
 use diesel_async::RunQueryDsl;
+use serde_json::json;
 
-use super::bench::Bench;
+use super::bench::{Bench, own, waits};
 use super::promises;
 use super::shop::{CANVAS, begin_placing, order_of};
 use crate::db::conn::ask_postgres;
 use crate::db::jobs::claim::{Claimed, Claims};
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::settle::{Ended, Note, Settles};
-use crate::db::{Conn, customers};
-use crate::domain::CustomerId;
+use crate::db::jobs::enqueue::{Options, enqueue, enqueue_all};
+use crate::db::jobs::relay::take_due;
+use crate::db::jobs::settle::{Ended, Note, Progress, Settles, checkpoint, settle_with_step};
+use crate::db::{Conn, customers, with};
 use crate::domain::job::Ending;
+use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::jobs::MakeThumbnails;
 
 promises!(both:
     no_index_of_jobs_names_a_state,
@@ -26,6 +29,7 @@ mod on_servers {
         half_of_a_jobs_updates_stay_in_their_page,
         a_jobs_life_makes_few_entries_in_indexes,
         what_was_prepared_on_an_empty_table_finds_its_index_in_a_full_one,
+        what_is_asked_often_is_planned_no_more,
     );
 }
 
@@ -107,6 +111,50 @@ async fn a_jobs_life_makes_few_entries_in_indexes(bench: &mut Bench) {
     assert!((1..=8).contains(&each), "{each} a job");
 }
 
+#[derive(Debug, QueryableByName)]
+struct Planned {
+    #[diesel(sql_type = Text)]
+    statement: String,
+    #[diesel(sql_type = BigInt)]
+    times: i64,
+}
+
+/// A job with a part that it waits for, on one connection. PostgreSQL plans a statement five times before it may keep a
+/// plan.
+async fn what_is_asked_often_is_planned_no_more(bench: &mut Bench) {
+    let db = bench.another_process(|settings| settings.max_connections = 1);
+    let (claims, settles) = (Claims::new(db.clone()), Settles::new(db.clone()));
+    let owner = Some(customers::create(&mut db.conn().await.unwrap(), "a hash").await.unwrap());
+    let claimed = async |id: JobId| match claims.claim(id, bench.worker).await.unwrap() {
+        Claimed::Yes(job) => job,
+        other => panic!("{other:?}"),
+    };
+    for _ in 0..12 {
+        let args = MakeThumbnails { photo_id: PhotoId::new() };
+        let mut tx = db.begin().await.unwrap();
+        let whole = enqueue(&mut tx, &args, Options { owner, ..Options::default() }).await.unwrap();
+        tx.commit().await.unwrap();
+        let whole = claimed(whole.id).await;
+        let mut tx = db.begin().await.unwrap();
+        let row = checkpoint(&mut tx, own(&whole), &json!({}), false, &Progress::default()).await.unwrap();
+        let options = Options { owner, parent: Some(whole.id), ..Options::default() };
+        let parts = enqueue_all(&mut tx, &[args], options).await.unwrap();
+        settle_with_step(tx, &row, &[parts[0].id], waits()).await.unwrap();
+        let part = claimed(parts[0].id).await;
+        settles.settle(&part, Ended::by(Ending::Succeeded, Note::None)).await.unwrap();
+        assert_eq!(take_due(&db, 10).await.unwrap().len(), 1);
+        let whole = claimed(whole.id).await;
+        settles.settle(&whole, Ended::by(Ending::Succeeded, Note::None)).await.unwrap();
+    }
+    let planned: Vec<Planned> = {
+        let mut conn = db.conn().await.unwrap();
+        let often = "SELECT statement, custom_plans AS times FROM pg_prepared_statements \
+                     WHERE custom_plans > 6 AND statement LIKE '%jobs%'";
+        with!(&mut conn, |c| diesel::sql_query(often).load(c).await).unwrap()
+    };
+    assert!(planned.is_empty(), "{planned:#?}");
+}
+
 #[derive(QueryableByName)]
 struct Line {
     #[diesel(sql_type = Text)]
@@ -145,7 +193,8 @@ async fn what_was_prepared_on_an_empty_table_finds_its_index_in_a_full_one(bench
         ),
         (
             "claim (uuid[]) AS UPDATE jobs SET fence = fence + 1 WHERE id = ANY (ARRAY (SELECT free.id FROM jobs AS free \
-             WHERE free.id = ANY ($1) AND free.state = 'queued' FOR NO KEY UPDATE SKIP LOCKED)) AND state = 'queued'",
+             WHERE free.id = ANY (ARRAY (SELECT unnest($1))) AND free.state = 'queued' FOR NO KEY UPDATE SKIP LOCKED)) \
+             AND state = 'queued'",
             "claim (ARRAY[gen_random_uuid()])",
             "jobs_pkey",
         ),

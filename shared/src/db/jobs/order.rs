@@ -18,7 +18,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Bool, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use crate::db::expressions::{for_update, for_update_skip_locked, now};
+use crate::db::expressions::{for_update, for_update_skip_locked, is_one_of, now};
 use crate::db::schema::{jobs, ordering_keys};
 use crate::db::sql_types::Id;
 use crate::db::{Conn, Db, DbError, Tx, with};
@@ -64,7 +64,7 @@ pub(super) async fn pass_on_turn(tx: &mut Tx, key: &str) -> Result<(), DbError> 
     }
     with!(tx.conn(), |c| {
         let at = case_when(jobs::cancel_requested_at.is_null(), jobs::run_at).otherwise(now());
-        diesel::update(jobs::table.filter(jobs::id.eq_any(next)))
+        diesel::update(jobs::table.filter(is_one_of(&next)))
             .set(jobs::due_at.eq(at.nullable()))
             .execute(c)
             .await

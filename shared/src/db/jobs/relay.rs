@@ -25,7 +25,7 @@ use diesel_async::RunQueryDsl;
 
 use super::share::{self, SHARE, Share};
 use super::{callbacks, lane_of, queues};
-use crate::db::expressions::{for_update_skip_locked, now, now_plus};
+use crate::db::expressions::{for_update_skip_locked, is_one_of, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
 use crate::domain::job::{JobState, QUARANTINED_LAPSES};
@@ -326,7 +326,7 @@ async fn queue(tx: &mut Tx, ids: &[JobId]) -> Result<Vec<Row>, DbError> {
         .when(jobs::published.eq(5), after(5))
         .otherwise(now_plus(MAX_REPUBLISH).nullable());
     Ok(with!(tx.conn(), |c| {
-        diesel::update(jobs::table.filter(jobs::id.eq_any(ids)))
+        diesel::update(jobs::table.filter(is_one_of(ids)))
             .set((
                 jobs::state.eq(JobState::Queued),
                 jobs::published.eq(jobs::published + 1),
@@ -348,7 +348,7 @@ async fn put_aside(
         return Ok(());
     }
     with!(tx.conn(), |c| {
-        diesel::update(jobs::table.filter(jobs::id.eq_any(ids)))
+        diesel::update(jobs::table.filter(is_one_of(ids)))
             .set((jobs::due_at.eq(due_at), jobs::parked.eq(parked.map(|lane| lane.to_string()))))
             .execute(c)
             .await
@@ -361,7 +361,7 @@ async fn look_again(tx: &mut Tx, running: &[JobId]) -> Result<(), DbError> {
         return Ok(());
     }
     with!(tx.conn(), |c| {
-        diesel::update(jobs::table.filter(jobs::id.eq_any(running)))
+        diesel::update(jobs::table.filter(is_one_of(running)))
             .set(jobs::due_at.eq(now_plus(RUNNING).nullable()))
             .execute(c)
             .await

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::settle::{self, Progress};
 use super::{Claim, FencedError, Job, LostLease, callbacks};
 use crate::db::conn::together;
-use crate::db::expressions::{for_no_key_update, for_update, now};
+use crate::db::expressions::{for_no_key_update, for_update, is_one_of, now};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, Tx, with};
@@ -24,7 +24,7 @@ use crate::domain::{JobId, Timestamp};
 macro_rules! recording {
     ($waiter:expr, $on:expr) => {
         jobs::table
-            .filter(jobs::id.eq_any($on))
+            .filter(is_one_of($on))
             .select(($waiter.into_sql::<Id>(), jobs::id))
             .insert_into(job_waits::table)
             .into_columns((job_waits::waiter, job_waits::on_job))
@@ -43,13 +43,12 @@ pub(super) async fn begin(tx: &mut Tx, claim: Claim, on: &[JobId]) -> Result<(us
     let waiter = claim.job;
     let (awaited, own, ..) = together!(
         tx.conn(),
-        awaited =
-            |c| for_no_key_update(jobs::table.filter(jobs::id.eq_any(on)).order(jobs::id.desc()).select((
-                jobs::id,
-                jobs::state,
-                jobs::awaited
-            )))
-            .load::<(JobId, JobState, bool)>(c),
+        awaited = |c| for_no_key_update(jobs::table.filter(is_one_of(on)).order(jobs::id.desc()).select((
+            jobs::id,
+            jobs::state,
+            jobs::awaited
+        )))
+        .load::<(JobId, JobState, bool)>(c),
         own = |c| for_update(settle::own(claim).select(Job::as_select())).load::<Job>(c),
         forgotten = |c| diesel::delete(waits_of(waiter)).execute(c),
         recorded = |c| recording!(waiter, on).execute(c),
@@ -58,7 +57,7 @@ pub(super) async fn begin(tx: &mut Tx, claim: Claim, on: &[JobId]) -> Result<(us
     let unsaid: Vec<JobId> = awaited.iter().filter(|(_, _, awaited)| !awaited).map(|(id, ..)| *id).collect();
     if !unsaid.is_empty() {
         with!(tx.conn(), |c| {
-            diesel::update(jobs::table.filter(jobs::id.eq_any(&unsaid)))
+            diesel::update(jobs::table.filter(is_one_of(&unsaid)))
                 .set(jobs::awaited.eq(true))
                 .execute(c)
                 .await
@@ -111,7 +110,7 @@ pub async fn wake_waiters(tx: &mut Tx, finished: JobId) -> Result<(), DbError> {
     // Their rows are locked, so this statement sees who else is over.
     let nobody = sql::<Bool>("NOT EXISTS (SELECT 1 ").sql(UNFINISHED).sql(")");
     let woken: Vec<(JobId, i64, bool)> = with!(tx.conn(), |c| {
-        diesel::update(jobs::table.filter(jobs::id.eq_any(&waiters)).filter(nobody))
+        diesel::update(jobs::table.filter(is_one_of(&waiters)).filter(nobody))
             .set((
                 jobs::state.eq(JobState::Pending),
                 jobs::due_at.eq(now().nullable()),
@@ -148,7 +147,7 @@ async fn show_progress(tx: &mut Tx, asleep: &[JobId]) -> Result<(), DbError> {
     let so_far: Vec<(JobId, Option<Value>, i64, i64)> = with!(tx.conn(), |c| {
         let all = job_waits::table.filter(job_waits::waiter.eq(jobs::id)).select(count_star());
         jobs::table
-            .filter(jobs::id.eq_any(asleep))
+            .filter(is_one_of(asleep))
             .select((
                 jobs::id,
                 jobs::progress,
@@ -188,6 +187,6 @@ pub async fn outcomes(
     on: &[JobId],
 ) -> Result<Vec<(JobId, JobState, Option<Failure>)>, DbError> {
     Ok(with!(conn, |c| {
-        jobs::table.filter(jobs::id.eq_any(on)).select((jobs::id, jobs::state, jobs::failure)).load(c).await
+        jobs::table.filter(is_one_of(on)).select((jobs::id, jobs::state, jobs::failure)).load(c).await
     })?)
 }
