@@ -54,7 +54,8 @@ impl Work {
 }
 
 /// A statement that is used for each order is parsed when a connection uses it for the first time, and then never
-/// again. One that was not kept would be parsed at least once an order, however many there were before.
+/// again. One that was not kept would be parsed at least once an order, however many there were before. And of
+/// statements and round trips there are few.
 async fn what_each_order_asks_is_parsed_once_a_connection(setup: Setup) {
     // The mails of so many orders wait for their minute.
     let app = setup.leaving_work().with("DATABASE_CONNECTIONS", 3).start().await;
@@ -69,6 +70,8 @@ async fn what_each_order_asks_is_parsed_once_a_connection(setup: Setup) {
         println!("an order in web: {web:?}, in the worker: {worker:?}");
         assert!(web.statements > 5.0 && worker.statements > 20.0, "{web:?}, {worker:?}");
         if web.parsed < 0.5 && worker.parsed < 0.5 {
+            // BEGIN with its time limits, and COMMIT, are statements here, too.
+            assert!(worker.statements <= 105.0 && worker.trips <= 60.0, "{worker:?}");
             return;
         }
         assert!(round < ROUNDS, "an order in web: {web:?}, in the worker: {worker:?}");
