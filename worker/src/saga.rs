@@ -43,7 +43,6 @@ pub enum Ready<R> {
 }
 
 /// How a step ended.
-#[expect(clippy::large_enum_variant, reason = "one lives at a time")]
 pub enum StepEnd<R> {
     /// Done: its rows are in the transaction of [`StepContext::begin_last`].
     Next(StepTx),
@@ -82,14 +81,20 @@ impl Deref for StepContext<'_> {
     }
 }
 
+/// What looks whether a step can be done.
+pub type Look<S, R> = for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Ready<R>>;
+
+/// What does a step.
+pub type Run<S, R> = for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>;
+
 /// A step and its undo. `S` is the subject, `R` the reasons for which the business may refuse.
 pub struct Step<S, R> {
     /// What the status resource shows while the step is done.
     pub name: &'static str,
     /// Looks whether the step can be done; a crash after it repeats it.
-    pub ready: Option<for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Ready<R>>>,
+    pub ready: Option<Look<S, R>>,
     /// Does the step. `None`: it is done when it is ready, and nothing is committed.
-    pub run: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>>,
+    pub run: Option<Run<S, R>>,
     /// Undoes it, whether it happened or not. `None`: there is nothing to undo.
     pub undo: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepTx>>,
 }
