@@ -155,7 +155,7 @@ pub async fn settle(db: &Db, claim: Claim, ended: Ended) -> Result<JobState, Fen
     Ok(state)
 }
 
-/// Ends a run that succeeded, in a transaction that goes on: what [`hot::succeed`] does for many, for one, and with what
+/// Ends a run that succeeded, in a transaction that goes on: what the batch of [`Settles`] does for many, for one, and with what
 /// follows from it for others. `result` is stored text.
 ///
 /// # Errors
