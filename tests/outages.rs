@@ -46,6 +46,8 @@ async fn while_nobody_may_publish_web_says_so_and_accepts(setup: Setup) {
     let ada = app.visitor().await;
     ada.ready_photo().await;
     user.may_write("^$").await;
+    // Two of web and two of its worker.
+    user.connects_anew(4).await;
     let accepted = accept(&ada, 3).await;
     let nobody = app.nobody();
     eventually("web to say that nothing is taken", async || {
@@ -84,16 +86,28 @@ impl BrokerUser {
         user
     }
 
-    /// What it had before is taken from it at once: a channel remembers for a while what it may.
     async fn may_write(&self, names: &str) {
         self.put("permissions/%2f", json!({"configure": ".*", "write": names, "read": ".*"})).await;
-        let connections: Vec<serde_json::Value> =
-            reqwest::get(management("connections")).await.unwrap().json().await.unwrap();
-        for connection in connections.iter().filter(|connection| connection["user"] == *self.name) {
-            let mut path = url::Url::parse(&management("connections")).unwrap();
-            path.path_segments_mut().unwrap().push(connection["name"].as_str().unwrap());
-            reqwest::Client::new().delete(path).send().await.unwrap();
-        }
+    }
+
+    /// Closes its connections, so that the programs open new ones: a channel remembers for a while what it may. The
+    /// broker's list is a little old, so this goes on until it names as many new ones as there must be.
+    async fn connects_anew(&self, connections: usize) {
+        let since = chrono::Utc::now().timestamp_millis();
+        eventually("the programs to connect anew", async || {
+            let listed: Vec<serde_json::Value> =
+                reqwest::get(management("connections")).await.unwrap().json().await.unwrap();
+            let own = listed.iter().filter(|connection| connection["user"] == *self.name);
+            let (new, old): (Vec<_>, Vec<_>) =
+                own.partition(|connection| connection["connected_at"].as_i64() >= Some(since));
+            for connection in &old {
+                let mut path = url::Url::parse(&management("connections")).unwrap();
+                path.path_segments_mut().unwrap().push(connection["name"].as_str().unwrap());
+                reqwest::Client::new().delete(path).send().await.unwrap();
+            }
+            (old.is_empty() && new.len() >= connections).then_some(())
+        })
+        .await;
     }
 
     async fn put(&self, what: &str, body: serde_json::Value) {
