@@ -9,13 +9,13 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use model::{Lane, Queue};
+use platform::signing::SecretKeys;
 use shared::blobs::Blobs;
 use shared::config::{Common, CommonSettings, Migrate, Program, WorkerSettings};
 use shared::db::jobs::queues;
 use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
-use shared::jobs::{Lane, Queue};
 use shared::messaging::{RabbitMqSettings, rabbitmq};
-use shared::signing::SecretKeys;
 use worker::start::{Checked, MAIL_FOLDER};
 
 use crate::say;
@@ -166,11 +166,11 @@ async fn migrations(common: &Common, db: &Db) -> Found {
 
 /// Those that the program knows, and those that were named while it ran.
 async fn lanes(db: Option<&Db>) -> Vec<Lane> {
-    let mut known = Queue::ALL.to_vec();
+    let mut known: Vec<Queue> = Queue::all().collect();
     if let Some(db) = db {
         let named = within(async { queues::with_pauses(&mut db.conn().await?).await }).await;
         let named = named.unwrap_or_default().into_iter().map(|(queue, _)| queue);
-        known.extend(named.filter(|queue| !Queue::ALL.contains(queue)));
+        known.extend(named.filter(|queue| Queue::all().all(|known| known != *queue)));
     }
     known.into_iter().flat_map(Queue::lanes).collect()
 }

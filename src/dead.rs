@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use model::JobId;
 use shared::db::Db;
-use shared::domain::JobId;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::dead::{self, How, MOST_AT_A_TIME, Report, Which};

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use model::JobId;
 use shared::db::Db;
-use shared::domain::JobId;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};

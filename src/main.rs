@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
+use platform::mail::Mailer;
 use programs::{Process, Stop};
 use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
 use shared::domain::operator::Actor;
 use shared::foundation::{Foundation, StartError};
-use shared::mail::Mailer;
 use shared::operations::operators;
 use shared::presence;
 use tokio_util::sync::CancellationToken;

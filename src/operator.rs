@@ -4,10 +4,10 @@ use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use platform::signing::Password;
 use shared::db::Db;
 use shared::domain::operator::Actor;
 use shared::operations::operators;
-use shared::signing::Password;
 
 use crate::{Error, say};
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shared::telemetry::{LogFormat, init_logs};
+use platform::telemetry::{LogFormat, init_logs};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -73,7 +73,7 @@ impl Process {
     pub fn begin() -> Result<Self, ExitCode> {
         let stop = Stop::new();
         listen(stop.clone()).map_err(|error| complain(&error.into()))?;
-        shared::tls::install_provider();
+        platform::tls::install_provider();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|error| complain(&error.into()))?;
         Ok(Self { runtime, stop })

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use model::JobId;
+use model::job::JobState;
+use model::{KindInfo, Queue};
 use serde_json::Value;
 use shared::db::Db;
 use shared::db::jobs::enqueue::{Options, enqueue_kind};
 use shared::db::jobs::{Job, status};
-use shared::domain::JobId;
-use shared::domain::job::JobState;
 use shared::foundation::Foundation;
-use shared::jobs::{KindInfo, Queue};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, say};

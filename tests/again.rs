@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use model::KindInfo;
 use reqwest::Method;
 use serde_json::json;
-use shared::jobs::{KINDS, KindInfo};
+use shared::jobs::KINDS;
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 

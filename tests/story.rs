@@ -1,8 +1,8 @@
 //! The main job from end to end, as a customer lives it.
 
 use chrono::{TimeDelta, Utc};
+use platform::signing::SecretKeys;
 use serde_json::Value;
-use shared::signing::SecretKeys;
 
 use crate::harness::{App, Order, Setup, on_both_set_ups, on_production, pictures};
 

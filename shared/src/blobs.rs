@@ -28,7 +28,8 @@ pub use incoming::IncomingFile;
 pub use listing::Listed;
 
 use crate::domain::photo::Variant;
-use crate::domain::{OrderId, PhotoId, ProcessId};
+use crate::domain::{OrderId, PhotoId};
+use model::ProcessId;
 
 /// Every path in the store is made here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

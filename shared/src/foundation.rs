@@ -10,10 +10,10 @@ use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
 use crate::db::jobs::queues;
 use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
-use crate::jobs::Queue;
 use crate::messaging::{Broker, BrokerError, RabbitMqSettings, relay};
-use crate::signing::{SecretKeys, SecretKeysError};
-use crate::telemetry::{self, Metrics, MetricsError};
+use model::Queue;
+use platform::signing::{SecretKeys, SecretKeysError};
+use platform::telemetry::{self, Metrics, MetricsError};
 
 /// How long a program that starts together with its database waits for it.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(20);
@@ -103,7 +103,7 @@ impl Foundation {
             }
             Migrate::Check => check_schema(&db).await?,
         }
-        queues::register(&mut db.conn().await?, Queue::ALL).await?;
+        queues::register(&mut db.conn().await?, Queue::all()).await?;
         if lock.is_some() && matches!(common.database, DatabaseUrl::Sqlite(_)) {
             // Nobody else can be running them: the last start of this program crashed. (A database on a server may
             // have other programs, whatever this folder's lock says.)

@@ -11,7 +11,8 @@ use crate::db::jobs::Job;
 use crate::db::photos::{NewPhoto, Photo};
 use crate::db::{DbError, Tx, accepting};
 use crate::domain::photo::{ImageType, PictureLimits};
-use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::domain::{CustomerId, PhotoId};
+use model::JobId;
 
 /// What a picture may be.
 #[derive(Debug, Clone, Copy)]

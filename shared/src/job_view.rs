@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::db::jobs::Job;
-use crate::domain::job::{Failure, JobState};
 use crate::domain::{OrderId, PhotoId};
-use crate::jobs::{FulfilOrder, Kind, MakeThumbnails, RenderPrint};
-use crate::problem::Problem;
+use crate::jobs::{FulfilOrder, MakeThumbnails, RenderPrint};
+use model::Kind;
+use model::job::{Failure, JobState};
+use platform::problem::Problem;
 
 /// A job: the status resource of everything that takes longer than an answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -11,9 +11,7 @@
 //! - [`foundation`]: what every program opens first.
 //! - [`signing`]: secret keys, and what they vouch for: links, tokens and callbacks.
 
-pub mod backoff;
 pub mod blobs;
-pub mod callbacks;
 pub mod config;
 pub mod db;
 pub mod domain;
@@ -21,14 +19,7 @@ pub mod foundation;
 pub mod intake;
 pub mod job_view;
 pub mod jobs;
-pub mod mail;
 pub mod messaging;
 pub mod operations;
-pub mod outage;
-mod outbound;
 pub mod payments;
 pub mod presence;
-pub mod problem;
-pub mod signing;
-pub mod telemetry;
-pub mod tls;

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Program;
 use crate::db::processes::{self, Identity};
 use crate::db::{Db, DbError};
-use crate::domain::ProcessId;
-use crate::domain::process::{Connections, Facts, SIGN_OF_LIFE};
 use crate::messaging::Broker;
+use model::ProcessId;
+use model::process::{Connections, Facts, SIGN_OF_LIFE};
 
 /// Rows that are older are of nobody's interest.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);

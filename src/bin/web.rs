@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use model::ProcessId;
 use programs::{Process, Stop};
 use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
-use shared::domain::ProcessId;
 use shared::foundation::Foundation;
 use shared::presence;
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@
 use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
-use shared::jobs::Lane;
+use model::Lane;
 use shared::messaging::topology::Topology;
 use url::Url;
 use uuid::Uuid;

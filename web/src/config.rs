@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use shared::callbacks::CallbackPolicy;
+use platform::callbacks::CallbackPolicy;
+use platform::mail::FileMailer;
+use platform::signing::MachineTokens;
 use shared::config::{Common, Program, RateLimit, WebSettings};
 use shared::domain::photo::PictureLimits;
-use shared::mail::FileMailer;
-use shared::signing::MachineTokens;
 use url::Url;
 
 /// See the [module's](self) words.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use model::Queue;
+use model::job::JobState;
 use serde::Serialize;
 use shared::db::DbError;
 use shared::db::depths::unfinished_by_queue;
-use shared::domain::job::JobState;
-use shared::jobs::Queue;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
@@ -98,7 +98,7 @@ pub async fn metrics(app: Data<App>) -> HttpResponse {
 
 /// A queue without jobs shows 0: a gauge that is not set would keep its last value.
 fn show_unfinished(counts: &BTreeMap<(String, JobState), i64>) {
-    for queue in Queue::ALL {
+    for queue in Queue::all() {
         for state in JobState::ALL.into_iter().filter(|state| !state.is_final()) {
             let count = counts.get(&(queue.name().to_owned(), state)).copied().unwrap_or(0);
             metrics::gauge!("jobs_unfinished", "queue" => queue.name(), "state" => state.name())

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use model::JobId;
+use platform::EmailAddress;
+use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use serde_json::Value;
-use shared::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use shared::db::idempotency::{self, KeyedRequest};
 use shared::db::jobs::Job;
 use shared::db::jobs::cancel::CancelOutcome;
@@ -14,7 +16,7 @@ use shared::db::placing::{self, Accepting, Known};
 use shared::db::products::{self, Product};
 use shared::db::{Conn, Db, photos};
 use shared::domain::order::Quantity;
-use shared::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
+use shared::domain::{CustomerId, OrderId, PhotoId};
 use shared::jobs::cancel_job;
 use shared::payments::PaymentToken;
 

@@ -2,7 +2,7 @@
 
 use actix_web::http::StatusCode;
 use askama::Template;
-pub use shared::problem::{FieldError, Problem};
+pub use platform::problem::{FieldError, Problem};
 
 use crate::pages::Shell;
 use crate::pages::error::{ErrorPage, FieldProblem};

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::JobId;
 use shared::db::jobs::{Job, status};
 use shared::db::{Conn, Db, DbError};
-use shared::domain::JobId;
 
 /// The connections of a thread.
 const CONNECTIONS: usize = 2;

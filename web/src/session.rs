@@ -10,8 +10,8 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse};
+use platform::signing::Token;
 use shared::db::{DbError, customers};
-use shared::signing::Token;
 use url::Url;
 
 use crate::error::ApiError;

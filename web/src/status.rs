@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use model::JobId;
 use shared::db::jobs::{Job, status};
 use shared::db::{Db, DbError};
-use shared::domain::JobId;
 use shared::messaging::{Broker, HintEvent, StatusHints};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};

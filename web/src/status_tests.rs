@@ -1,9 +1,9 @@
 //! The hub against a real database and the broker of the all-in-one.
 
+use model::job::JobState;
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::{DatabaseSettings, DatabaseUrl, SignalReceivers};
 use shared::domain::PhotoId;
-use shared::domain::job::JobState;
 use shared::jobs::{MakeThumbnails, cancel_job};
 use shared::messaging::StatusHint;
 use tokio::time::timeout;

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use shared::domain::process::{BreakerFact, BreakerState};
+use model::process::{BreakerFact, BreakerState};
 
 use crate::outcome::{Dependency, JobError};
 

@@ -8,13 +8,14 @@
 //! broker sends them again. So only a queue with work in both lanes and no slot free pays for it, with a question
 //! for each message.
 
+use shared::jobs::queues::MAIL;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use shared::jobs::{Lane, Queue};
+use model::{Lane, Queue};
 use shared::messaging::{Broker, Delivery, Subscription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -233,16 +234,16 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use shared::domain::JobId;
-    use shared::jobs::Envelope;
+    use model::Envelope;
+    use model::JobId;
     use shared::messaging::RabbitMqSettings;
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    const EXPRESS: Lane = Lane { queue: Queue::MAIL, express: true };
-    const ORDINARY: Lane = Lane::ordinary(Queue::MAIL);
+    const EXPRESS: Lane = Lane { queue: MAIL, express: true };
+    const ORDINARY: Lane = Lane::ordinary(MAIL);
 
     async fn process(prefix: &str) -> Broker {
         let url = std::env::var("TEST_AMQP_URL").expect("TEST_AMQP_URL: see scripts/test");
@@ -294,7 +295,7 @@ mod tests {
     async fn what_a_busy_worker_was_sent_is_done_by_an_idle_one() {
         let prefix = format!("test-{}.", JobId::new());
         let (one, two) = (process(&prefix).await, process(&prefix).await);
-        let mut busy = Lanes::subscribe(one.clone(), Queue::MAIL, 2).await;
+        let mut busy = Lanes::subscribe(one.clone(), MAIL, 2).await;
         until("it consumes", async || busy.are_consuming()).await;
         // All that there is goes to the busy one, which is alone.
         let sent = [published(&one, EXPRESS).await, published(&one, ORDINARY).await];
@@ -302,7 +303,7 @@ mod tests {
             busy.lanes.iter().all(|lane| lane.subscription.as_ref().is_some_and(Subscription::is_holding))
         })
         .await;
-        let mut idle = Lanes::subscribe(two.clone(), Queue::MAIL, 2).await;
+        let mut idle = Lanes::subscribe(two.clone(), MAIL, 2).await;
         let taken = async {
             let mut taken = Vec::new();
             while taken.len() < 2 {

@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
+use model::Queue;
 use shared::db::DbError;
 use shared::db::jobs::queues;
 use shared::db::jobs::remaining::remaining;
-use shared::jobs::Queue;
 
 use crate::Worker;
 

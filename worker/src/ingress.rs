@@ -6,16 +6,17 @@
 
 use std::sync::Arc;
 
+use model::KindInfo;
+use model::{JobId, StoredText};
+use platform::signing::MachineTokens;
 use serde::Deserialize;
 use serde_json::Value;
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::replies;
 use shared::db::triggers::{self, Trigger, Triggered};
 use shared::db::{Db, DbError, dead_messages};
-use shared::domain::{JobId, StoredText};
-use shared::jobs::{KindInfo, Refusal, Reply, SendReply};
+use shared::jobs::{Refusal, Reply, SendReply};
 use shared::messaging::{Broker, Delivery, Properties, Subscription};
-use shared::signing::MachineTokens;
 
 use crate::Worker;
 use crate::consumer::SIGN_OF_LIFE;

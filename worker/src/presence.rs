@@ -1,7 +1,7 @@
 //! What a worker tells of itself with each sign of life.
 
-use shared::domain::ProcessId;
-use shared::domain::process::{Facts, MOST_RUNS, Slots};
+use model::ProcessId;
+use model::process::{Facts, MOST_RUNS, Slots};
 use shared::presence::common_facts;
 
 use crate::{Worker, health};

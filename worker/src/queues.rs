@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::Queue;
+use platform::outage::Outage;
 use shared::db::DbError;
 use shared::db::jobs::queues;
-use shared::jobs::Queue;
-use shared::outage::Outage;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,6 @@ pub async fn run(worker: Arc<Worker>, found: mpsc::Sender<Queue>, stop: Cancella
     }
 }
 
-async fn look(worker: &Worker) -> Result<Vec<(Queue, Option<shared::domain::Timestamp>)>, DbError> {
+async fn look(worker: &Worker) -> Result<Vec<(Queue, Option<model::Timestamp>)>, DbError> {
     worker.services.db.look_in_time(PATIENCE, async |c| queues::with_pauses(c).await).await
 }

@@ -11,14 +11,14 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::backoff::Backoff;
+use model::JobId;
+use model::job::Ending;
+use model::{Envelope, EnvelopeError, Lane, Queue};
+use platform::backoff::Backoff;
 use shared::db::jobs::Job;
 use shared::db::jobs::claim::{self, Claimed};
 use shared::db::jobs::settle::{Ended, Note};
 use shared::db::{DbError, dead_messages, in_time};
-use shared::domain::JobId;
-use shared::domain::job::Ending;
-use shared::jobs::{Envelope, EnvelopeError, Lane, Queue};
 use shared::messaging::Delivery;
 use tokio::task::JoinHandle;
 use tracing::Instrument;

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use model::process::RunFact;
+use model::{JobId, Timestamp};
 use serde::Serialize;
 use shared::db::jobs::lease::OwnRun;
 use shared::db::jobs::{Claim, Job};
-use shared::domain::process::RunFact;
-use shared::domain::{JobId, Timestamp};
 use tokio::sync::Notify;
 
 use crate::stop::{StopReason, StopSignal};

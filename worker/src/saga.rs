@@ -10,12 +10,12 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 
+use model::JobId;
+use model::job::Ending;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::db::jobs::settle::{Ended, Note, Progress};
 use shared::db::jobs::status::unfinished_children;
-use shared::domain::JobId;
-use shared::domain::job::Ending;
 use shared::jobs::cancel_job;
 
 use crate::context::{JobContext, LastWrite, StepTx};

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use platform::outage::Outage;
 use shared::db::{DbError, in_time, schedules};
 use shared::jobs::schedule::{Entry, SCHEDULE};
-use shared::outage::Outage;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use platform::EmailAddress;
+use platform::callbacks::CallbackClient;
+use platform::mail::Mailer;
+use platform::signing::{MachineTokens, SecretKeys};
+use platform::telemetry::Metrics;
 use shared::blobs::Blobs;
-use shared::callbacks::CallbackClient;
 use shared::config::Keep;
 use shared::db::Db;
-use shared::domain::EmailAddress;
 use shared::intake::IntakeLimits;
-use shared::mail::Mailer;
 use shared::messaging::Broker;
 use shared::payments::Gateway;
-use shared::signing::{MachineTokens, SecretKeys};
-use shared::telemetry::Metrics;
 use url::Url;
 
 use crate::breaker::Breakers;

@@ -1,19 +1,20 @@
 //! From settings to a worker.
 
+use shared::jobs::queues::IMAGES;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::callbacks::{CallbackClient, CallbackPolicy};
+use model::Queue;
+use platform::EmailAddress;
+use platform::callbacks::{CallbackClient, CallbackPolicy};
+use platform::mail::smtp::SmtpUrl;
+use platform::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use shared::config::{
     Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, Program, ScheduleSwitch, WorkedQueues,
     WorkerSettings,
 };
-use shared::domain::EmailAddress;
 use shared::foundation::Foundation;
-use shared::jobs::Queue;
-use shared::mail::smtp::SmtpUrl;
-use shared::mail::{FileMailer, Mailer, Sender, SmtpMailer};
 use shared::payments::{Gateway, HttpGateway, SandboxGateway};
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -59,8 +60,7 @@ impl Checked {
 /// The first setting that is wrong.
 pub fn check(common: &Common, settings: &WorkerSettings) -> Result<Checked, ConfigError> {
     let queues = settings.queues()?;
-    let pictures =
-        queues.slots.iter().find(|(queue, _)| *queue == Queue::IMAGES).map_or(1, |(_, slots)| *slots);
+    let pictures = queues.slots.iter().find(|(queue, _)| *queue == IMAGES).map_or(1, |(_, slots)| *slots);
     let slots = queues.slots.iter().map(|(_, slots)| slots).sum();
     if are_crowded(slots, common.database_connections) {
         tracing::warn!(
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_default_worker_is_not_crowded_and_one_with_many_slots_is() {
-        let default: usize = Queue::ALL.iter().map(|queue| queue.default_slots(8)).sum();
+        let default: usize = Queue::all().map(|queue| queue.default_slots(8)).sum();
         assert!(!are_crowded(default, 20), "{default} slots");
         assert!(are_crowded(150, 20));
     }

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use model::ProcessId;
+use model::job::{Failure, JobState, MAX_LAPSES};
 use shared::db::jobs::Job;
 use shared::db::jobs::lease::{Orphan, end_orphan, orphans};
 use shared::db::processes::{self, Watched};
 use shared::db::{DbError, in_time};
-use shared::domain::ProcessId;
-use shared::domain::job::{Failure, JobState, MAX_LAPSES};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

@@ -123,7 +123,8 @@ mod tests {
 
     use super::super::BlobUrl;
     use super::*;
-    use crate::domain::{OrderId, PhotoId, ProcessId};
+    use crate::domain::{OrderId, PhotoId};
+    use model::ProcessId;
 
     #[test]
     fn a_path_is_read_back_and_nothing_else_is_ours() {

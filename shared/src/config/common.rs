@@ -8,11 +8,11 @@ use url::Url;
 
 use super::ConfigError;
 use crate::blobs::BlobUrl;
-use crate::callbacks::CallbackPolicy;
 use crate::db::{DatabaseUrl, Limits};
 use crate::domain::photo::PictureLimits;
 use crate::intake::IntakeLimits;
-use crate::signing::MachineTokens;
+use platform::callbacks::CallbackPolicy;
+use platform::signing::MachineTokens;
 
 /// Which program is starting: it decides what may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +92,8 @@ pub struct CommonSettings {
     #[arg(long, env, value_enum, default_value_t = CallbackPolicy::Https, value_name = "WHERE")]
     pub callbacks: CallbackPolicy,
     /// Log lines: text for people, json for machines; RUST_LOG chooses what is logged
-    #[arg(long, env, value_enum, default_value_t = crate::telemetry::LogFormat::Text, value_name = "FORMAT")]
-    pub log_format: crate::telemetry::LogFormat,
+    #[arg(long, env, value_enum, default_value_t = platform::telemetry::LogFormat::Text, value_name = "FORMAT")]
+    pub log_format: platform::telemetry::LogFormat,
     /// Programs that may start tasks, by POST /api/tasks/{name}, each with a secret of at least 32
     /// characters: nightly:SECRET,backup:SECRET. Unset: none may
     #[arg(long, env, hide_env_values = true, value_name = "NAME:SECRET,…")]

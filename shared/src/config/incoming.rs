@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::ConfigError;
-use crate::signing::Token;
+use platform::signing::Token;
 
 /// Settings of the watched folder.
 #[derive(Debug, Clone, Args)]

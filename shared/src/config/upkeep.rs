@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::ConfigError;
-use crate::domain::EmailAddress;
-use crate::domain::email::InvalidEmail;
+use platform::EmailAddress;
+use platform::email::InvalidEmail;
 
 /// Whether a worker looks at the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,12 +1,13 @@
 //! Settings of the worker.
 
+use crate::jobs::queues::{IMAGES, ORDERS};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{ConfigError, IncomingSettings, UpkeepSettings};
-use crate::jobs::Queue;
+use model::Queue;
 
 /// The address of the worker's health page when none is set.
 pub const DEFAULT_WORKER_HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
@@ -89,7 +90,7 @@ fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
     for part in text.split(',').map(str::trim) {
         if part == "*" {
             follow = true;
-            for queue in Queue::ALL.iter().copied() {
+            for queue in Queue::all() {
                 if slots.iter().all(|(known, _)| *known != queue) {
                     slots.push((queue, queue.default_slots(cores)));
                 }
@@ -97,7 +98,7 @@ fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
             continue;
         }
         let (name, count) = part.split_once('=').unwrap_or((part, ""));
-        let known: Vec<&str> = Queue::ALL.iter().map(|queue| queue.name()).collect();
+        let known: Vec<&str> = Queue::all().map(|queue| queue.name()).collect();
         let queue = Queue::from_name(name)
             .ok_or_else(|| wrong(format!("there is no queue {name:?}; there are {}", known.join(", "))))?;
         let count = match count {
@@ -124,13 +125,13 @@ mod tests {
     #[test]
     fn queues_are_read_with_their_slots() {
         let some = parse_queues("images=2, orders", 4).unwrap();
-        let expected = vec![(Queue::IMAGES, 2), (Queue::ORDERS, 16)];
+        let expected = vec![(IMAGES, 2), (ORDERS, 16)];
         assert_eq!((some.slots, some.follow), (expected, false));
         let quarantine = parse_queues("quarantine", 4).unwrap().slots;
         assert_eq!(quarantine, [(Queue::QUARANTINE, 1)], "by those alone that name it");
         let all = parse_queues("*", 4).unwrap();
-        assert_eq!((all.slots.len(), all.follow), (Queue::ALL.len(), true));
-        assert_eq!(parse_queues("images=9,*", 4).unwrap().slots[0], (Queue::IMAGES, 9));
+        assert_eq!((all.slots.len(), all.follow), (Queue::all().count(), true));
+        assert_eq!(parse_queues("images=9,*", 4).unwrap().slots[0], (IMAGES, 9));
     }
 
     #[test]

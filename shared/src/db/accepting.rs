@@ -20,7 +20,8 @@ use super::photos::{NewPhoto, Photo, writing};
 use super::schema::{idempotency_keys as keys, photos};
 use super::{Conn, DbError, Tx};
 use crate::domain::photo::PhotoStatus;
-use crate::jobs::{KindInfo, MakeThumbnails};
+use crate::jobs::MakeThumbnails;
+use model::KindInfo;
 
 const KIND: &KindInfo = &KindInfo::of::<MakeThumbnails>();
 

@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::expressions::now;
 use super::schema::audit;
 use super::{Conn, DbError, with};
+use crate::domain::AuditId;
 use crate::domain::operator::{Actor, Via};
-use crate::domain::stored_text::clean_json;
-use crate::domain::{AuditId, StoredText, Timestamp};
+use model::stored_text::clean_json;
+use model::{StoredText, Timestamp};
 
 /// A row of the audit.
 #[derive(Debug, Clone, Queryable, Selectable)]

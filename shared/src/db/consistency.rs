@@ -7,9 +7,9 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::sql_types::Id;
 use super::{Conn, DbError, with};
 use crate::domain::{OrderId, PhotoId};
+use model::sql_types::Id;
 
 /// Something that does not agree.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::expressions::{last, now};
 use super::schema::dead_messages;
 use super::{Conn, DbError, with};
-use crate::domain::{JobId, StoredText, Timestamp};
+use model::{JobId, StoredText, Timestamp};
 
 /// Keeps the bytes of a message and why they could not be read.
 ///

@@ -9,7 +9,7 @@ use diesel_async::RunQueryDsl;
 use super::expressions::now;
 use super::schema::{job_callbacks, webhook_deliveries};
 use super::{Conn, DbError, Tx, with};
-use crate::domain::{JobId, StoredText, Timestamp};
+use model::{JobId, StoredText, Timestamp};
 
 /// The receiver of a job's changes.
 #[derive(Debug, Clone, Queryable, Selectable)]

@@ -16,9 +16,9 @@ use super::jobs::UNFINISHED;
 use super::jobs::dead::DEAD;
 use super::schema::{dead_messages, jobs, queues};
 use super::{Conn, DbError, with};
-use crate::domain::job::{JobState, MAX_LAPSES, QUARANTINED_LAPSES};
-use crate::domain::{JobId, Timestamp};
-use crate::jobs::{KindInfo, Queue};
+use model::job::{JobState, MAX_LAPSES, QUARANTINED_LAPSES};
+use model::{JobId, Timestamp};
+use model::{KindInfo, Queue};
 
 /// What there is of a queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

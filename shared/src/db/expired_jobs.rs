@@ -5,7 +5,8 @@ use diesel_async::RunQueryDsl;
 
 use super::schema::expired_jobs;
 use super::{Conn, DbError, with};
-use crate::domain::{CustomerId, JobId};
+use crate::domain::CustomerId;
+use model::JobId;
 
 /// A job that there was.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]

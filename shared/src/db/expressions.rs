@@ -10,8 +10,8 @@ use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Bool};
 use diesel::sqlite::Sqlite;
 
-use super::sql_types::{Id, Instant};
-use crate::domain::JobId;
+use model::JobId;
+use model::sql_types::{Id, Instant};
 
 /// The time of this statement by the database's clock, plus an offset.
 ///

@@ -8,9 +8,11 @@ use super::jobs::status::{Standing, children};
 use super::orders::{LINE, Order, OrderLine};
 use super::schema::{jobs, order_lines, orders, photos, products};
 use super::{Conn, DbError};
+use crate::domain::OrderId;
 use crate::domain::photo::PhotoStatus;
-use crate::domain::{JobId, OrderId};
-use crate::jobs::{Kind, RenderPrint};
+use crate::jobs::RenderPrint;
+use model::JobId;
+use model::Kind;
 
 /// An order as its job finds it.
 #[derive(Debug)]

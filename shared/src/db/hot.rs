@@ -18,11 +18,12 @@ use super::jobs::share::{self, SHARE};
 use super::jobs::{Claim, Job};
 use super::prepared::Preparing;
 use super::schema::jobs;
-use super::sql_types::Id;
 use super::{Conn, DbError, with};
-use crate::domain::job::{JobState, QUARANTINED_LAPSES};
-use crate::domain::{CustomerId, JobId, WorkerId};
-use crate::jobs::Lane;
+use crate::domain::CustomerId;
+use model::Lane;
+use model::job::{JobState, QUARANTINED_LAPSES};
+use model::sql_types::Id;
+use model::{JobId, WorkerId};
 
 /// It waits for no lock, and what it has locked is still parked: a row that was cancelled meanwhile is left out.
 const PROMOTE: &str = "WITH wanted AS MATERIALIZED (SELECT DISTINCT owner, queue, express FROM \

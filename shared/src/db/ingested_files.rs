@@ -10,8 +10,9 @@ use super::jobs::enqueue::{Options, enqueue};
 use super::schema::ingested_files as files;
 use super::{Conn, Db, DbError, Tx, with};
 use crate::blobs::IncomingFile;
-use crate::domain::{CustomerId, JobId, PhotoId, StoredText};
+use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::IngestFile;
+use model::{JobId, StoredText};
 
 /// Those of the files that nobody took yet, in one look.
 ///

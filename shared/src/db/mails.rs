@@ -11,7 +11,8 @@ use super::conn::{commit_with, together};
 use super::expressions::{now, now_minus};
 use super::schema::{mail_recipients, mails};
 use super::{Conn, DbError, Tx, with};
-use crate::domain::{EmailAddress, JobId};
+use model::JobId;
+use platform::EmailAddress;
 
 /// Whether a mail may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -287,7 +287,7 @@ pub async fn in_time<T>(
 /// A statement that stays prepared on its connection.
 async fn ask_the_time(conn: &mut Conn) -> Result<(), DbError> {
     use diesel_async::RunQueryDsl;
-    with!(conn, |c| diesel::select(expressions::now()).get_result::<crate::domain::Timestamp>(c).await)?;
+    with!(conn, |c| diesel::select(expressions::now()).get_result::<model::Timestamp>(c).await)?;
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use super::expressions::{for_share, now, now_minus};
 use super::schema::{operator_sessions, operator_tokens, operators};
 use super::{Conn, DbError, Tx, with};
 use crate::domain::operator::Operator;
-use crate::domain::{OperatorId, OperatorTokenId, Timestamp};
+use crate::domain::{OperatorId, OperatorTokenId};
+use model::Timestamp;
 
 /// A session that was not used for so long is over.
 const IDLE: Duration = Duration::from_secs(12 * 3600);

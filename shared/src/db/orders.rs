@@ -8,12 +8,14 @@ use diesel_async::RunQueryDsl;
 use super::conn::together;
 use super::expressions::now;
 use super::schema::{order_events, order_lines, orders, photo_variants, products};
-use super::sql_types::Id;
 use super::{Conn, DbError, Tx, with};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, Variant};
 use crate::domain::print::PrintFormat;
-use crate::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId, Timestamp};
+use crate::domain::{CustomerId, OrderId, PhotoId};
+use model::sql_types::Id;
+use model::{JobId, Timestamp};
+use platform::EmailAddress;
 
 /// An order's row.
 #[derive(Debug, Clone, Queryable, Selectable)]

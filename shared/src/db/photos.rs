@@ -8,7 +8,8 @@ use super::schema::{order_lines, orders, photo_variants, photos};
 use super::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{CustomerId, JobId, PhotoId, Timestamp};
+use crate::domain::{CustomerId, PhotoId};
+use model::{JobId, Timestamp};
 
 /// A photo's row.
 #[derive(Debug, Clone, Queryable, Selectable)]

@@ -20,12 +20,13 @@ use super::jobs::{Job, callbacks};
 use super::orders::{NewLine, NewOrder, Order, OrderEvent, OrderLine};
 use super::products::Product;
 use super::schema::{idempotency_keys as keys, jobs, order_events, orders, photos, products};
-use super::sql_types::Id;
 use super::{Conn, DbError, Tx, with};
-use crate::callbacks::Callback;
 use crate::domain::order::OrderStatus;
 use crate::domain::{OrderId, PhotoId};
-use crate::jobs::{FulfilOrder, Kind, KindInfo, Lane};
+use crate::jobs::FulfilOrder;
+use model::sql_types::Id;
+use model::{Kind, KindInfo, Lane};
+use platform::callbacks::Callback;
 
 /// What is known before an order is accepted.
 #[derive(Debug)]

@@ -219,7 +219,7 @@ async fn connect(url: &str, last_error: &LastError) -> ConnectionResult<AsyncPgC
     let bad = |error: &dyn fmt::Display| ConnectionError::BadConnection(error.to_string());
     let mut config = postgres_config(url).map_err(|error| bad(&error))?;
     if config.get_ssl_mode() == SslMode::Require {
-        let tls = MakeRustlsConnect::new(crate::tls::client_config().map_err(|error| bad(&error))?);
+        let tls = MakeRustlsConnect::new(platform::tls::client_config().map_err(|error| bad(&error))?);
         let tls = Watched::new(tls, last_error);
         let (client, connection) = config.connect(tls).await.map_err(|error| bad(&chain(&error)))?;
         return AsyncPgConnection::try_from_client_and_connection(client, connection).await;

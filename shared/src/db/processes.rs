@@ -14,8 +14,8 @@ use serde_json::Value;
 use super::expressions::{now, now_minus};
 use super::schema::processes;
 use super::{Conn, DbError, with};
-use crate::domain::process::Facts;
-use crate::domain::{ProcessId, Timestamp};
+use model::process::Facts;
+use model::{ProcessId, Timestamp};
 
 /// One start of a program.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

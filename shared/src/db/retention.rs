@@ -18,11 +18,12 @@ use super::schema::{
     customers, dead_messages, expired_jobs, idempotency_keys, jobs, mail_recipients, mails, ordering_keys,
     orders, photos, triggered_jobs,
 };
-use super::sql_types::Instant;
 use super::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::blobs::BlobPath;
 use crate::domain::order::OrderStatus;
-use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
+use crate::domain::{CustomerId, OrderId, PhotoId};
+use model::JobId;
+use model::sql_types::Instant;
 
 /// Rows that are not kept for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

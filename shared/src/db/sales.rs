@@ -8,9 +8,10 @@ use diesel_async::RunQueryDsl;
 
 use super::schema::{order_lines, orders};
 use super::{Conn, DbError, with};
+use crate::domain::OrderId;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::sales::CountedOrder;
-use crate::domain::{OrderId, Timestamp};
+use model::Timestamp;
 
 /// Where a page ended; the next one begins after it.
 pub type Place = (Timestamp, OrderId);

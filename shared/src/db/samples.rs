@@ -18,7 +18,7 @@ use super::depths::Depth;
 use super::expressions::{minutes_ago, now, now_minus, this_minute};
 use super::schema::queue_samples;
 use super::{Conn, Db, DbError, with};
-use crate::domain::Timestamp;
+use model::Timestamp;
 
 /// So many minutes of rows are removed in one step.
 const MINUTES_OF_A_STEP: i64 = 60;

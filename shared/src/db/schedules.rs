@@ -10,8 +10,8 @@ use super::expressions::{for_update, now, now_minus};
 use super::jobs::enqueue::Enqueued;
 use super::schema::schedules;
 use super::{Conn, Db, DbError, Tx, with};
-use crate::domain::{JobId, Timestamp};
 use crate::jobs::schedule::{Entry, Tick};
+use model::{JobId, Timestamp};
 
 /// Writes the entries down: a new one waits for its first tick, one whose cron expression changed for the
 /// first tick of the new one. The others stay as they are, also those whose tick has passed meanwhile.

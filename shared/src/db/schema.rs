@@ -1,6 +1,6 @@
 //! The tables as Diesel sees them, for both databases.
 
-use super::sql_types::{Id, Instant};
+use model::sql_types::{Id, Instant};
 
 diesel::table! {
     use diesel::sql_types::*;

@@ -1,13 +1,15 @@
 //! What a commit tells the rest of the process: hints only. A lost one is made good by the relay's
 //! slow look at the table and by the fallback of the status waiters.
 
+use crate::jobs::queues::IMAGES;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Envelope, Lane};
+use crate::domain::CustomerId;
+use model::JobId;
+use model::{Envelope, Lane};
 
 /// How many hand-overs may lie before a slow relay. Of more it learns by [`Dropped`].
 const CAPACITY: usize = 4096;
@@ -159,7 +161,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::Queue;
+    use model::Queue;
 
     #[test]
     fn a_hand_over_that_finds_no_room_is_remembered() {
@@ -171,7 +173,7 @@ mod tests {
             traceparent: None,
             correlation_id: None,
         };
-        let publication = Publication { lane: Lane::ordinary(Queue::IMAGES), envelope, fence: 0 };
+        let publication = Publication { lane: Lane::ordinary(IMAGES), envelope, fence: 0 };
         let mut after_commit = AfterCommit::default();
         for _ in 0..CAPACITY + 3 {
             after_commit.publish(publication.clone());

@@ -12,8 +12,8 @@ use super::jobs::enqueue::{Options, enqueue_kind};
 use super::jobs::{Job, status};
 use super::schema::triggered_jobs as triggered;
 use super::{Conn, DbError, Tx, with};
-use crate::domain::JobId;
-use crate::jobs::KindInfo;
+use model::JobId;
+use model::KindInfo;
 
 /// A task that somebody elsewhere wants to be done.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Trigger {
     pub source: String,
     /// The request's own key, if it has one.
     pub key: Option<String>,
-    /// What is to be done; it must be [triggerable](crate::jobs::Kind::TRIGGERABLE).
+    /// What is to be done; it must be [triggerable](model::Kind::TRIGGERABLE).
     pub kind: &'static KindInfo,
     /// As [`KindInfo::read_args`] gave them.
     pub args: Value,

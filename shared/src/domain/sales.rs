@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::OrderId;
 use super::order::{OrderStatus, RejectReason};
-use super::{OrderId, Timestamp};
+use model::Timestamp;
 
 /// An order as the report counts it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::REPORTS;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Scheduled, Tick};
-use super::{Kind, Queue};
+use model::{Kind, Queue};
 
 /// Counts which products were ordered together.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct AlsoBought {}
 
 impl Kind for AlsoBought {
     const NAME: &'static str = "also_bought";
-    const QUEUE: Queue = Queue::REPORTS;
+    const QUEUE: Queue = REPORTS;
     const TIMEOUT: Duration = Duration::from_secs(20 * 60);
     const TRIGGERABLE: bool = true;
 }

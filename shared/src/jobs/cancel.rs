@@ -5,10 +5,11 @@ use crate::db::jobs::cancel::{CancelOutcome, cancel};
 use crate::db::jobs::dead::{Discarded, Refusal, discard};
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::{DbError, Tx, orders, photos};
-use crate::domain::JobId;
 use crate::domain::order::OrderStatus;
+use model::JobId;
 
-use super::{EmailTemplate, FulfilOrder, Kind, MakeThumbnails, SendEmail};
+use super::{EmailTemplate, FulfilOrder, MakeThumbnails, SendEmail};
+use model::Kind;
 
 /// Cancels a job. If that takes effect at once, its subject is marked in the same transaction.
 ///

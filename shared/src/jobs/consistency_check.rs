@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::REPORTS;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Scheduled, Tick};
-use super::{Kind, Queue};
+use model::{Kind, Queue};
 
 /// Compares what must agree: stock and its moves, orders and the ledger, photos and blobs, subjects and their
 /// jobs. Tells what it finds, and changes nothing.
@@ -13,7 +14,7 @@ pub struct ConsistencyCheck {}
 
 impl Kind for ConsistencyCheck {
     const NAME: &'static str = "consistency_check";
-    const QUEUE: Queue = Queue::REPORTS;
+    const QUEUE: Queue = REPORTS;
     const TIMEOUT: Duration = Duration::from_secs(20 * 60);
     const TRIGGERABLE: bool = true;
 }

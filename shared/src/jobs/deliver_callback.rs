@@ -3,10 +3,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Kind, Queue};
 use crate::db::jobs::Job;
-use crate::domain::JobId;
 use crate::job_view::JobView;
+use model::JobId;
+use model::{Kind, Queue};
 
 /// Tells a customer's own address of a change of their job. Delivery is at least once: the `webhook-id` is the
 /// id of this job, so that a message sent twice is known for what it is.

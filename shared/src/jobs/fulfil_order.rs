@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, MakeThumbnails, Queue, RenderPrint};
+use super::queues::ORDERS;
+use super::{MakeThumbnails, RenderPrint};
 use crate::domain::OrderId;
+use model::{Kind, Queue};
 
 /// Fulfils an order step by step, and undoes what it did when the business says no.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +14,7 @@ pub struct FulfilOrder {
 
 impl Kind for FulfilOrder {
     const NAME: &'static str = "fulfil_order";
-    const QUEUE: Queue = Queue::ORDERS;
+    const QUEUE: Queue = ORDERS;
     const WAITS_FOR: &'static [&'static str] = &[MakeThumbnails::NAME, RenderPrint::NAME];
     const UNDOES: bool = true;
 }

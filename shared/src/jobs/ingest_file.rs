@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
+use super::queues::IO;
+use model::{Kind, Queue};
 
 /// Makes a file of the watched folder a photo.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -13,5 +14,5 @@ pub struct IngestFile {
 
 impl Kind for IngestFile {
     const NAME: &'static str = "ingest_file";
-    const QUEUE: Queue = Queue::IO;
+    const QUEUE: Queue = IO;
 }

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::IMAGES;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
 use crate::domain::PhotoId;
+use model::{Kind, Queue};
 
 /// Makes the sizes of an uploaded photo.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,6 +15,6 @@ pub struct MakeThumbnails {
 
 impl Kind for MakeThumbnails {
     const NAME: &'static str = "make_thumbnails";
-    const QUEUE: Queue = Queue::IMAGES;
+    const QUEUE: Queue = IMAGES;
     const TIMEOUT: Duration = Duration::from_secs(120);
 }

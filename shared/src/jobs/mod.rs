@@ -8,11 +8,10 @@ mod also_bought;
 mod cancel;
 mod consistency_check;
 mod deliver_callback;
-mod envelope;
 mod fulfil_order;
 mod ingest_file;
 mod make_thumbnails;
-mod queue;
+pub mod queues;
 #[cfg(test)]
 mod recorded;
 mod remake_thumbnails;
@@ -22,162 +21,26 @@ mod sales_report;
 pub mod schedule;
 mod send_email;
 mod send_reply;
-mod trigger;
-mod versions;
 
-use std::time::Duration;
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use model::KindInfo;
 
 pub use also_bought::AlsoBought;
 pub use cancel::{cancel_job, discard_job, mark_subject_cancelled};
 pub use consistency_check::ConsistencyCheck;
 pub use deliver_callback::DeliverCallback;
-pub use envelope::{Envelope, EnvelopeError};
 pub use fulfil_order::FulfilOrder;
 pub use ingest_file::IngestFile;
 pub use make_thumbnails::MakeThumbnails;
-pub use queue::{Lane, Queue};
 pub use remake_thumbnails::RemakeThumbnails;
 pub use render_print::RenderPrint;
 pub use retention::Retention;
 pub use sales_report::SalesReport;
 pub use send_email::{EmailTemplate, SendEmail};
 pub use send_reply::{Refusal, Reply, SendReply};
-pub use trigger::{BadArgs, UnknownTask};
-pub use versions::{UnreadableArgs, names_of, read_stored};
 
-/// For how long a job that was enqueued under a unique key keeps others of that key away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unique {
-    /// Until a worker takes it: what happens after that is not in its run, and wants another.
-    UntilStarted,
-    /// Until it is over: two of them never run at the same time.
-    UntilFinished,
-}
-
-/// A kind of job: its arguments are the struct, everything else is constant.
-///
-/// Arguments are ids and small facts, never data: a job reads its subject when it runs.
-pub trait Kind: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The stable name in the database and on the wire. It outlives renames of the type.
-    const NAME: &'static str;
-    /// Other names that rows, messages and requests may have for it: its former one, or the one that it is to
-    /// get. How a kind is renamed while everything runs: `docs/change.md`.
-    const ALIASES: &'static [&'static str] = &[];
-    /// Where it is run.
-    const QUEUE: Queue;
-    /// The version of the arguments: raised when an older worker could not read them, or would misunderstand
-    /// them. It leaves such jobs to a newer one.
-    const VERSION: i32 = 1;
-    /// Failed tries since the last checkpoint before the job is `failed (exhausted)`.
-    const MAX_ATTEMPTS: i32 = 20;
-    /// How long one try may take; at most 25 minutes, because a broker gives up at 30.
-    const TIMEOUT: Duration = Duration::from_secs(300);
-    /// For how long a unique key is taken, if it is enqueued with one.
-    const UNIQUE: Unique = Unique::UntilFinished;
-    /// Names of the kinds that a job of this kind may wait for. Waits must be acyclic, see [`check_waits`].
-    const WAITS_FOR: &'static [&'static str] = &[];
-    /// Whether its handler undoes what it did when it is asked to cancel (`context.job.undoing`). One that doesn't is
-    /// simply ended.
-    const UNDOES: bool = false;
-    /// Whether it may be started from outside: by `POST /api/tasks/{name}` and `worker run`.
-    /// Its arguments then come from strangers: have it deny unknown fields.
-    const TRIGGERABLE: bool = false;
-
-    /// Turns arguments of an earlier version into those of [`Kind::VERSION`]. To be written when that is
-    /// raised, unless the new form can read the old one as it is; it goes when no row is of that version.
-    fn upgrade(version: i32, args: Value) -> Value {
-        let _ = version;
-        args
-    }
-}
-
-/// What the program knows of a kind at run time.
-#[derive(Debug, Clone, Copy)]
-pub struct KindInfo {
-    /// See [`Kind::NAME`].
-    pub name: &'static str,
-    /// See [`Kind::ALIASES`].
-    pub aliases: &'static [&'static str],
-    /// See [`Kind::QUEUE`].
-    pub queue: Queue,
-    /// See [`Kind::VERSION`].
-    pub version: i32,
-    /// See [`Kind::TIMEOUT`].
-    pub timeout: Duration,
-    /// See [`Kind::UNIQUE`].
-    pub unique: Unique,
-    /// See [`Kind::WAITS_FOR`].
-    pub waits_for: &'static [&'static str],
-    /// See [`Kind::MAX_ATTEMPTS`].
-    pub max_attempts: i32,
-    /// See [`Kind::UNDOES`].
-    pub undoes: bool,
-    /// See [`Kind::TRIGGERABLE`].
-    pub triggerable: bool,
-    /// Reads arguments that came from outside, and gives them in the kind's own form.
-    pub read_args: fn(&Value) -> Result<Value, BadArgs>,
-    /// See [`Kind::upgrade`].
-    pub upgrade: fn(i32, Value) -> Value,
-}
-
-impl KindInfo {
-    pub(crate) const fn of<K: Kind>() -> Self {
-        Self {
-            name: K::NAME,
-            aliases: K::ALIASES,
-            queue: K::QUEUE,
-            version: K::VERSION,
-            timeout: K::TIMEOUT,
-            unique: K::UNIQUE,
-            waits_for: K::WAITS_FOR,
-            max_attempts: K::MAX_ATTEMPTS,
-            undoes: K::UNDOES,
-            triggerable: K::TRIGGERABLE,
-            read_args: trigger::read_args::<K>,
-            upgrade: K::upgrade,
-        }
-    }
-
-    /// The kind of that name, or alias, if this program knows it.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        KINDS.iter().find(|kind| kind.is_called(name))
-    }
-}
-
-/// Jobs of these kinds would wait for each other, and for ever.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadWaits {
-    /// The way leads back to where it began.
-    #[error("job kinds wait for each other: {}", .0.join(" → "))]
-    Cycle(Vec<&'static str>),
-    /// There is no kind of that name.
-    #[error("job kind {0} waits for {1}, which is none")]
-    Unknown(&'static str, &'static str),
-}
-
-/// Whether no job can wait for one that waits for it, however many kinds are in between: see [`Kind::WAITS_FOR`].
-///
-/// # Errors
-/// The first cycle, or the first name that is none.
-pub fn check_waits(kinds: &[KindInfo]) -> Result<(), BadWaits> {
-    fn follow(kinds: &[KindInfo], kind: &KindInfo, way: &mut Vec<&'static str>) -> Result<(), BadWaits> {
-        let returns = way.contains(&kind.name);
-        way.push(kind.name);
-        if returns {
-            return Err(BadWaits::Cycle(way.clone()));
-        }
-        for name in kind.waits_for {
-            let next = kinds.iter().find(|other| other.is_called(name));
-            follow(kinds, next.ok_or(BadWaits::Unknown(kind.name, name))?, way)?;
-        }
-        way.pop();
-        Ok(())
-    }
-    kinds.iter().try_for_each(|kind| follow(kinds, kind, &mut Vec::new()))
+/// Tells the engine what there is. Every program does this first; so does a test that meets kinds by their names.
+pub fn register() {
+    model::registry::register(KINDS, queues::QUEUES);
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.
@@ -198,15 +61,21 @@ pub const KINDS: &[KindInfo] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use model::{Kind, Queue, check_waits};
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn names_are_unique_and_every_queue_exists() {
+        register();
         for (index, kind) in KINDS.iter().enumerate() {
             for name in kind.names() {
                 assert!(KINDS[index + 1..].iter().all(|other| !other.is_called(name)), "{name}");
             }
-            assert!(Queue::ALL.contains(&kind.queue), "{}", kind.name);
+            assert!(Queue::all().any(|queue| queue == kind.queue), "{}", kind.name);
         }
     }
 
@@ -218,16 +87,45 @@ mod tests {
     }
 
     #[test]
-    fn kinds_that_would_wait_for_each_other_are_found() {
+    fn no_kinds_wait_for_each_other() {
         assert_eq!(check_waits(KINDS), Ok(()));
-        let kind = |name, waits_for| KindInfo { name, waits_for, aliases: &[], ..KINDS[0] };
-        let own = [kind("a", &["a"])];
-        assert_eq!(check_waits(&own), Err(BadWaits::Cycle(vec!["a", "a"])));
-        let far = [kind("a", &["b", "c"]), kind("b", &[]), kind("c", &["d"]), kind("d", &["a"])];
-        assert_eq!(check_waits(&far), Err(BadWaits::Cycle(vec!["a", "c", "d", "a"])));
-        // Two ways to one kind are no cycle.
-        let both = [kind("a", &["b", "c"]), kind("b", &["d"]), kind("c", &["d"]), kind("d", &[])];
-        assert_eq!(check_waits(&both), Ok(()));
-        assert_eq!(check_waits(&[kind("a", &["x"])]), Err(BadWaits::Unknown("a", "x")));
+    }
+
+    #[test]
+    fn only_what_says_so_may_be_started_from_outside() {
+        register();
+        assert!(KindInfo::task(RemakeThumbnails::NAME).is_ok());
+        let refusal = KindInfo::task(FulfilOrder::NAME).unwrap_err().to_string();
+        assert!(refusal.contains("fulfil_order") && refusal.contains(RemakeThumbnails::NAME), "{refusal}");
+    }
+
+    #[test]
+    fn wrong_arguments_are_named() {
+        let task = KindInfo::of::<RemakeThumbnails>();
+        let id = "0190d1f2-0000-7000-8000-000000000000";
+        let table = [
+            (json!({}), "photo_id"),
+            (json!({"photo_id": "x"}), "photo_id"),
+            (json!({"photo_id": 1}), "photo_id"),
+            (json!({"photo_id": id, "colour": "red"}), "colour"),
+            (json!({"photo_id": [id]}), "photo_id"),
+            (json!({"unknown field `x`": 1, "photo_id": id}), "unknown field `x`"),
+            (json!("x"), "body"),
+            (json!(null), "body"),
+        ];
+        for (args, field) in table {
+            assert_eq!((task.read_args)(&args).unwrap_err().field, field, "{args}");
+        }
+        let good = json!({"photo_id": id});
+        assert_eq!((task.read_args)(&good).unwrap(), good);
+    }
+
+    #[test]
+    fn every_task_denies_fields_that_it_does_not_know() {
+        register();
+        for kind in KindInfo::tasks() {
+            let error = (kind.read_args)(&json!({"a_field_that_no_task_has": 1})).unwrap_err();
+            assert_eq!(error.field, "a_field_that_no_task_has", "{}", kind.name);
+        }
     }
 }

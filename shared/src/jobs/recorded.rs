@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Envelope, KINDS, KindInfo};
+use super::KINDS;
+use model::{Envelope, KindInfo};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::IMAGES;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
 use crate::domain::PhotoId;
+use model::{Kind, Queue};
 
 /// Makes the sizes of a photo once more: for an operator who lost some, or who changed what they are.
 /// The photo stays as it is until they are there.
@@ -16,7 +17,7 @@ pub struct RemakeThumbnails {
 
 impl Kind for RemakeThumbnails {
     const NAME: &'static str = "remake_thumbnails";
-    const QUEUE: Queue = Queue::IMAGES;
+    const QUEUE: Queue = IMAGES;
     const TIMEOUT: Duration = Duration::from_secs(120);
     const TRIGGERABLE: bool = true;
 }

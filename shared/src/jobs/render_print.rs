@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
+use super::queues::IMAGES;
 use crate::domain::OrderId;
+use model::{Kind, Queue};
 
 /// Renders the print of one line of an order, as a part of the order's job.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -14,5 +15,5 @@ pub struct RenderPrint {
 
 impl Kind for RenderPrint {
     const NAME: &'static str = "render_print";
-    const QUEUE: Queue = Queue::IMAGES;
+    const QUEUE: Queue = IMAGES;
 }

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::REPORTS;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Scheduled, Tick};
-use super::{Kind, Queue};
+use model::{Kind, Queue};
 
 /// Removes what was kept long enough: old jobs, blobs that no row names, and what piles up beside them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct Retention {}
 
 impl Kind for Retention {
     const NAME: &'static str = "retention";
-    const QUEUE: Queue = Queue::REPORTS;
+    const QUEUE: Queue = REPORTS;
     const TIMEOUT: Duration = Duration::from_secs(20 * 60);
     const TRIGGERABLE: bool = true;
 }

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
+use super::queues::REPORTS;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Scheduled, Tick};
-use super::{Kind, Queue};
-use crate::domain::Timestamp;
+use model::Timestamp;
+use model::{Kind, Queue};
 
 /// Sums up what was sold, for whole days in UTC, and mails it to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ impl SalesReport {
 
 impl Kind for SalesReport {
     const NAME: &'static str = "sales_report";
-    const QUEUE: Queue = Queue::REPORTS;
+    const QUEUE: Queue = REPORTS;
     const TIMEOUT: Duration = Duration::from_secs(20 * 60);
     const TRIGGERABLE: bool = true;
 }
@@ -55,7 +56,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jobs::trigger::read_args;
+    use model::trigger::read_args;
 
     fn time(text: &str) -> Timestamp {
         Timestamp(text.parse().unwrap())

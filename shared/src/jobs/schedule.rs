@@ -10,10 +10,11 @@ use chrono::{DateTime, Utc};
 use croner::Cron;
 use croner::errors::CronError;
 
-use super::{AlsoBought, ConsistencyCheck, Kind, Retention, SalesReport};
+use super::{AlsoBought, ConsistencyCheck, Retention, SalesReport};
 use crate::db::jobs::enqueue::{Enqueued, Options, enqueue_unique};
 use crate::db::{DbError, Tx};
-use crate::domain::Timestamp;
+use model::Kind;
+use model::Timestamp;
 
 /// Which run of an entry this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn enqueue_erased<'a, K: Scheduled>(tx: &'a mut Tx, name: &'static str, tick: Ti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::KindInfo;
+    use model::KindInfo;
 
     fn at(text: &str) -> Timestamp {
         Timestamp(text.parse().unwrap())

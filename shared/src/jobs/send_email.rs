@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::queues::MAIL;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
 use crate::domain::OrderId;
+use model::{Kind, Queue};
 
 /// Sends one e-mail about an order. Delivery is at least once: the `Message-ID` is the job's id, so
 /// that a mail sent twice is known for what it is.
@@ -39,6 +40,6 @@ impl SendEmail {
 
 impl Kind for SendEmail {
     const NAME: &'static str = "send_email";
-    const QUEUE: Queue = Queue::MAIL;
+    const QUEUE: Queue = MAIL;
     const TIMEOUT: Duration = Duration::from_secs(60);
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Queue};
-use crate::domain::JobId;
+use model::JobId;
+use model::{Kind, Queue};
 
 /// Answers a program that submitted a job by AMQP, on the queue that it named. Delivery is at least once:
 /// the program matches answers by `correlation_id`.

@@ -8,6 +8,7 @@ mod limits;
 mod relaying;
 mod server;
 
+use crate::jobs::queues;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -16,12 +17,12 @@ use server::Server;
 use tokio::time::timeout;
 
 use super::*;
-use crate::domain::JobId;
-use crate::jobs::Queue;
+use model::JobId;
+use model::Queue;
 
-const IMAGES: Lane = Lane::ordinary(Queue::IMAGES);
-const ORDERS: Lane = Lane::ordinary(Queue::ORDERS);
-const MAIL: Lane = Lane::ordinary(Queue::MAIL);
+const IMAGES: Lane = Lane::ordinary(queues::IMAGES);
+const ORDERS: Lane = Lane::ordinary(queues::ORDERS);
+const MAIL: Lane = Lane::ordinary(queues::MAIL);
 
 /// Far longer than anything here takes, far shorter than anybody's patience.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,7 +105,7 @@ async fn queues_are_separate(broker: &Broker) {
 }
 
 async fn the_express_lane_of_a_queue_is_a_line_of_its_own(broker: &Broker) {
-    let [express, ordinary] = Queue::MAIL.lanes();
+    let [express, ordinary] = queues::MAIL.lanes();
     let mut first = broker.subscribe(express, 10).await;
     let slow = published(broker, ordinary).await;
     assert!(nothing(&mut first).await);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::Broker;
-use crate::jobs::Queue;
+use model::Queue;
 
 /// A broker that takes longer can't say now.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::domain::JobId;
+use model::JobId;
 
 /// How many hints a slow reader may be behind before it gets [`HintEvent::Missed`] instead.
 pub(super) const CAPACITY: usize = 4096;

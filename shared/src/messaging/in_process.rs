@@ -19,7 +19,7 @@ use super::delivery::{Delivery, Settled};
 use super::hints::{self, HintEvent, StatusHint, StatusHints};
 use super::recreated::{Recreated, Reports};
 use super::{Properties, PublishError, delivery};
-use crate::jobs::{Envelope, Lane};
+use model::{Envelope, Lane};
 
 /// See the [module's](self) words.
 #[derive(Clone)]

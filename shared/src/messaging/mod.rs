@@ -30,7 +30,7 @@ pub use in_process::InProcess;
 pub use rabbitmq::{RabbitMq, RabbitMqSettings};
 pub use recreated::Recreated;
 
-use crate::jobs::{Envelope, Lane};
+use model::{Envelope, Lane};
 
 /// The message broker. Cloning is cheap: all clones are the same broker.
 #[derive(Clone)]

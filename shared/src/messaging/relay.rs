@@ -20,14 +20,14 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, PublishError, Publishing, Recreated, StatusHint};
-use crate::backoff::Backoff;
 use crate::db::jobs::relay::{Taken, take};
 use crate::db::jobs::share::promote;
 use crate::db::jobs::sweep::{Swept, sweep};
 use crate::db::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
 use crate::db::{Db, Dropped, Publication, Rooms, SignalReceivers, StatusChange};
-use crate::jobs::Lane;
-use crate::outage::Outage;
+use model::Lane;
+use platform::backoff::Backoff;
+use platform::outage::Outage;
 
 /// How often an idle relay looks at the table, whatever it knows: another process may have made something due that has
 /// no relay itself.

@@ -18,9 +18,10 @@
 //! Every argument here is understood by RabbitMQ 3.10 and 4.x alike; whatever operators may want to tune
 //! (lengths, lifetimes) belongs in a policy.
 
+use crate::jobs::queues::MAIL;
 use std::fmt::Display;
 
-use crate::jobs::{Lane, Queue};
+use model::{Lane, Queue};
 
 /// How often a message may be delivered before the broker gives up on it. What counts as a delivery,
 /// and the limit when none is set, differ between RabbitMQ 3.10, 4.0 and 4.3; so it is set, and so high
@@ -213,7 +214,7 @@ mod tests {
         let topology = Topology::new("shop.");
         let names: Vec<_> = topology.queues(Lane::all()).into_iter().map(|queue| queue.name).collect();
         let mut expected = vec!["shop.dead".to_owned(), "shop.submit".to_owned()];
-        for queue in Queue::ALL {
+        for queue in Queue::all() {
             expected.push(format!("shop.{queue}.express"));
             expected.push(format!("shop.{queue}"));
         }
@@ -235,7 +236,7 @@ mod tests {
             ("shop.mail", work),
             ("shop.quarantine", &format!("{work} x-single-active-consumer=true")),
         ];
-        let lanes = [Queue::MAIL, Queue::QUARANTINE].map(Lane::ordinary);
+        let lanes = [MAIL, Queue::QUARANTINE].map(Lane::ordinary);
         let declared = Topology::new("shop.").queues(lanes);
         let in_words = |(name, value): &(&str, Argument)| match value {
             Argument::Text(text) => format!("{name}={text}"),
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_new_generation_has_a_new_name_and_knows_the_former_ones() {
-        let mail = Queue::MAIL.lanes();
+        let mail = MAIL.lanes();
         let mut topology = Topology::new("shop.");
         let now = topology.consumed_lane(mail[0]);
         assert_eq!((now.name.as_str(), now.former.len()), ("shop.mail.express", 0));

@@ -15,11 +15,11 @@ use crate::db::jobs::dead::redrive;
 use crate::db::jobs::run_now::run_now;
 use crate::db::jobs::{Job, queues, status};
 use crate::db::{Db, DbError, Tx, audit};
-use crate::domain::JobId;
-use crate::domain::job::{Failure, JobState};
 use crate::domain::operator::Actor;
 use crate::job_view::status_name;
 use crate::jobs::{cancel_job, discard_job};
+use model::JobId;
+use model::job::{Failure, JobState};
 
 /// What was done to a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]

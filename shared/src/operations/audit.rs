@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 
 use super::OperationError;
 use crate::db::{Db, audit};
+use crate::domain::AuditId;
 use crate::domain::operator::Via;
-use crate::domain::{AuditId, Timestamp};
+use model::Timestamp;
 
 /// Something that an operator did.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -16,9 +16,9 @@ use super::redact::redact_text;
 use super::{OperationError, may_change};
 use crate::db::jobs::dead::{self, Refusal};
 use crate::db::{Db, DbError, Tx, audit, dead_messages};
-use crate::domain::JobId;
 use crate::domain::operator::Actor;
 use crate::jobs::discard_job;
+use model::JobId;
 
 /// One call redrives or discards no more jobs: a caller goes on with [`Report::next`].
 pub const MOST_AT_A_TIME: usize = 500;

@@ -12,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use crate::domain::job::{Failure, JobState};
-use crate::domain::stored_text::is_storable;
-use crate::domain::{CustomerId, JobId};
+use crate::domain::CustomerId;
 use crate::job_view::status_name;
-use crate::jobs::{KINDS, KindInfo, Queue};
+use crate::jobs::KINDS;
+use model::JobId;
+use model::job::{Failure, JobState};
+use model::stored_text::is_storable;
+use model::{KindInfo, Queue};
 
 /// A filter as somebody typed it; an empty field is one that was left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, clap::Args, ToSchema, IntoParams)]
@@ -76,7 +78,7 @@ pub struct JobFilter {
     pub state: Option<JobState>,
     /// Failed for this reason.
     pub failure: Option<FailedAs>,
-    /// Dead of this, see [`crate::domain::job::dead_reason`].
+    /// Dead of this, see [`model::job::dead_reason`].
     pub reason: Option<String>,
     /// In this queue, in either lane.
     pub queue: Option<String>,
@@ -147,7 +149,7 @@ const UNITS: [(char, u64); 4] = [('d', 24 * 3600), ('h', 3600), ('m', 60), ('s',
 const MOST_TEXT: usize = 200;
 
 /// The longest reason: its characters may take four bytes each.
-const MOST_REASON: usize = 4 * crate::domain::job::MAX_REASON;
+const MOST_REASON: usize = 4 * model::job::MAX_REASON;
 
 impl Age {
     /// As a duration.

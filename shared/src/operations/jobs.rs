@@ -11,17 +11,19 @@ use uuid::Uuid;
 use super::OperationError;
 use super::filter::JobFilter;
 use super::redact::{redact, redact_text, redact_url};
-use crate::callbacks::CallbackOn;
 use crate::db::deliveries::{self, Delivery, Receiver};
 use crate::db::jobs::listing::{self, Listed};
 use crate::db::jobs::story::{self, Relative, Relatives};
 use crate::db::jobs::{ErrorEntry, Job, queues, status};
 use crate::db::processes::{self, Process};
 use crate::db::{Conn, Db, DbError, orders, photos, triggers};
-use crate::domain::job::{Failure, JobState};
-use crate::domain::{JobId, OrderId, PhotoId, ProcessId, Timestamp, WorkerId};
+use crate::domain::{OrderId, PhotoId};
 use crate::job_view::{ProgressView, status_name};
-use crate::jobs::{FulfilOrder, Kind, MakeThumbnails};
+use crate::jobs::{FulfilOrder, MakeThumbnails};
+use model::Kind;
+use model::job::{Failure, JobState};
+use model::{JobId, ProcessId, Timestamp, WorkerId};
+use platform::callbacks::CallbackOn;
 
 /// The most that one page has.
 pub const MOST: i64 = 100;

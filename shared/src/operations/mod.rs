@@ -17,7 +17,7 @@ pub mod schedule;
 
 use crate::db::DbError;
 use crate::domain::operator::Actor;
-use crate::signing::passwords::HashError;
+use platform::signing::passwords::HashError;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]

@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 use super::{OperationError, may_change};
 use crate::db::{Db, DbError, audit, operators};
 use crate::domain::operator::{Actor, Name, Operator};
-use crate::domain::{OperatorId, OperatorTokenId, Timestamp};
-use crate::signing::{Password, Token, passwords};
+use crate::domain::{OperatorId, OperatorTokenId};
+use model::Timestamp;
+use platform::signing::{Password, Token, passwords};
 
 /// The operator that the all-in-one makes at its first start.
 pub const FIRST: &str = "admin";

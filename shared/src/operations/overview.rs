@@ -13,10 +13,10 @@ use crate::db::depths::{self, Depth};
 use crate::db::processes::{self, Process};
 use crate::db::samples::{self, Bucket, Counts};
 use crate::db::{Conn, Db, DbError};
-use crate::domain::process::{BreakerState, Facts, SILENT_AFTER};
-use crate::domain::{JobId, Timestamp};
 use crate::messaging::Broker;
 use crate::messaging::depths::in_broker;
+use model::process::{BreakerState, Facts, SILENT_AFTER};
+use model::{JobId, Timestamp};
 
 /// The rates are those of so many minutes, and of the present one.
 const MINUTES: i64 = 5;
@@ -366,7 +366,7 @@ pub async fn history(db: &Db, hours: usize) -> Result<Vec<QueueHistory>, Operati
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::process::{BreakerFact, Slots};
+    use model::process::{BreakerFact, Slots};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp(chrono::DateTime::from_timestamp(seconds, 0).unwrap())
@@ -423,8 +423,7 @@ mod tests {
 
     #[test]
     fn a_process_turns_silent_after_thirty_seconds() {
-        let identity =
-            crate::presence::identity(crate::config::Program::Web, crate::domain::ProcessId::new());
+        let identity = crate::presence::identity(crate::config::Program::Web, model::ProcessId::new());
         let seen = |now| {
             let process = Process {
                 identity: identity.clone(),

@@ -11,9 +11,9 @@ use super::{OperationError, may_change};
 use crate::db::jobs::queues;
 use crate::db::jobs::sweep::bring_back;
 use crate::db::{Db, audit, depths};
-use crate::domain::job::JobState;
 use crate::domain::operator::Actor;
-use crate::jobs::Queue;
+use model::Queue;
+use model::job::JobState;
 
 /// A queue as an operator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -42,7 +42,7 @@ pub async fn list(db: &Db) -> Result<Vec<QueueView>, OperationError> {
     let queues = queues::with_pauses(&mut conn).await?;
     let counts = depths::unfinished_by_queue(&mut conn).await?;
     let count = |name: &str, state| counts.get(&(name.to_owned(), state)).copied().unwrap_or(0);
-    let view = |(queue, paused_since): (Queue, Option<crate::domain::Timestamp>)| QueueView {
+    let view = |(queue, paused_since): (Queue, Option<model::Timestamp>)| QueueView {
         name: queue.name().to_owned(),
         paused_since: paused_since.map(|since| since.0),
         pending: count(queue.name(), JobState::Pending),

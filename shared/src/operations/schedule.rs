@@ -10,8 +10,8 @@ use crate::db::jobs::status;
 use crate::db::schedules::{self, Row};
 use crate::db::{Db, audit};
 use crate::domain::operator::Actor;
-use crate::domain::{JobId, Timestamp};
 use crate::jobs::schedule::{Entry, SCHEDULE, Tick};
+use model::{JobId, Timestamp};
 
 /// An entry of the schedule.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{Charge, PaymentError};
 use crate::domain::OrderId;
-use crate::outbound::{retry_after, with_causes};
+use platform::outbound::{retry_after, with_causes};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);

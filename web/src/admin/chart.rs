@@ -106,7 +106,7 @@ fn words(queue: &str, points: &[Point], deepest: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use shared::domain::Timestamp;
+    use model::Timestamp;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use model::JobId;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::domain::JobId;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self as operations, DeadLetters, Group, How, MessageView, Report, Which};
 use shared::operations::filter::{FilterInput, JobFilter};

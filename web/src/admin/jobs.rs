@@ -4,13 +4,14 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use chrono::{DateTime, SecondsFormat, Utc};
+use model::JobId;
+use model::Queue;
+use model::job::{Failure, JobState};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use shared::domain::JobId;
-use shared::domain::job::{Failure, JobState};
 use shared::domain::operator::Via;
 use shared::job_view::status_name;
-use shared::jobs::{KINDS, Queue};
+use shared::jobs::KINDS;
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
 
@@ -81,7 +82,7 @@ impl JobsPage {
     }
 
     fn queues(&self) -> Vec<Choice> {
-        choices(Queue::ALL.iter().map(|queue| queue.name()), self.filter.queue.as_ref())
+        choices(Queue::all().map(|queue| queue.name()), self.filter.queue.as_ref())
     }
 
     /// The form's fields for text: name, label, example, value.

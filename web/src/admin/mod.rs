@@ -33,11 +33,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
+use platform::signing::Token;
 use shared::domain::OperatorId;
 use shared::domain::operator as domain;
 use shared::domain::operator::{Actor, Via};
 use shared::operations::{OperationError, operators as operations};
-use shared::signing::Token;
 
 use crate::App;
 use crate::error::ApiError;

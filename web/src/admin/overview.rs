@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
-use shared::domain::process::{BreakerState, Facts};
+use model::process::{BreakerState, Facts};
 use shared::operations::overview::{
     BreakerOverview, Overview, ProcessOverview, QueueHistory, QueueOverview, Totals,
 };
@@ -335,8 +335,8 @@ fn unsigned(number: i64) -> u64 {
 pub mod samples {
     //! What a busy and a broken shop look like.
 
+    use model::Timestamp;
     use serde_json::json;
-    use shared::domain::Timestamp;
     use shared::operations::overview::{Point, Rates};
 
     use super::*;

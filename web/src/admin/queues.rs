@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
-use shared::domain::Timestamp;
+use model::Timestamp;
 use shared::domain::operator::Via;
 use shared::operations::queues::{self, QueueView};
 

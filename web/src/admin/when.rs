@@ -1,6 +1,6 @@
 //! A point in time as the operators' pages show it: short, to the second, in UTC.
 
-use shared::domain::Timestamp;
+use model::Timestamp;
 
 /// A point in time, for a `time` element.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,11 @@
 
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use model::JobId;
+use platform::callbacks::CallbackOn;
 use serde::Serialize;
-use shared::callbacks::CallbackOn;
 use shared::db::deliveries::{self, Delivery, Receiver};
 use shared::db::{Conn, DbError};
-use shared::domain::JobId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 

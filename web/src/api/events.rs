@@ -8,8 +8,8 @@ use actix_web::web::Data;
 use actix_web::{Either, HttpRequest, HttpResponse, Responder};
 use actix_web_lab::sse;
 use futures_util::stream;
+use model::JobId;
 use shared::db::jobs::Job;
-use shared::domain::JobId;
 
 use super::jobs::find_own;
 use crate::App;

@@ -6,12 +6,12 @@ use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::Utc;
 use futures_util::StreamExt;
+use platform::signing::LinkError;
 use serde::Deserialize;
 use shared::blobs::{BlobError, BlobPath};
 use shared::db::photos::{self, Photo};
 use shared::domain::PhotoId;
 use shared::domain::photo::{ImageType, Variant};
-use shared::signing::LinkError;
 use utoipa::IntoParams;
 
 use super::attachment::attachment;

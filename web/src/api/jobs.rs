@@ -5,11 +5,11 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use model::JobId;
+use model::job::JobState;
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::{Job, status};
 use shared::db::{Conn, Db, expired_jobs, triggers};
-use shared::domain::JobId;
-use shared::domain::job::JobState;
 use shared::jobs::cancel_job;
 use tokio::time::timeout;
 

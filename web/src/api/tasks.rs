@@ -2,11 +2,11 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use model::KindInfo;
 use serde::Serialize;
 use serde_json::json;
 use shared::db::jobs::Job;
 use shared::db::triggers::{self, Trigger, Triggered};
-use shared::jobs::KindInfo;
 use utoipa::ToSchema;
 
 use super::accepted::Accepted;

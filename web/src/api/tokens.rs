@@ -39,7 +39,7 @@ pub struct WebhookSecretView {
 ))]
 pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let (customer, token) = session::create_customer(&app, &request).await?;
-    let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
+    let webhook_secret = app.keys.webhook_secret(customer.id.0).reveal();
     let body = NewToken { token: token.as_str().to_owned(), webhook_secret };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(body))
 }
@@ -53,7 +53,7 @@ pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn webhook_secret(app: Data<App>, customer: Customer) -> HttpResponse {
-    let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
+    let webhook_secret = app.keys.webhook_secret(customer.id.0).reveal();
     let body = WebhookSecretView { webhook_secret };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(body)
 }

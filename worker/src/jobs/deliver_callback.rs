@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
+use platform::callbacks::{Answer, DeliveryError, Message};
 use serde_json::json;
-use shared::callbacks::{Answer, DeliveryError, Message};
 use shared::db::deliveries::{self, Call};
 use shared::jobs::DeliverCallback;
 
@@ -33,7 +33,7 @@ impl Handle for DeliverCallback {
         };
         let (id, timestamp) = (context.job.id.to_string(), chrono::Utc::now().timestamp());
         let body = serde_json::to_vec(&self.event).map_err(JobError::failed)?;
-        let signature = services.keys.sign_webhook(customer, &id, timestamp, &body);
+        let signature = services.keys.sign_webhook(customer.0, &id, timestamp, &body);
         let begun = Instant::now();
         context.before_effect()?;
         let answer = services.callbacks.deliver(&url, Message { id, timestamp, signature, body }).await;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use model::job::{Failure, JobState};
 use serde_json::{Value, json};
 use shared::blobs::BlobPath;
 use shared::db::Tx;
@@ -9,7 +10,6 @@ use shared::db::jobs::status::Standing;
 use shared::db::jobs::waits::outcomes;
 use shared::db::orders;
 use shared::db::stock::{self, Reserved};
-use shared::domain::job::{Failure, JobState};
 use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
 use shared::jobs::{EmailTemplate, FulfilOrder, RenderPrint, SendEmail};

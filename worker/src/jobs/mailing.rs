@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use model::job::JobState;
+use platform::backoff::Backoff;
+use platform::mail::{MailError, OutgoingMail};
 use serde_json::Value;
-use shared::backoff::Backoff;
 use shared::db::mails::{self, Place};
 use shared::db::{DbError, in_time};
-use shared::domain::job::JobState;
-use shared::mail::{MailError, OutgoingMail};
 
 use crate::context::JobContext;
 use crate::outcome::{Dependency, JobError, Outcome};

@@ -1,9 +1,10 @@
+use model::Kind;
 use serde_json::json;
 use shared::blobs::BlobPath;
 use shared::db::photos::{self, Photo, PhotoVariant};
 use shared::domain::PhotoId;
 use shared::domain::photo::{PhotoStatus, Variant};
-use shared::jobs::{Kind, MakeThumbnails};
+use shared::jobs::MakeThumbnails;
 
 use super::{Handle, picture};
 use crate::context::JobContext;

@@ -19,10 +19,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use model::{Kind, check_waits};
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
-    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, IngestFile, KINDS, Kind, MakeThumbnails,
-    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply, check_waits,
+    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, IngestFile, KINDS, MakeThumbnails,
+    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply,
 };
 
 pub use fulfil_order::crash_points;
@@ -111,7 +112,7 @@ pub fn check_lists() {
         }
     }
     for handler in HANDLERS {
-        if shared::jobs::KindInfo::find(handler.kind).is_none() {
+        if model::KindInfo::find(handler.kind).is_none() {
             panic!("handler {} has no line in KINDS", handler.kind);
         }
     }

@@ -1,10 +1,11 @@
 //! What the jobs that make pictures of an original have in common.
 
 use bytes::Bytes;
+use model::StoredText;
+use model::job::ErrorCode;
 use shared::blobs::{BlobError, BlobPath};
 use shared::db::jobs::ErrorEntry;
-use shared::domain::job::ErrorCode;
-use shared::domain::{PhotoId, StoredText};
+use shared::domain::PhotoId;
 
 use crate::Services;
 use crate::context::JobContext;
@@ -76,8 +77,8 @@ pub async fn remove(services: &Services, path: BlobPath) -> Result<bool, JobErro
 
 #[cfg(test)]
 mod tests {
+    use model::job::RunError;
     use shared::db::jobs::{Try, log_error};
-    use shared::domain::job::RunError;
 
     use super::*;
 

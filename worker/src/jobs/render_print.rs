@@ -1,7 +1,8 @@
+use model::Kind;
 use serde_json::json;
 use shared::blobs::BlobPath;
 use shared::db::orders;
-use shared::jobs::{Kind, RenderPrint};
+use shared::jobs::RenderPrint;
 
 use super::{Handle, picture};
 use crate::context::JobContext;

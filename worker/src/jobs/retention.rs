@@ -3,6 +3,8 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::TryStreamExt;
+use model::JobId;
+use platform::mail::Mailer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::blobs::{BlobPath, Listed};
@@ -10,9 +12,7 @@ use shared::config::Keep;
 use shared::db::jobs::settle::Progress;
 use shared::db::retention::{self, Class};
 use shared::db::{Tx, idempotency};
-use shared::domain::JobId;
 use shared::jobs::Retention;
-use shared::mail::Mailer;
 
 use super::mailing::RECIPIENT_WINDOW;
 use super::{Handle, picture};

@@ -1,7 +1,7 @@
+use platform::EmailAddress;
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
 use shared::db::orders::{self, LineWithThumb, Order};
-use shared::domain::EmailAddress;
 use shared::domain::photo::Variant;
 use shared::jobs::{EmailTemplate, SendEmail};
 

@@ -1,9 +1,9 @@
+use platform::problem::Problem;
 use serde_json::json;
 use shared::db::jobs::status;
 use shared::job_view::JobView;
 use shared::jobs::{Refusal, Reply, SendReply};
 use shared::messaging::{Answer, PublishError};
-use shared::problem::Problem;
 
 use super::Handle;
 use crate::context::JobContext;

@@ -10,11 +10,12 @@ pub mod report;
 
 use askama::Template;
 use chrono::{DateTime, Utc};
+use model::JobId;
+use platform::EmailAddress;
+use platform::mail::{InlinePicture, OutgoingMail};
 use shared::domain::money::euros;
 use shared::domain::order::RejectReason;
 use shared::domain::photo::ImageType;
-use shared::domain::{EmailAddress, JobId};
-use shared::mail::{InlinePicture, OutgoingMail};
 
 /// An order as its mail shows it.
 #[derive(Debug, Clone)]
@@ -157,7 +158,7 @@ pub fn compose(order: OrderMail) -> Result<OutgoingMail, askama::Error> {
     };
     let inline = pictures(&order);
     Ok(OutgoingMail {
-        message_id_of: order.job,
+        message_id_of: order.job.0,
         to: order.to,
         subject,
         text,

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use chrono::NaiveDate;
+use model::JobId;
+use platform::EmailAddress;
+use platform::mail::{Attachment, OutgoingMail};
 use shared::domain::money::euros;
 use shared::domain::sales::{Sales, Sums};
-use shared::domain::{EmailAddress, JobId};
-use shared::mail::{Attachment, OutgoingMail};
 
 /// What is reported, and to whom.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ pub fn compose(report: &Report<'_>) -> Result<OutgoingMail, ComposeError> {
     };
     let bytes = table(report.sales, report.names)?;
     Ok(OutgoingMail {
-        message_id_of: report.job,
+        message_id_of: report.job.0,
         to: report.to.clone(),
         subject: view.title.clone(),
         text: Text(&view).render()?,
@@ -163,9 +164,10 @@ fn harmless(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use model::Timestamp;
+    use shared::domain::OrderId;
     use shared::domain::order::OrderStatus;
     use shared::domain::sales::CountedOrder;
-    use shared::domain::{OrderId, Timestamp};
 
     use super::*;
 

@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use model::JobId;
+use model::job::{Ending, JobState};
+use platform::backoff::Backoff;
 use serde_json::Value;
-use shared::backoff::Backoff;
 use shared::db::DbError;
 use shared::db::jobs::settle::{self, Ended, Note, Settles};
 use shared::db::jobs::{Claim, FencedError, Job};
-use shared::domain::JobId;
-use shared::domain::job::{Ending, JobState};
 
 use super::ANSWER;
 use crate::Worker;

@@ -4,27 +4,30 @@
 mod stopping;
 mod undecided;
 
+use shared::jobs::queues::{IMAGES, MAIL, ORDERS};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use model::JobId;
+use model::job::JobState;
+use model::{Kind, Lane};
+use platform::callbacks::{CallbackClient, CallbackPolicy};
+use platform::mail::{FileMailer, Mailer};
+use platform::telemetry::{Metrics, init_metrics};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
-use shared::callbacks::{CallbackClient, CallbackPolicy};
 use shared::config::{Keep, Program, WorkedQueues};
 use shared::db::jobs::enqueue::{Options, enqueue};
 use shared::db::jobs::settle::Progress;
 use shared::db::jobs::status;
 use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
-use shared::domain::job::JobState;
 use shared::domain::photo::PictureLimits;
-use shared::domain::{JobId, OrderId, PhotoId};
+use shared::domain::{OrderId, PhotoId};
 use shared::intake::IntakeLimits;
-use shared::jobs::{FulfilOrder, Kind, Lane, MakeThumbnails};
-use shared::mail::{FileMailer, Mailer};
+use shared::jobs::{FulfilOrder, MakeThumbnails};
 use shared::messaging::{Broker, relay};
 use shared::payments::{Gateway, SandboxGateway};
-use shared::telemetry::{Metrics, init_metrics};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -55,7 +58,7 @@ struct Shop {
 
 impl Shop {
     async fn open(handlers: &'static [Handler]) -> Self {
-        shared::tls::install_provider();
+        platform::tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let settings = DatabaseSettings {
             url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
@@ -67,7 +70,7 @@ impl Shop {
         let services = services(&db, &folder);
         let (broker, stop) = (services.broker.clone(), CancellationToken::new());
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
-        let slots = vec![(Queue::IMAGES, 1), (Queue::ORDERS, 1), (Queue::QUARANTINE, 1)];
+        let slots = vec![(IMAGES, 1), (ORDERS, 1), (Queue::QUARANTINE, 1)];
         let queues = WorkedQueues { slots, follow: false };
         let duties = Duties {
             program: Program::Worker,
@@ -273,7 +276,7 @@ struct ColourPhoto {
 
 impl Kind for ColourPhoto {
     const NAME: &'static str = "colour_photo";
-    const QUEUE: Queue = Queue::IMAGES;
+    const QUEUE: Queue = IMAGES;
 }
 
 /// The same kind after a rename and a change of its arguments.
@@ -285,7 +288,7 @@ struct TintPhoto {
 impl Kind for TintPhoto {
     const NAME: &'static str = "tint_photo";
     const ALIASES: &'static [&'static str] = &[ColourPhoto::NAME];
-    const QUEUE: Queue = Queue::IMAGES;
+    const QUEUE: Queue = IMAGES;
     const VERSION: i32 = 2;
 
     fn upgrade(_: i32, args: Value) -> Value {
@@ -345,12 +348,12 @@ async fn what_a_row_says_counts_more_than_its_message() {
     let shop = Shop::open(OLDER).await;
     let mut tx = shop.db.begin().await.unwrap();
     // Its own message goes where nobody works.
-    let elsewhere = Options { queue: Some(Queue::MAIL), ..Options::default() };
+    let elsewhere = Options { queue: Some(MAIL), ..Options::default() };
     let job = enqueue(&mut tx, &TintPhoto { tones: vec![] }, elsewhere).await.unwrap();
     tx.commit().await.unwrap();
     let (kind, version) = (ColourPhoto::NAME.to_owned(), 1);
     let older = Envelope { job: job.id, kind, version, traceparent: None, correlation_id: None };
-    shop.broker.publish(Lane::ordinary(Queue::IMAGES), &older).await.unwrap();
+    shop.broker.publish(Lane::ordinary(IMAGES), &older).await.unwrap();
     let left = shop.job_when(job.id, |job| job.fence > 0 && job.state == JobState::Pending).await;
     assert_eq!((left.attempt, left.lapses, left.error_log().len()), (0, 0, 0), "no try is burnt");
     shop.close().await;

@@ -8,7 +8,7 @@ use crate::db::idempotency::{Key, KeyedRequest, WAIT, store_and_commit};
 use crate::db::photos::{self, NewPhoto};
 use crate::db::{DbError, customers};
 use crate::domain::CustomerId;
-use crate::domain::job::JobState;
+use model::job::JobState;
 
 promises!(both:
     a_photo_is_accepted_with_its_job_and_the_relay_is_told_of_that,

@@ -1,5 +1,6 @@
 //! What operators do to one job.
 
+use crate::jobs::queues::IMAGES;
 use std::time::Duration;
 
 use super::bench::{Bench, own};
@@ -8,11 +9,11 @@ use crate::db::audit;
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Job, queues};
-use crate::domain::JobId;
-use crate::domain::job::{Ending, JobState};
 use crate::domain::operator::{Actor, Via};
 use crate::operations::OperationError;
 use crate::operations::act::{self, Done};
+use model::JobId;
+use model::job::{Ending, JobState};
 
 promises!(both:
     a_retry_redrives_the_dead_and_makes_what_is_in_backoff_due,
@@ -77,7 +78,7 @@ async fn run_now_is_for_what_waits_for_its_time(bench: &mut Bench) {
     let delay = Duration::from_secs(3600);
     let planned = bench.enqueue_with(Options { delay, ..Options::default() }).await;
     let mut tx = bench.db.begin().await.unwrap();
-    queues::register(&mut tx, &[crate::jobs::Queue::IMAGES]).await.unwrap();
+    queues::register(&mut tx, [IMAGES]).await.unwrap();
     queues::pause(&mut tx, "images").await.unwrap();
     tx.commit().await.unwrap();
     assert!(refusal(act::run(&bench.db, &ada(), planned.id).await).contains("images, which is paused"));

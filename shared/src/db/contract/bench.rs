@@ -1,5 +1,6 @@
 //! A database of its own for each test, and the verbs that the tests are written in.
 
+use crate::jobs::queues::IMAGES;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -23,10 +24,12 @@ use crate::db::schema::jobs;
 use crate::db::{
     Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, processes, with,
 };
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, PhotoId, Timestamp, WorkerId};
-use crate::jobs::{Lane, MakeThumbnails, Queue};
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
 use crate::presence::identity;
+use model::job::{Ending, JobState};
+use model::{JobId, Timestamp, WorkerId};
+use model::{Lane, Queue};
 
 /// Far longer than anything here takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -290,7 +293,7 @@ impl Bench {
 
     /// As the relay does when there is room: makes parked jobs of this owner due. Returns how many.
     pub(super) async fn promote(&self, owner: CustomerId) -> usize {
-        promote(&self.db, &[(owner, Lane::ordinary(Queue::IMAGES))]).await.unwrap()
+        promote(&self.db, &[(owner, Lane::ordinary(IMAGES))]).await.unwrap()
     }
 
     /// As the relay does now and then, for all owners, lines and queues.

@@ -2,18 +2,19 @@
 
 use super::bench::{Bench, end_lapsed, own};
 use super::promises;
-use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::deliveries::{self, Call};
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::lease::lock_own;
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::{Job, status};
-use crate::domain::JobId;
-use crate::domain::job::Ending;
-use crate::jobs::{DeliverCallback, Kind};
+use crate::jobs::DeliverCallback;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use model::JobId;
+use model::Kind;
+use model::job::Ending;
+use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use std::time::Duration;
 
 use crate::db::schema::jobs;

@@ -8,8 +8,8 @@ use crate::db::jobs::cancel::{CancelOutcome, cancel};
 use crate::db::jobs::claim::{Claimed, put_back_unknown};
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::relay::take_due;
-use crate::domain::JobId;
-use crate::domain::job::{Ending, JobState};
+use model::JobId;
+use model::job::{Ending, JobState};
 
 promises!(both:
     a_job_that_never_ran_is_cancelled_at_once,

@@ -9,8 +9,8 @@ use crate::db::jobs::claim::{Claimed, put_back_unknown};
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::settle::{Progress, checkpoint};
 use crate::db::jobs::unpublished::not_published;
-use crate::domain::WorkerId;
-use crate::domain::job::{Ending, JobState};
+use model::WorkerId;
+use model::job::{Ending, JobState};
 
 promises!(both:
     only_a_queued_job_can_be_claimed,
@@ -52,7 +52,7 @@ async fn a_second_message_for_a_job_finds_nothing_to_do(bench: &mut Bench) {
     assert!(matches!(bench.try_claim(job.id).await, Claimed::No));
     bench.settle(&job, Ending::Succeeded).await;
     assert!(matches!(bench.try_claim(job.id).await, Claimed::No));
-    let unknown = crate::domain::JobId::new();
+    let unknown = model::JobId::new();
     assert!(matches!(bench.try_claim(unknown).await, Claimed::No));
 }
 

@@ -1,5 +1,6 @@
 //! Order, uniqueness, fairness, express, parts of a job.
 
+use crate::jobs::queues::{IMAGES, MAIL};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,9 +14,11 @@ use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle_with_ste
 use crate::db::jobs::share::SHARE;
 use crate::db::jobs::status::unfinished_children;
 use crate::db::jobs::{Job, cancel, queues};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, PhotoId};
-use crate::jobs::{Kind, MakeThumbnails, Queue, Unique};
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::{Ending, JobState};
+use model::{Kind, Queue, Unique};
 
 promises!(both:
     jobs_of_one_key_are_relayed_one_at_a_time_in_the_order_of_their_enqueuing,
@@ -139,7 +142,7 @@ async fn an_express_job_is_not_held_back_by_its_owners_other_jobs(bench: &mut Be
     let express = bench.enqueue_with(express).await;
     assert_eq!(express.state, JobState::Queued);
     let lane = express.lane().unwrap();
-    assert_eq!((lane.queue, lane.express), (Queue::IMAGES, true));
+    assert_eq!((lane.queue, lane.express), (IMAGES, true));
 }
 
 async fn whoever_makes_room_wakes_the_relay_while_jobs_are_parked(bench: &mut Bench) {
@@ -163,7 +166,7 @@ struct Refresh {}
 
 impl Kind for Refresh {
     const NAME: &'static str = "refresh_of_the_tests";
-    const QUEUE: Queue = Queue::MAIL;
+    const QUEUE: Queue = MAIL;
     const UNIQUE: Unique = Unique::UntilStarted;
 }
 

@@ -5,8 +5,8 @@ use super::coordination::{due, existing, new};
 use super::promises;
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::domain::PhotoId;
-use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     a_place_in_a_line_is_taken_in_the_order_of_the_commits,

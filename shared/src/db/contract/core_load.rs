@@ -4,6 +4,7 @@
 //! The steps follow from a seed, which is shown when the test fails; how they interleave does not. So a seed
 //! that found something finds it again often, not always: `CORE_LOAD_SEED=… scripts/test crowd`.
 
+use crate::jobs::queues::IMAGES;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,9 +28,11 @@ use crate::db::jobs::{FencedError, Job, cancel, dead, queues, relay, share, swee
 use crate::db::processes::{Watched, declare_lost};
 use crate::db::schema::jobs;
 use crate::db::{Db, DbError, Publication, SignalReceivers, Tx, with};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, PhotoId, Timestamp, WorkerId};
-use crate::jobs::{KINDS, MakeThumbnails, Queue};
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::{KINDS, MakeThumbnails};
+use model::Queue;
+use model::job::{Ending, JobState};
+use model::{JobId, Timestamp, WorkerId};
 
 promises!(both: each_job_of_a_crowd_comes_to_its_end_and_each_run_ends_once);
 
@@ -232,8 +235,8 @@ impl Load {
         let (id, _) = newest[rng.random_range(0..newest.len())];
         let mut tx = self.db.begin().await?;
         match rng.random_range(0..13_u32) {
-            0 => _ = queues::pause(&mut tx, Queue::IMAGES.name()).await?,
-            1..3 => _ = queues::resume(&mut tx, Queue::IMAGES.name()).await?,
+            0 => _ = queues::pause(&mut tx, IMAGES.name()).await?,
+            1..3 => _ = queues::resume(&mut tx, IMAGES.name()).await?,
             3..7 => _ = cancel::cancel(&mut tx, id).await?,
             number @ 7..10 => {
                 let all = dead::matching(&mut tx, &Default::default(), None, 50).await?;
@@ -290,7 +293,7 @@ impl Load {
     }
 
     async fn drive_to_the_end(&self, bench: &Bench) {
-        resume(bench, Queue::IMAGES.name()).await;
+        resume(bench, IMAGES.name()).await;
         // Of some runs nobody knows but the table: the answers to their claims were lost.
         bench.sql("UPDATE processes SET lost_at = started_at WHERE lost_at IS NULL").await;
         self.runs.lock().unwrap().clear();

@@ -14,9 +14,10 @@ use crate::db::jobs::enqueue::{Options, enqueue, enqueue_all};
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::settle::{Ended, Note, Progress, Settles, checkpoint, settle_with_step};
 use crate::db::{Conn, customers, with};
-use crate::domain::job::Ending;
-use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::Ending;
 
 promises!(both:
     no_index_of_jobs_names_a_state,

@@ -1,5 +1,6 @@
 //! Dead letters: redriven, discarded, and left alone when they are not dead.
 
+use crate::jobs::queues::IMAGES;
 use std::time::Duration;
 
 use super::bench::{Bench, end_lapsed, own};
@@ -10,9 +11,11 @@ use crate::db::jobs::dead::{Discarded, Redriven, Refusal, discard, redrive};
 use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::db::jobs::run_now::run_now;
 use crate::db::jobs::settle::{self, Ended, Note};
-use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};
-use crate::domain::{JobId, OrderId, PhotoId};
-use crate::jobs::{FulfilOrder, Lane, MakeThumbnails, Queue};
+use crate::domain::{OrderId, PhotoId};
+use crate::jobs::{FulfilOrder, MakeThumbnails};
+use model::JobId;
+use model::job::{Ending, Failure, JobState, MAX_LAPSES};
+use model::{Lane, Queue};
 
 promises!(both:
     a_redriven_job_goes_on_from_its_checkpoint_with_all_its_attempts,
@@ -136,7 +139,7 @@ async fn a_crashed_job_is_tried_again_in_quarantine_and_given_up_at_its_next_lap
 
 async fn the_second_lapse_puts_a_job_into_quarantine(bench: &mut Bench) {
     let job = bench.running().await;
-    for lane in [Queue::IMAGES, Queue::QUARANTINE, Queue::QUARANTINE].map(Lane::ordinary) {
+    for lane in [IMAGES, Queue::QUARANTINE, Queue::QUARANTINE].map(Lane::ordinary) {
         bench.process_dies().await;
         end_lapsed(&bench.db, 10).await.unwrap();
         let row = bench.job(job.id).await;

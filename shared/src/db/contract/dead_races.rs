@@ -10,8 +10,8 @@ use crate::db::DbError;
 use crate::db::jobs::dead::{Refusal, redrive};
 use crate::db::jobs::enqueue::{Options, enqueue_unique};
 use crate::domain::PhotoId;
-use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     of_two_that_redrive_a_job_at_once_one_does,

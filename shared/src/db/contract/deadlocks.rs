@@ -7,8 +7,8 @@ use super::bench::{Bench, done, end_lapsed};
 use super::promises;
 use crate::db::jobs::unpublished::not_published;
 use crate::db::signals::Publication;
-use crate::domain::WorkerId;
-use crate::domain::job::{Ending, JobState};
+use model::WorkerId;
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     a_finish_and_a_wait_in_a_diamond_whichever_is_first,

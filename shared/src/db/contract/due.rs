@@ -1,6 +1,7 @@
 //! What a row says beside its state: when somebody looks at it, whether it is parked, which keys it holds.
 //! Each step of a job's life writes all of it: whoever is to go on with the job finds it, and nobody else does.
 
+use crate::jobs::queues;
 use std::time::Duration;
 
 use super::bench::{Bench, end_lapsed, own};
@@ -16,9 +17,11 @@ use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle_given_up
 use crate::db::jobs::share::{SHARE, promote};
 use crate::db::jobs::sweep::Swept;
 use crate::db::jobs::unpublished::not_published;
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, PhotoId};
-use crate::jobs::{Lane, MakeThumbnails, Queue};
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::{Ending, JobState};
+use model::{Lane, Queue};
 
 promises!(both:
     a_new_job_is_out_parked_or_due_at_its_time,
@@ -40,7 +43,7 @@ promises!(both:
     a_queued_job_that_nobody_took_for_hours_is_published_again_and_a_running_one_is_not,
 );
 
-pub(super) const IMAGES: Lane = Lane::ordinary(Queue::IMAGES);
+pub(super) const IMAGES: Lane = Lane::ordinary(queues::IMAGES);
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -349,7 +352,7 @@ async fn whoever_makes_room_for_what_is_parked_says_so(bench: &mut Bench) {
 async fn as_many_are_promoted_as_there_is_room_for_and_nobody_elses(bench: &mut Bench) {
     let (ada, bob) = (CustomerId::new(), CustomerId::new());
     for express in [false, true] {
-        let lane = Lane { queue: Queue::IMAGES, express };
+        let lane = Lane { queue: queues::IMAGES, express };
         let (out, parked) = full(bench, ada, express, 4).await;
         let (_, of_bob) = full(bench, bob, express, 1).await;
         assert_eq!(promote(&bench.db, &[(ada, lane), (bob, lane)]).await.unwrap(), 0, "{lane}");

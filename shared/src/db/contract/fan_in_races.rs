@@ -3,7 +3,7 @@
 use super::bench::{Bench, done};
 use super::promises;
 use crate::db::jobs::cancel::cancel;
-use crate::domain::job::{Ending, JobState};
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     two_last_jobs_that_finish_at_once_wake_their_waiter_once,

@@ -8,8 +8,8 @@ use crate::db::DbError;
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::lock_own;
 use crate::domain::PhotoId;
-use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     a_transaction_that_is_dropped_lets_go_of_its_rows_at_once,

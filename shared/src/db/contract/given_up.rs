@@ -17,8 +17,8 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::lock_own;
 use crate::db::{DatabaseSettings, DatabaseUrl, Db, with};
 use crate::domain::PhotoId;
-use crate::domain::job::{Ending, JobState};
 use crate::jobs::MakeThumbnails;
+use model::job::{Ending, JobState};
 
 promises!(both:
     a_statement_that_is_given_up_half_way_harms_nobody,

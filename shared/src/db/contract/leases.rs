@@ -9,9 +9,9 @@ use crate::db::jobs::lease::{OwnRun, end_all, own_runs, put_back};
 use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle};
 use crate::db::jobs::{Claim, Job};
 use crate::db::processes::{self, Watched};
-use crate::domain::job::{Ending, Failure, JobState, MAX_LAPSES};
-use crate::domain::{JobId, ProcessId, WorkerId};
 use crate::presence::identity;
+use model::job::{Ending, Failure, JobState, MAX_LAPSES};
+use model::{JobId, ProcessId, WorkerId};
 
 promises!(both:
     what_runs_in_a_living_process_does_not_lapse,

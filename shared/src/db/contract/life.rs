@@ -1,5 +1,6 @@
 //! From the enqueue to the queue, and again if a message is lost.
 
+use crate::jobs::queues::{IMAGES, MAIL};
 use std::time::Duration;
 
 use super::bench::Bench;
@@ -8,9 +9,11 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::status;
 use crate::db::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{JobId, PhotoId};
-use crate::jobs::{Lane, MakeThumbnails, Queue};
+use crate::domain::PhotoId;
+use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::{Ending, JobState};
+use model::{Lane, Queue};
 
 promises!(both:
     a_job_is_seen_by_nobody_before_the_commit,
@@ -58,7 +61,7 @@ async fn a_due_job_is_born_queued_and_handed_to_the_relay_by_the_commit(bench: &
     tx.commit().await.unwrap();
     let message = bench.signals.publications.try_recv().unwrap();
     assert_eq!((message.envelope.job, message.fence, job.published), (job.id, 0, 1));
-    assert_eq!((message.lane.queue, message.envelope.kind.as_str()), (Queue::IMAGES, "make_thumbnails"));
+    assert_eq!((message.lane.queue, message.envelope.kind.as_str()), (IMAGES, "make_thumbnails"));
     assert_eq!((job.state, job.attempt, job.version), (JobState::Queued, 0, 1));
 }
 
@@ -188,11 +191,11 @@ async fn the_jobs_of_a_new_queue_are_published_again_at_once(bench: &mut Bench) 
     let woken = bench.enqueue().await;
     bench.set(woken.id, "woken = true").await;
     let new = async |lane| lane_was_recreated(&bench.db, lane).await.unwrap();
-    assert_eq!(new(Lane::ordinary(Queue::MAIL)).await, 0);
+    assert_eq!(new(Lane::ordinary(MAIL)).await, 0);
     assert_eq!(due(bench).await, []);
     for (lane, job) in [
-        (Lane::ordinary(Queue::IMAGES), job),
-        (Lane { queue: Queue::IMAGES, express: true }, woken),
+        (Lane::ordinary(IMAGES), job),
+        (Lane { queue: IMAGES, express: true }, woken),
         (Lane::ordinary(Queue::QUARANTINE), suspected),
     ] {
         assert_eq!(new(lane).await, 1, "{lane}");
@@ -218,7 +221,7 @@ async fn relaying_is_no_change_that_others_see(bench: &mut Bench) {
     bench.time_passes(61).await;
     assert_eq!(due(bench).await, [job.id]);
     not_published(&bench.db, &[message], Duration::ZERO).await.unwrap();
-    lane_was_recreated(&bench.db, Lane::ordinary(Queue::IMAGES)).await.unwrap();
+    lane_was_recreated(&bench.db, Lane::ordinary(IMAGES)).await.unwrap();
     assert_eq!(bench.job(job.id).await.version, 1);
     assert!(bench.signals.changes.try_recv().is_err());
 }

@@ -11,10 +11,12 @@ use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Claim, Job};
 use crate::db::schema::jobs;
 use crate::db::with;
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
-use crate::jobs::{EmailTemplate, MakeThumbnails, Queue, Retention, SendEmail};
+use crate::domain::{CustomerId, OrderId, PhotoId};
+use crate::jobs::{EmailTemplate, MakeThumbnails, Retention, SendEmail};
 use crate::operations::filter::JobFilter;
+use model::JobId;
+use model::Queue;
+use model::job::{Ending, JobState};
 
 promises!(both:
     each_filter_finds_its_own_and_all_of_them,

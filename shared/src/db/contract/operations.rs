@@ -11,14 +11,16 @@ use crate::db::jobs::enqueue::{Options, enqueue_all};
 use crate::db::jobs::queues;
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::settle::{Ended, Note, settle};
-use crate::domain::job::{Ending, JobState};
+use crate::domain::PhotoId;
 use crate::domain::operator::{Actor, Via};
-use crate::domain::{JobId, PhotoId};
-use crate::jobs::{MakeThumbnails, Queue};
+use crate::jobs::MakeThumbnails;
 use crate::operations::OperationError;
 use crate::operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
 use crate::operations::filter::JobFilter;
 use crate::operations::queues::{list, pause, resume};
+use model::JobId;
+use model::Queue;
+use model::job::{Ending, JobState};
 
 promises!(both:
     a_redrive_reports_each_refusal_and_a_second_one_does_nothing,
@@ -182,7 +184,7 @@ async fn a_resume_brings_back_all_that_was_put_off(bench: &mut Bench) {
 }
 
 async fn a_pause_stands_in_the_list_and_in_the_audit(bench: &mut Bench) {
-    queues::register(&mut bench.db.conn().await.unwrap(), Queue::ALL).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), Queue::all()).await.unwrap();
     assert!(pause(&bench.db, &ada(), "images").await.unwrap());
     assert!(!pause(&bench.db, &ada(), "images").await.unwrap());
     bench.enqueue().await;

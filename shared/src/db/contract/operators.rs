@@ -8,7 +8,7 @@ use crate::operations::operators::{
     add, add_first, by_session, by_token, create_token, list, log_in, log_out, remove, revoke_token,
     set_password, tokens,
 };
-use crate::signing::Token;
+use platform::signing::Token;
 
 promises!(both:
     whoever_has_name_and_password_gets_a_new_session_each_time,

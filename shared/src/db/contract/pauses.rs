@@ -5,9 +5,10 @@ use super::coordination::due;
 use super::promises;
 use crate::db::jobs::enqueue::Options;
 use crate::db::jobs::queues;
-use crate::domain::JobId;
-use crate::domain::job::JobState;
-use crate::jobs::Queue;
+use crate::jobs::queues::{MAIL, ORDERS};
+use model::JobId;
+use model::Queue;
+use model::job::JobState;
 
 promises!(both:
     what_is_enqueued_in_a_paused_queue_stays_until_it_is_resumed,
@@ -37,7 +38,7 @@ async fn a_paused_queue_is_in_nobodys_way(bench: &mut Bench) {
         bench.enqueue().await;
     }
     let mut others: Vec<JobId> = Vec::new();
-    for queue in [Queue::MAIL, Queue::ORDERS] {
+    for queue in [MAIL, ORDERS] {
         for express in [false, true] {
             let options = Options { queue: Some(queue), express, ..Options::default() };
             let job = bench.enqueue_with(options).await;
@@ -105,7 +106,7 @@ async fn pausing_twice_keeps_the_first_time(bench: &mut Bench) {
 
 /// As the programs do at their start.
 pub(super) async fn open(bench: &Bench) {
-    queues::register(&mut bench.db.conn().await.unwrap(), Queue::ALL).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), Queue::all()).await.unwrap();
 }
 
 pub(super) async fn pause(bench: &Bench, queue: &str) -> Option<bool> {
@@ -122,7 +123,7 @@ pub(super) async fn resume(bench: &Bench, queue: &str) -> Option<bool> {
     changed
 }
 
-async fn paused(bench: &Bench) -> Vec<(Queue, crate::domain::Timestamp)> {
+async fn paused(bench: &Bench) -> Vec<(Queue, model::Timestamp)> {
     let all = queues::with_pauses(&mut bench.db.conn().await.unwrap()).await.unwrap();
     all.into_iter().filter_map(|(queue, since)| Some((queue, since?))).collect()
 }

@@ -1,5 +1,6 @@
 //! Signs of life, samples of the queues, and the counts of an operator's overview.
 
+use crate::jobs::queues::{IMAGES, MAIL};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::db::depths::{self, Depth};
 use crate::db::jobs::queues;
 use crate::db::processes::{self, Process};
 use crate::db::samples::{self, Counts};
-use crate::domain::ProcessId;
-use crate::domain::job::{Ending, JobState};
-use crate::domain::process::Facts;
-use crate::jobs::Queue;
 use crate::presence::identity;
+use model::ProcessId;
+use model::Queue;
+use model::job::{Ending, JobState};
+use model::process::Facts;
 
 promises!(both:
     a_process_is_known_from_its_first_sign_of_life_to_its_end,
@@ -170,7 +171,7 @@ async fn a_day_is_shown_in_buckets_with_gaps_where_nobody_looked(bench: &mut Ben
 }
 
 async fn jobs_are_counted_by_queue_and_by_what_they_wait_for(bench: &mut Bench) {
-    queues::register(&mut bench.db.conn().await.unwrap(), &[Queue::IMAGES, Queue::MAIL]).await.unwrap();
+    queues::register(&mut bench.db.conn().await.unwrap(), [IMAGES, MAIL]).await.unwrap();
     bench.sql("UPDATE queues SET paused_at = (SELECT MAX(created_at) FROM jobs)").await;
     let (queued, pending, later) = (bench.enqueue().await, bench.enqueue().await, bench.enqueue().await);
     bench.time_passes(90).await;

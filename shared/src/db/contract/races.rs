@@ -17,8 +17,8 @@ use crate::db::jobs::relay::take_due;
 use crate::db::jobs::unpublished::not_published;
 use crate::db::jobs::{FencedError, Job};
 use crate::db::{Publication, processes};
-use crate::domain::JobId;
-use crate::domain::job::{Ending, JobState};
+use model::JobId;
+use model::job::{Ending, JobState};
 
 promises!(postgres:
     of_two_workers_that_claim_a_job_one_gets_it,

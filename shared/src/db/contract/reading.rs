@@ -12,11 +12,12 @@ use crate::db::jobs::status::{find_many, unfinished, unfinished_by_token, unfini
 use crate::db::photos::PhotoVariant;
 use crate::db::samples::{self, Counts};
 use crate::db::{customers, dead_messages, orders, photos};
-use crate::domain::job::{Ending, JobState};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
-use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
+use crate::domain::{CustomerId, OrderId, PhotoId};
 use crate::jobs::DeliverCallback;
+use model::JobId;
+use model::job::{Ending, JobState};
 
 promises!(both:
     a_customer_is_known_by_the_hash_of_their_token,
@@ -147,7 +148,7 @@ async fn unfinished_jobs_are_counted_by_queue_and_state(bench: &mut Bench) {
     let mut conn = bench.db.conn().await.unwrap();
     let counts = unfinished_by_queue(&mut conn).await.unwrap();
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(("images".to_owned(), JobState::Queued), 2)]);
-    let found = find_many(&mut conn, &[queued.id, over.id, crate::domain::JobId::new()]).await.unwrap();
+    let found = find_many(&mut conn, &[queued.id, over.id, model::JobId::new()]).await.unwrap();
     assert_eq!(found.len(), 2);
 }
 

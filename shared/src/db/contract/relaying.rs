@@ -1,14 +1,15 @@
 //! The relay beside a broker that is there, and one that is not.
 
+use crate::jobs::queues;
 use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, PATIENCE};
 use super::promises;
 use crate::db::Db;
-use crate::domain::JobId;
-use crate::domain::job::JobState;
-use crate::jobs::{Envelope, Lane, Queue};
 use crate::messaging::{Broker, relay};
+use model::JobId;
+use model::job::JobState;
+use model::{Envelope, Lane, Queue};
 
 promises!(both:
     a_relay_without_a_broker_takes_nothing_and_leaves_what_it_was_given_to_others,
@@ -16,7 +17,7 @@ promises!(both:
     what_is_handed_over_at_the_end_without_a_broker_is_due_for_others,
 );
 
-const IMAGES: Lane = Lane::ordinary(Queue::IMAGES);
+const IMAGES: Lane = Lane::ordinary(queues::IMAGES);
 
 /// A relay that runs.
 struct Running {

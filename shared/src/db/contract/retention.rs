@@ -7,16 +7,18 @@ use super::keys::claim;
 use super::promises;
 use super::shop::{CANVAS, order_of, photo_in, photo_of};
 use crate::blobs::BlobPath;
-use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::expired_jobs::ExpiredJob;
 use crate::db::idempotency::KeyedRequest;
 use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::retention::{self, Class};
 use crate::db::triggers::{Trigger, Triggered, trigger};
 use crate::db::{customers, dead_messages, expired_jobs, mails};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, OrderId, PhotoId};
-use crate::jobs::{KindInfo, MakeThumbnails};
+use crate::domain::{CustomerId, OrderId, PhotoId};
+use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::KindInfo;
+use model::job::{Ending, JobState};
+use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 
 promises!(both:
     a_job_that_was_over_for_long_leaves_a_tombstone_and_takes_what_refers_to_it,

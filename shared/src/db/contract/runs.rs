@@ -10,10 +10,11 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::lease::lock_own;
 use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
 use crate::db::jobs::{Claim, ErrorEntry, FencedError, Job, status};
-use crate::domain::job::{Ending, Failure, JobState};
-use crate::domain::stored_text::MAX_BYTES;
-use crate::domain::{JobId, PhotoId};
+use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::{Ending, Failure, JobState};
+use model::stored_text::MAX_BYTES;
 
 promises!(both:
     each_ending_leaves_the_row_as_its_verdict_says,

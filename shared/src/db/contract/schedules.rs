@@ -5,9 +5,9 @@ use futures_util::future::join_all;
 use super::bench::Bench;
 use super::promises;
 use crate::db::schedules::{Ticked, due, mirror, tick};
-use crate::domain::job::Ending;
 use crate::jobs::AlsoBought;
 use crate::jobs::schedule::Entry;
+use model::job::Ending;
 
 promises!(both:
     a_tick_is_one_job_however_many_workers_look,

@@ -15,7 +15,9 @@ use crate::db::stock::Reserved;
 use crate::db::{Db, DbError, accepting, customers, mails, orders, payments, photos, products, stock};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::ImageType;
-use crate::domain::{CustomerId, EmailAddress, JobId, OrderId, PhotoId};
+use crate::domain::{CustomerId, OrderId, PhotoId};
+use model::JobId;
+use platform::EmailAddress;
 
 promises!(both:
     stock_is_taken_once_and_given_back_once,

@@ -5,17 +5,18 @@ use serde_json::json;
 use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
 use super::shop::{CANVAS, order_of};
-use crate::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use crate::db::deliveries::{self, Call};
 use crate::db::jobs::enqueue::{Options, enqueue_unique};
 use crate::db::jobs::settle::{Ended, Note, settle};
 use crate::db::jobs::{Job, replies};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, WorkerId};
+use crate::domain::CustomerId;
 use crate::jobs::Retention;
 use crate::operations::OperationError;
 use crate::operations::jobs::{JobStory, list, show};
 use crate::operations::redact::HIDDEN;
+use model::job::{Ending, JobState};
+use model::{JobId, WorkerId};
+use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 
 promises!(both:
     each_try_is_told_of_with_its_process,

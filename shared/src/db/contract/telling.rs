@@ -5,8 +5,8 @@ use super::promises;
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::replies::when_over;
 use crate::db::jobs::settle::{Ended, Note, settle};
-use crate::domain::JobId;
-use crate::domain::job::Ending;
+use model::JobId;
+use model::job::Ending;
 
 promises!(both:
     every_way_into_a_final_state_tells_who_asked_once,

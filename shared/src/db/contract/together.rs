@@ -12,9 +12,10 @@ use crate::db::jobs::claim::{Claimed, Claims};
 use crate::db::jobs::enqueue::{Options, enqueue_unique};
 use crate::db::jobs::settle::{Ended, Note, Settles};
 use crate::db::jobs::{FencedError, Job};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{CustomerId, JobId, PhotoId};
+use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
+use model::JobId;
+use model::job::{Ending, JobState};
 
 promises!(both:
     jobs_that_are_claimed_together_are_claimed_as_each_alone,

@@ -8,7 +8,7 @@ use crate::db::jobs::Job;
 use crate::db::jobs::cancel::cancel;
 use crate::db::jobs::relay::take_due;
 use crate::db::jobs::waits::outcomes;
-use crate::domain::job::{Ending, Failure, JobState};
+use model::job::{Ending, Failure, JobState};
 
 promises!(both:
     a_job_waits_until_the_last_of_those_that_it_waits_for_is_final,

@@ -13,12 +13,12 @@ use diesel_async::RunQueryDsl;
 
 use super::enqueue::{Options, enqueue};
 use super::{Job, replies, status};
-use crate::callbacks::{Callback, CallbackOn};
 use crate::db::schema::job_callbacks;
 use crate::db::{DbError, Tx, with};
-use crate::domain::JobId;
 use crate::job_view::status_name;
 use crate::jobs::DeliverCallback;
+use model::JobId;
+use platform::callbacks::{Callback, CallbackOn};
 
 /// Writes down who is to be told of a job that is just enqueued.
 pub(crate) async fn ask_for(tx: &mut Tx, job: &Job, callback: &Callback) -> Result<(), DbError> {

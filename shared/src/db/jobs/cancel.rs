@@ -11,8 +11,8 @@ use super::{Job, callbacks, settle, status};
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
-use crate::domain::JobId;
-use crate::domain::job::JobState;
+use model::JobId;
+use model::job::JobState;
 
 /// What became of the wish to cancel.
 #[derive(Debug)]

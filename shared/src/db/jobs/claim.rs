@@ -1,5 +1,6 @@
 //! Claim: one statement decides who runs a job.
 
+use crate::jobs::queues::IO;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use crate::db::gathered::Gathered;
 use crate::db::schema::{jobs, processes as process_rows};
 use crate::db::signals::AfterCommit;
 use crate::db::{Db, DbError, TOGETHER, hot, in_time, processes, with};
-use crate::domain::job::JobState;
-use crate::domain::{JobId, ProcessId, WorkerId};
-use crate::jobs::{KINDS, KindInfo, Unique};
+use crate::jobs::KINDS;
+use model::job::JobState;
+use model::{JobId, ProcessId, WorkerId};
+use model::{KindInfo, Unique};
 
 /// What became of an attempt to claim.
 #[derive(Debug)]
@@ -192,7 +194,7 @@ mod tests {
     use serde::{Deserialize, Serialize};
 
     use super::*;
-    use crate::jobs::{Kind, Queue};
+    use model::{Kind, Queue};
 
     #[derive(Serialize, Deserialize)]
     struct Renamed {}
@@ -200,7 +202,7 @@ mod tests {
     impl Kind for Renamed {
         const NAME: &'static str = "new_name";
         const ALIASES: &'static [&'static str] = &["old_name"];
-        const QUEUE: Queue = Queue::IO;
+        const QUEUE: Queue = IO;
     }
 
     #[test]

@@ -14,10 +14,10 @@ use super::{Job, callbacks, listing, order, status, waits};
 use crate::db::expressions::{first, for_update, last, now, now_plus};
 use crate::db::schema::{job_waits, jobs};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::job::{Failure, JobState, MAX_LAPSES};
-use crate::domain::{JobId, Timestamp};
-use crate::jobs::KindInfo;
 use crate::operations::filter::JobFilter;
+use model::KindInfo;
+use model::job::{Failure, JobState, MAX_LAPSES};
+use model::{JobId, Timestamp};
 
 /// Why a job is left as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -217,11 +217,11 @@ async fn revive(tx: &mut Tx, job: &Job, delay: Duration, to_undo: bool) -> Resul
 /// Jobs that died in the same way.
 #[derive(Debug, Clone, Queryable)]
 pub struct Group {
-    /// See [`crate::jobs::Kind::NAME`].
+    /// See [`model::Kind::NAME`].
     pub kind: String,
     /// Exhausted or crashed.
     pub failure: Failure,
-    /// See [`crate::domain::job::dead_reason`]; `None` when a former version wrote the end.
+    /// See [`model::job::dead_reason`]; `None` when a former version wrote the end.
     pub reason: Option<String>,
     /// How many.
     pub jobs: i64,

@@ -10,12 +10,13 @@ use serde_json::Value;
 use super::insert::{self, NewJobs};
 use super::relay::publication;
 use super::{Job, callbacks, order, queues, status};
-use crate::callbacks::Callback;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
-use crate::domain::job::JobState;
-use crate::domain::{CustomerId, JobId};
-use crate::jobs::{Kind, KindInfo, Lane, Queue};
+use crate::domain::CustomerId;
+use model::JobId;
+use model::job::JobState;
+use model::{Kind, KindInfo, Lane, Queue};
+use platform::callbacks::Callback;
 
 /// What may differ between two jobs of one kind.
 #[derive(Debug, Clone, Default)]
@@ -181,7 +182,7 @@ async fn write(
 async fn to_queue(tx: &mut Tx, kind: &KindInfo, options: &Options) -> Result<Queue, DbError> {
     let queue = options.queue.unwrap_or(kind.queue);
     if Queue::from_name(queue.name()).is_none() {
-        queues::register(tx.conn(), &[queue]).await?;
+        queues::register(tx.conn(), [queue]).await?;
     }
     Ok(queue)
 }

@@ -14,11 +14,12 @@ use super::Job;
 use super::relay::{FIRST_REPUBLISH, MAX_REPUBLISH};
 use super::share::SHARE;
 use crate::db::schema::jobs;
-use crate::db::sql_types::Instant;
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::JobState;
-use crate::domain::{CustomerId, JobId, Timestamp};
-use crate::jobs::{KindInfo, Lane};
+use crate::domain::CustomerId;
+use model::job::JobState;
+use model::sql_types::Instant;
+use model::{JobId, Timestamp};
+use model::{KindInfo, Lane};
 
 /// What jobs that are to be written have in common.
 #[derive(Debug)]
@@ -161,10 +162,10 @@ macro_rules! placing {
     ($text:expr, $lane:expr, $owner:expr) => {
         diesel::sql_query($text)
             .bind::<diesel::sql_types::Text, _>($lane.queue.name())
-            .bind::<diesel::sql_types::Nullable<$crate::db::sql_types::Id>, _>($owner)
+            .bind::<diesel::sql_types::Nullable<model::sql_types::Id>, _>($owner)
             .bind::<diesel::sql_types::BigInt, _>($crate::db::jobs::insert::HORIZON_MICROS)
             .bind::<diesel::sql_types::Bool, _>($lane.express)
-            .bind::<diesel::sql_types::Integer, _>($crate::domain::job::QUARANTINED_LAPSES)
+            .bind::<diesel::sql_types::Integer, _>(model::job::QUARANTINED_LAPSES)
             .bind::<diesel::sql_types::BigInt, _>($crate::db::jobs::share::SHARE)
     };
 }
@@ -267,7 +268,7 @@ macro_rules! inserting {
             .bind::<diesel::sql_types::Text, _>($new.kind.name)
             .bind::<diesel::sql_types::Integer, _>($new.kind.version)
             .bind::<diesel::sql_types::Integer, _>($new.kind.max_attempts)
-            .bind::<diesel::sql_types::Nullable<$crate::db::sql_types::Id>, _>($new.parent)
+            .bind::<diesel::sql_types::Nullable<model::sql_types::Id>, _>($new.parent)
             .bind::<diesel::sql_types::Nullable<diesel::sql_types::Text>, _>($new.traceparent)
             .bind::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>, _>(
                 $new.place.map(|(_, place)| place),

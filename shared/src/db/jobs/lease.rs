@@ -14,8 +14,8 @@ use super::{Claim, FencedError, Job, LostLease};
 use crate::db::expressions::{for_update, for_update_skip_locked};
 use crate::db::schema::{jobs, processes};
 use crate::db::{Conn, Db, DbError, Tx, with};
-use crate::domain::job::{Ending, JobState};
-use crate::domain::{JobId, Timestamp, WorkerId};
+use model::job::{Ending, JobState};
+use model::{JobId, Timestamp, WorkerId};
 
 /// A row that says that a process runs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

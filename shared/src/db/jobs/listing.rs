@@ -24,19 +24,20 @@ use diesel_async::RunQueryDsl;
 
 use super::dead::DEAD;
 use crate::db::schema::jobs;
-use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::{Failure, JobState};
-use crate::domain::{CustomerId, JobId, Timestamp};
-use crate::jobs::names_of;
+use crate::domain::CustomerId;
 use crate::operations::filter::{Age, FailedAs, JobFilter, Text};
+use model::job::{Failure, JobState};
+use model::names_of;
+use model::sql_types::Id;
+use model::{JobId, Timestamp};
 
 /// A job as a list shows it.
 #[derive(Debug, Clone, Queryable)]
 pub struct Listed {
     /// Its id.
     pub id: JobId,
-    /// See [`crate::jobs::Kind::NAME`].
+    /// See [`model::Kind::NAME`].
     pub kind: String,
     /// The queue's name.
     pub queue: String,

@@ -30,15 +30,17 @@ pub mod sweep;
 pub mod unpublished;
 pub mod waits;
 
+use crate::jobs::queues::MAIL;
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::schema::jobs;
-use crate::domain::job::{ErrorCode, Facts, Failure, JobState, QUARANTINED_LAPSES, RunError};
-use crate::domain::{CustomerId, JobId, Timestamp, WorkerId};
-use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
+use crate::domain::CustomerId;
+use model::job::{ErrorCode, Facts, Failure, JobState, QUARANTINED_LAPSES, RunError};
+use model::{JobId, Timestamp, WorkerId};
+use model::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 
 /// A job's row, as far as its run needs it.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -46,7 +48,7 @@ use crate::jobs::{Kind, KindInfo, Lane, Queue, UnreadableArgs, read_stored};
 pub struct Job {
     /// Its id.
     pub id: JobId,
-    /// See [`crate::jobs::Kind::NAME`]; or an alias, see [`Job::kind_name`].
+    /// See [`model::Kind::NAME`]; or an alias, see [`Job::kind_name`].
     pub kind: String,
     /// The name of its own queue; see [`Job::lane`] for where it goes now.
     pub queue: String,
@@ -106,12 +108,12 @@ pub struct Job {
     pub ordering_key: Option<String>,
     /// Whether somebody is told how it goes on.
     pub has_callback: bool,
-    /// The version of its arguments, see [`crate::jobs::Kind::VERSION`].
+    /// The version of its arguments, see [`model::Kind::VERSION`].
     pub args_version: i32,
 }
 
 impl Job {
-    /// What [`crate::domain::job::decide`] needs to know.
+    /// What [`model::job::decide`] needs to know.
     pub fn facts(&self) -> Facts {
         Facts {
             attempt: self.attempt,
@@ -248,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_lane_follows_from_the_queue_and_from_what_happened_to_the_job() {
-        let mail = Lane::ordinary(Queue::MAIL);
+        let mail = Lane::ordinary(MAIL);
         let express = Lane { express: true, ..mail };
         assert_eq!(lane_of("mail", false, false, 0), Some(mail));
         assert_eq!(lane_of("mail", true, false, 1), Some(express));

@@ -20,10 +20,10 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::expressions::{for_update, for_update_skip_locked, is_one_of, now};
 use crate::db::schema::{jobs, ordering_keys};
-use crate::db::sql_types::Id;
 use crate::db::{Conn, Db, DbError, Tx, with};
-use crate::domain::JobId;
-use crate::domain::job::JobState;
+use model::JobId;
+use model::job::JobState;
+use model::sql_types::Id;
 
 /// Begins the question whether somebody stands in a line: its key comes next, and a bracket.
 pub(super) const SOMEBODY_IS_IN_LINE: &str = "EXISTS (SELECT 1 FROM jobs AS open WHERE open.ordering_open = ";

@@ -15,16 +15,16 @@ use super::relay::FAR;
 use crate::db::expressions::{coalesce, for_update, for_update_skip_locked, now};
 use crate::db::schema::{jobs, queues};
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::job::JobState;
-use crate::domain::{JobId, Timestamp};
-use crate::jobs::Queue;
+use model::Queue;
+use model::job::JobState;
+use model::{JobId, Timestamp};
 
 /// Writes down that these queues exist.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn register(conn: &mut Conn, names: &[Queue]) -> Result<(), DbError> {
-    for queue in names {
+pub async fn register(conn: &mut Conn, all: impl IntoIterator<Item = Queue>) -> Result<(), DbError> {
+    for queue in all {
         with!(conn, |c| {
             diesel::insert_into(queues::table)
                 .values(queues::name.eq(queue.name()))

@@ -13,6 +13,7 @@
 //! between the two costs a minute, or more for what was published before: the row is due again when it would be if its
 //! message had been lost.
 
+use crate::jobs::queues::ORDERS;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -28,9 +29,10 @@ use super::{callbacks, lane_of, queues};
 use crate::db::expressions::{for_update_skip_locked, is_one_of, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, Tx, with};
-use crate::domain::job::{JobState, QUARANTINED_LAPSES};
-use crate::domain::{CustomerId, JobId, Timestamp};
-use crate::jobs::{Envelope, Lane, Queue};
+use crate::domain::CustomerId;
+use model::job::{JobState, QUARANTINED_LAPSES};
+use model::{Envelope, Lane, Queue};
+use model::{JobId, Timestamp};
 
 /// A message that nobody took is published again after this time, then after twice as long…
 ///
@@ -449,7 +451,7 @@ mod tests {
     fn of_an_owner_so_many_go_out_as_there_is_room_for_and_the_rest_is_parked() {
         let ada = CustomerId::new();
         let rows: Vec<Due> = (0..4).map(|id| due(id, JobState::Pending, Some(ada))).collect();
-        let orders = Lane::ordinary(Queue::ORDERS);
+        let orders = Lane::ordinary(ORDERS);
         let mut taken = HashMap::from([((ada, orders), SHARE - 2)]);
         let decided = Decided::of(&rows, &HashSet::new(), &mut taken);
         assert_eq!(decided.publish, [rows[0].id, rows[1].id]);
@@ -461,7 +463,7 @@ mod tests {
         let ada = CustomerId::new();
         let suspected = Due { lapses: QUARANTINED_LAPSES, ..due(3, JobState::Pending, Some(ada)) };
         let rows = [due(1, JobState::Queued, Some(ada)), due(2, JobState::Pending, None), suspected];
-        let mut taken = HashMap::from([((ada, Lane::ordinary(Queue::ORDERS)), SHARE)]);
+        let mut taken = HashMap::from([((ada, Lane::ordinary(ORDERS)), SHARE)]);
         assert_eq!(Decided::of(&rows, &HashSet::new(), &mut taken).publish.len(), 3);
     }
 

@@ -12,8 +12,8 @@ use super::queues::NOT_PAUSED;
 use crate::db::expressions::now_plus;
 use crate::db::schema::jobs;
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::QUARANTINED_LAPSES;
-use crate::jobs::Queue;
+use model::Queue;
+use model::job::QUARANTINED_LAPSES;
 
 /// Unfinished jobs of some queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use diesel_async::RunQueryDsl;
 use super::enqueue::{Options, enqueue};
 use crate::db::schema::{job_replies, jobs};
 use crate::db::{DbError, Tx, with};
-use crate::domain::JobId;
-use crate::domain::job::JobState;
 use crate::jobs::{Reply, SendReply};
+use model::JobId;
+use model::job::JobState;
 
 /// Has the end of a job told to a reply queue; at once, if it is over already.
 ///

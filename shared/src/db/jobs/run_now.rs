@@ -8,8 +8,8 @@ use super::Job;
 use crate::db::expressions::now;
 use crate::db::schema::jobs;
 use crate::db::{DbError, Tx, with};
-use crate::domain::JobId;
-use crate::domain::job::JobState;
+use model::JobId;
+use model::job::JobState;
 
 /// Makes a job due that is pending and not due yet; `None` for any other.
 ///

@@ -17,11 +17,11 @@ use crate::db::gathered::Gathered;
 use crate::db::schema::jobs;
 use crate::db::signals::AfterCommit;
 use crate::db::{Db, DbError, TOGETHER, Tx, hot, in_time, with};
-use crate::domain::job::{Ending, Failure, JobState, RunError, dead_reason, decide};
-use crate::domain::stored_text::clean_json;
-use crate::domain::{JobId, Timestamp};
-use crate::jobs::{Lane, Queue};
 use crate::operations::redact::redact_text;
+use model::job::{Ending, Failure, JobState, RunError, dead_reason, decide};
+use model::stored_text::clean_json;
+use model::{JobId, Timestamp};
+use model::{Lane, Queue};
 
 /// What is written down beside the new state.
 #[derive(Debug, Clone)]

@@ -14,10 +14,10 @@ use diesel_async::RunQueryDsl;
 use crate::db::conn::ask;
 use crate::db::hot;
 use crate::db::prepared::Preparing;
-use crate::db::sql_types::Id;
 use crate::db::{Conn, Db, DbError, with};
 use crate::domain::CustomerId;
-use crate::jobs::Lane;
+use model::Lane;
+use model::sql_types::Id;
 
 use super::insert::{self, Place, placing};
 

@@ -8,18 +8,19 @@ use diesel_async::RunQueryDsl;
 
 use super::Job;
 use crate::db::schema::{customers, jobs};
-use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::{Failure, JobState};
-use crate::domain::{CustomerId, JobId};
-use crate::jobs::Queue;
+use crate::domain::CustomerId;
+use model::JobId;
+use model::Queue;
+use model::job::{Failure, JobState};
+use model::sql_types::Id;
 
 /// The query of [`unfinished_of`].
 macro_rules! counting {
     ($owner:expr, $limit:expr) => {
         diesel::sql_query($crate::db::jobs::status::UNFINISHED_OF.as_str())
-            .bind::<$crate::db::sql_types::Id, _>($owner)
-            .bind::<diesel::sql_types::Text, _>($crate::jobs::Queue::CALLBACKS.name())
+            .bind::<model::sql_types::Id, _>($owner)
+            .bind::<diesel::sql_types::Text, _>(model::Queue::CALLBACKS.name())
             .bind::<diesel::sql_types::BigInt, _>($limit)
     };
 }
@@ -82,7 +83,7 @@ macro_rules! children {
     ($parent:expr, $kind:expr) => {
         jobs::table
             .filter(jobs::parent.eq($parent))
-            .filter(jobs::kind.eq_any($crate::jobs::names_of($kind)))
+            .filter(jobs::kind.eq_any(model::names_of($kind)))
             .order(jobs::id)
             .select((jobs::id, jobs::state, jobs::failure))
     };

@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 
 use crate::db::schema::{job_replies, job_waits, jobs};
 use crate::db::{Conn, DbError, with};
-use crate::domain::job::{Failure, JobState};
-use crate::domain::{JobId, Timestamp};
+use model::job::{Failure, JobState};
+use model::{JobId, Timestamp};
 
 /// What [`super::Job`] leaves out.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -31,7 +31,7 @@ pub struct Rest {
 pub struct Relative {
     /// Its id.
     pub id: JobId,
-    /// See [`crate::jobs::Kind::NAME`].
+    /// See [`model::Kind::NAME`].
     pub kind: String,
     /// Where it is in its life.
     pub state: JobState,

@@ -12,9 +12,9 @@ use diesel_async::RunQueryDsl;
 use crate::db::expressions::{for_update_skip_locked, now, now_plus};
 use crate::db::schema::jobs;
 use crate::db::{Conn, Db, DbError, Publication, WHOLE_TABLE, with};
-use crate::domain::JobId;
-use crate::domain::job::{JobState, QUARANTINED_LAPSES};
-use crate::jobs::{Lane, Queue};
+use model::JobId;
+use model::job::{JobState, QUARANTINED_LAPSES};
+use model::{Lane, Queue};
 
 /// How long rows that are written back each alone may take, all together.
 const ALONE: Duration = Duration::from_secs(5);

@@ -15,10 +15,10 @@ use super::{Claim, FencedError, Job, LostLease, callbacks};
 use crate::db::conn::together;
 use crate::db::expressions::{for_no_key_update, for_update, is_one_of, now};
 use crate::db::schema::{job_waits, jobs};
-use crate::db::sql_types::Id;
 use crate::db::{Conn, DbError, Tx, with};
-use crate::domain::job::{Failure, JobState};
-use crate::domain::{JobId, Timestamp};
+use model::job::{Failure, JobState};
+use model::sql_types::Id;
+use model::{JobId, Timestamp};
 
 /// Of those that there are.
 macro_rules! recording {

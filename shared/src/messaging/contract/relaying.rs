@@ -8,8 +8,8 @@ use crate::db::jobs::enqueue::{Options, enqueue};
 use crate::db::jobs::status;
 use crate::db::{DatabaseSettings, DatabaseUrl, Db, Limits, SignalReceivers};
 use crate::domain::PhotoId;
-use crate::domain::job::JobState;
 use crate::jobs::MakeThumbnails;
+use model::job::JobState;
 
 /// More than are tried one by one here.
 const JOBS: usize = 8;

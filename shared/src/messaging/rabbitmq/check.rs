@@ -10,9 +10,9 @@ use lapin::{ConnectionProperties, ErrorKind};
 
 use super::declare::{self, DURABLE, PASSIVE};
 use super::{RabbitMqSettings, address::Address, is_prefix, socket};
-use crate::jobs::Lane;
 use crate::messaging::BrokerError;
 use crate::messaging::topology::{QueueSpec, Topology};
+use model::Lane;
 
 /// How long each answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! Makes the broker have what [`topology`](crate::messaging::topology) says, and finds out what it had.
 
+use crate::jobs::queues::MAIL;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -150,8 +151,8 @@ mod tests {
     use lapin::ConnectionProperties;
 
     use super::*;
-    use crate::jobs::{Lane, Queue};
     use crate::messaging::topology::Topology;
+    use model::{Lane, Queue};
 
     #[tokio::test]
     #[ignore = "needs servers: scripts/test"]
@@ -159,7 +160,7 @@ mod tests {
         let url = std::env::var("TEST_AMQP_URL").expect("TEST_AMQP_URL: see scripts/test");
         let connection = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
         let prefix = format!("test-{}.", uuid::Uuid::now_v7());
-        let mut specs = Topology::new(prefix).queues([Lane::ordinary(Queue::MAIL)]);
+        let mut specs = Topology::new(prefix).queues([Lane::ordinary(MAIL)]);
         let mut spec = specs.pop().unwrap();
         assert!(matches!(queue(&connection, &spec).await.unwrap(), Found::Created));
         assert!(matches!(queue(&connection, &spec).await.unwrap(), Found::Existing));

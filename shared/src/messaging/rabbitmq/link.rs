@@ -12,7 +12,7 @@ use tracing::info;
 
 use super::{Context, declare, socket};
 use crate::messaging::PublishError;
-use crate::outage::Outage;
+use platform::outage::Outage;
 
 /// How long the broker may take to say goodbye.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);

@@ -52,8 +52,8 @@ use super::hints::{StatusHint, StatusHints};
 use super::recreated::{Recreated, Reports};
 use super::topology::{Consumed, Topology};
 use super::{Answer, BrokerError, Delivery, PublishError, Publishing};
-use crate::backoff::Backoff;
-use crate::jobs::{Envelope, Lane};
+use model::{Envelope, Lane};
+use platform::backoff::Backoff;
 
 /// How long [`super::Broker::publish`] takes at most.
 pub const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);

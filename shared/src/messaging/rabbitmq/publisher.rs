@@ -18,9 +18,9 @@ use tracing::debug;
 
 use super::link::Link;
 use super::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT, declare};
-use crate::jobs::{Envelope, Lane};
 use crate::messaging::hints::StatusHint;
 use crate::messaging::{Answer, PublishError, Publishing};
+use model::{Envelope, Lane};
 
 /// Messages in flight at most; the others wait their turn. Channels are opened as they are needed.
 const CHANNELS: usize = 64;
@@ -261,7 +261,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::JobId;
+    use model::JobId;
 
     #[test]
     fn publishing_fails_when_the_last_publishes_all_failed_and_not_for_ever() {

@@ -2,9 +2,9 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Query};
+use model::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::domain::JobId;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
 use shared::operations::filter::FilterInput;

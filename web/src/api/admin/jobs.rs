@@ -2,9 +2,9 @@
 
 use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use model::JobId;
 use serde_json::{Map, Value};
 use shared::db::Db;
-use shared::domain::JobId;
 use shared::domain::operator::{Actor, Via};
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};

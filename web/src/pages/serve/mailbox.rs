@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderValue};
-use shared::domain::JobId;
-use shared::mail::MailSummary;
+use model::JobId;
+use platform::mail::MailSummary;
 
 use super::{Shop, html, shell};
 use crate::error::ApiError;
@@ -40,7 +40,7 @@ pub async fn mail(
     id: PathId<JobId>,
 ) -> Result<HttpResponse, ApiError> {
     let mailbox = app.config.mailbox.as_ref().ok_or(ApiError::NotFound("mailbox"))?;
-    let mail = mailbox.read(id.0).await.map_err(unreadable)?.ok_or(ApiError::NotFound("mail"))?;
+    let mail = mailbox.read(id.0.0).await.map_err(unreadable)?.ok_or(ApiError::NotFound("mail"))?;
     let page = MailPage {
         shell: shell(&app, customer, Section::Mailbox),
         from: mail.summary.from,

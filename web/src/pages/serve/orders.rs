@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
+use model::job::JobState;
 use serde::Deserialize;
 use shared::db::jobs::{Job, status};
 use shared::db::orders as rows;
 use shared::db::orders::Order;
 use shared::db::photos as photo_rows;
-use shared::domain::job::JobState;
 use shared::domain::{OrderId, PhotoId};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Runs that must stop, leases that are lost, outcomes that can't be stored, and the end of a worker.
 
-use shared::domain::WorkerId;
+use model::WorkerId;
 
 use super::*;
 

@@ -2,6 +2,7 @@
 //!
 //! The delivery goes to the runner without a consumer between, so that the test sees at the broker what becomes of it.
 
+use shared::jobs::queues::MAIL;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,7 +16,7 @@ use tracing::{Event, Metadata, Subscriber};
 use super::*;
 
 /// Nobody here consumes it.
-const LANE: Lane = Lane::ordinary(Queue::MAIL);
+const LANE: Lane = Lane::ordinary(MAIL);
 
 /// SQLite's own words for a file that another program has: trying again later may help.
 const UNDECIDED: &str = "SELECT RAISE(ABORT, 'database is locked')";

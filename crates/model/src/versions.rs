@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::{Kind, KindInfo};
+use crate::{Kind, KindInfo};
 
 /// The arguments of a job can't be read here.
 #[derive(Debug, thiserror::Error)]
@@ -57,18 +57,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jobs::Queue;
+    use crate::Queue;
 
-    /// Once `colour_photo`, with the tone's name alone.
+    /// Once `colour`, with the tone's name alone.
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct TintPhoto {
+    struct Tint {
         tones: Vec<String>,
     }
 
-    impl Kind for TintPhoto {
-        const NAME: &'static str = "tint_photo";
-        const ALIASES: &'static [&'static str] = &["colour_photo"];
-        const QUEUE: Queue = Queue::IMAGES;
+    impl Kind for Tint {
+        const NAME: &'static str = "tint";
+        const ALIASES: &'static [&'static str] = &["colour"];
+        const QUEUE: Queue = Queue::CALLBACKS;
         const VERSION: i32 = 2;
 
         fn upgrade(_: i32, args: Value) -> Value {
@@ -78,22 +78,21 @@ mod tests {
 
     #[test]
     fn a_kind_has_its_name_and_its_aliases() {
-        let kind = KindInfo::of::<TintPhoto>();
-        assert_eq!(kind.names().collect::<Vec<_>>(), ["tint_photo", "colour_photo"]);
-        assert!(kind.is_called("tint_photo") && kind.is_called("colour_photo"));
-        assert!(!kind.is_called("photo"));
+        let kind = KindInfo::of::<Tint>();
+        assert_eq!(kind.names().collect::<Vec<_>>(), ["tint", "colour"]);
+        assert!(kind.is_called("tint") && kind.is_called("colour"));
+        assert!(!kind.is_called("paint"));
         assert_eq!(names_of("nobody_knows_it"), ["nobody_knows_it"]);
-        assert_eq!(names_of("make_thumbnails"), ["make_thumbnails"]);
     }
 
     #[test]
     fn arguments_of_the_last_version_are_read_and_those_of_the_next_are_left_alone() {
-        let sepia = TintPhoto { tones: vec!["sepia".into()] };
-        assert_eq!(read_stored::<TintPhoto>(1, json!({"tone": "sepia"})).unwrap(), sepia);
-        assert_eq!(read_stored::<TintPhoto>(2, json!({"tones": ["sepia"]})).unwrap(), sepia);
-        let newer = read_stored::<TintPhoto>(3, json!({"tones": ["sepia"]}));
+        let sepia = Tint { tones: vec!["sepia".into()] };
+        assert_eq!(read_stored::<Tint>(1, json!({"tone": "sepia"})).unwrap(), sepia);
+        assert_eq!(read_stored::<Tint>(2, json!({"tones": ["sepia"]})).unwrap(), sepia);
+        let newer = read_stored::<Tint>(3, json!({"tones": ["sepia"]}));
         assert!(matches!(newer, Err(UnreadableArgs::Newer(3))), "{newer:?}");
-        let wrong = read_stored::<TintPhoto>(2, json!({"tone": "sepia"})).unwrap_err().to_string();
+        let wrong = read_stored::<Tint>(2, json!({"tone": "sepia"})).unwrap_err().to_string();
         assert!(wrong.starts_with("its arguments can't be read: "), "{wrong}");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
+use crate::registry;
+
 /// A queue's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Queue(&'static str);
@@ -15,26 +17,16 @@ static NAMED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
 const MOST_NAMED: usize = 1000;
 
 impl Queue {
-    /// Pictures: bound by the processor.
-    pub const IMAGES: Self = Self("images");
-    /// Fulfilment of orders: short transactions and calls of the payment gateway.
-    pub const ORDERS: Self = Self("orders");
-    /// E-mail: waits for a slow server.
-    pub const MAIL: Self = Self("mail");
-    /// Reports: long looks at many rows.
-    pub const REPORTS: Self = Self("reports");
-    /// Callbacks: wait for receivers that nobody of us runs.
+    /// Callbacks and replies: wait for receivers that nobody of us runs.
     pub const CALLBACKS: Self = Self("callbacks");
-
-    /// Copies from store to store: waits for the network and the disk, hardly for the processor.
-    pub const IO: Self = Self("io");
 
     /// Jobs whose leases lapsed again and again: one of all at a time.
     pub const QUARANTINE: Self = Self("quarantine");
 
-    /// Every queue that this program's kinds name, and the quarantine. Others may be named while it runs.
-    pub const ALL: &'static [Self] =
-        &[Self::IMAGES, Self::ORDERS, Self::MAIL, Self::REPORTS, Self::CALLBACKS, Self::IO, Self::QUARANTINE];
+    /// A queue of the application's, which it has to [register](crate::registry::register).
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
 
     /// The longest name.
     pub const MAX_LENGTH: usize = 40;
@@ -44,9 +36,9 @@ impl Queue {
         self.0
     }
 
-    /// The queue of that name, if it is one of [`Queue::ALL`].
+    /// The queue of that name, if it is one of [`Queue::all`].
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|queue| queue.0 == name)
+        Self::all().find(|queue| queue.0 == name)
     }
 
     /// A queue of any name: at most 40 lower-case letters, digits and hyphens. `None` for what is not a
@@ -80,10 +72,10 @@ impl Queue {
 
     /// How many of its jobs one worker process runs at a time, unless `QUEUES` says otherwise.
     pub fn default_slots(self, cores: usize) -> usize {
-        match self {
-            Self::IMAGES => cores,
-            Self::REPORTS | Self::QUARANTINE => 1,
-            _ => 16,
+        match registry::queues().find(|info| info.queue == self).map(|info| info.slots) {
+            Some(Slots::OnePerCore) => cores,
+            Some(Slots::Fixed(slots)) => slots,
+            None => Slots::MANY,
         }
     }
 
@@ -91,6 +83,50 @@ impl Queue {
     pub fn lanes(self) -> [Lane; 2] {
         [Lane { queue: self, express: true }, Lane { queue: self, express: false }]
     }
+}
+
+/// A queue, and how it is worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueInfo {
+    /// Its name.
+    pub queue: Queue,
+    /// See [`Queue::default_slots`].
+    pub slots: Slots,
+}
+
+impl QueueInfo {
+    /// Those of the engine's own kinds.
+    pub(crate) const OWN: &'static [Self] =
+        &[Self::waiting(Queue::CALLBACKS), Self { queue: Queue::QUARANTINE, slots: Slots::Fixed(1) }];
+
+    /// Its jobs keep a processor busy: one a core.
+    pub const fn computing(queue: Queue) -> Self {
+        Self { queue, slots: Slots::OnePerCore }
+    }
+
+    /// Its jobs wait for others most of the time: many at once.
+    pub const fn waiting(queue: Queue) -> Self {
+        Self { queue, slots: Slots::Fixed(Slots::MANY) }
+    }
+
+    /// One of its jobs at a time in each process.
+    pub const fn one_at_a_time(queue: Queue) -> Self {
+        Self { queue, slots: Slots::Fixed(1) }
+    }
+}
+
+/// How many jobs of a queue a worker process runs at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slots {
+    /// As many as the machine has cores.
+    OnePerCore,
+    /// So many.
+    Fixed(usize),
+}
+
+impl Slots {
+    /// Enough for jobs that wait for others most of the time.
+    const MANY: usize = 16;
 }
 
 impl fmt::Display for Queue {
@@ -125,9 +161,9 @@ impl Lane {
         }
     }
 
-    /// Both lanes of [`Queue::ALL`].
+    /// Both lanes of [`Queue::all`].
     pub fn all() -> impl Iterator<Item = Self> {
-        Queue::ALL.iter().flat_map(|queue| queue.lanes())
+        Queue::all().flat_map(Queue::lanes)
     }
 }
 
@@ -144,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_name_is_kept_once_and_known_ones_are_themselves() {
-        assert_eq!(Queue::named("images"), Some(Queue::IMAGES));
+        assert_eq!(Queue::named("quarantine"), Some(Queue::QUARANTINE));
         let (one, other) = (Queue::named("bulk-1").unwrap(), Queue::named("bulk-1").unwrap());
         assert!(std::ptr::eq(one.name(), other.name()));
         assert_eq!(Queue::from_name("bulk-1"), None);
@@ -153,16 +189,19 @@ mod tests {
     #[test]
     fn what_is_no_name_or_means_something_else_is_refused() {
         let long = "x".repeat(41);
-        for bad in ["", "Images", "images.express", "a b", "dead", "events", "submit", "ü", long.as_str()] {
+        for bad in ["", "Pictures", "pictures.express", "a b", "dead", "events", "submit", "ü", long.as_str()]
+        {
             assert_eq!(Queue::named(bad), None, "{bad}");
         }
     }
 
     #[test]
     fn each_queue_has_an_express_lane_before_its_ordinary_one() {
-        let names: Vec<String> = Queue::MAIL.lanes().iter().map(Lane::to_string).collect();
-        assert_eq!(names, ["mail.express", "mail"]);
-        assert!(Queue::MAIL.lanes().into_iter().all(|lane| Lane::named(&lane.to_string()) == Some(lane)));
+        let names: Vec<String> = Queue::CALLBACKS.lanes().iter().map(Lane::to_string).collect();
+        assert_eq!(names, ["callbacks.express", "callbacks"]);
+        assert!(
+            Queue::CALLBACKS.lanes().into_iter().all(|lane| Lane::named(&lane.to_string()) == Some(lane))
+        );
         assert_eq!(Lane::named("no name.express"), None);
     }
 }

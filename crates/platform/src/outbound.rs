@@ -9,13 +9,13 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// The error and what it came from: reqwest's own text says only "error sending request".
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Seconds or a date (RFC 9110 §10.2.3), at most an hour.
-pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

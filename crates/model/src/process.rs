@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{JobId, Timestamp};
+use crate::{JobId, Timestamp};
 
 /// How often a process gives a sign of life.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);

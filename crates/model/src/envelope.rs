@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::JobId;
+use crate::JobId;
 
 /// The version of the envelope itself: raised when an older program could not read it, or would
 /// misunderstand it. Such a program leaves the job to a newer one, as long as `job` is where it was.
@@ -16,7 +16,7 @@ pub struct Envelope {
     pub job: JobId,
     /// The job's kind, for logs and for telling an unknown kind before the database is asked.
     pub kind: String,
-    /// The version of the kind's arguments, see [`super::Kind::VERSION`].
+    /// The version of the kind's arguments, see [`crate::Kind::VERSION`].
     pub version: i32,
     /// W3C Trace Context of the request that caused the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]

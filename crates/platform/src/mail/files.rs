@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::message::compose;
-use super::{MailError, MailSummary, OutgoingMail, Sender, StoredMail, stored};
-use crate::domain::JobId;
+use crate::mail::message::compose;
+use crate::mail::{MailError, MailSummary, OutgoingMail, Sender, StoredMail, stored};
 
 /// The longest file that is read back, in bytes.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
@@ -66,7 +65,7 @@ impl FileMailer {
                 ids.extend(id_of(&entry?.path()));
             }
             // Ids are UUIDs of version 7: their order is that of time.
-            ids.sort_unstable_by(|a: &JobId, b| b.cmp(a));
+            ids.sort_unstable_by(|a: &Uuid, b| b.cmp(a));
             let read = |id| Some((id, read_at_most(&mailer.path(id), HEAD_BYTES).ok()?));
             let summaries = ids.into_iter().filter_map(read);
             Ok(summaries.filter_map(|(id, head)| stored::summary(id, &head)).take(limit).collect())
@@ -78,7 +77,7 @@ impl FileMailer {
     ///
     /// # Errors
     /// The file is there and can't be read.
-    pub async fn read(&self, id: JobId) -> io::Result<Option<StoredMail>> {
+    pub async fn read(&self, id: Uuid) -> io::Result<Option<StoredMail>> {
         let path = self.path(id);
         blocking(move || match read_at_most(&path, MAX_BYTES) {
             Ok(bytes) => Ok(stored::mail(id, &bytes)),
@@ -118,13 +117,13 @@ impl FileMailer {
         .await
     }
 
-    fn path(&self, id: JobId) -> PathBuf {
+    fn path(&self, id: Uuid) -> PathBuf {
         self.directory.join(format!("{id}.eml"))
     }
 }
 
 /// The job whose mail this is, if the file is named as ours are.
-fn id_of(path: &Path) -> Option<JobId> {
+fn id_of(path: &Path) -> Option<Uuid> {
     path.file_name()?.to_str()?.strip_suffix(".eml")?.parse().ok()
 }
 
@@ -237,6 +236,6 @@ mod tests {
         let mailer = mailer(&directory);
         assert!(!litter.exists());
         assert_eq!(mailer.list(10).await.unwrap().len(), 1);
-        assert_eq!(mailer.read(JobId::new()).await.unwrap(), None);
+        assert_eq!(mailer.read(Uuid::now_v7()).await.unwrap(), None);
     }
 }

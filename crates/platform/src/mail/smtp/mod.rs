@@ -22,9 +22,9 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Category;
 use tokio::time::timeout;
 
-pub use self::url::{InvalidSmtpUrl, Security, SmtpUrl};
-use super::message::compose;
-use super::{MailError, OutgoingMail, Sender};
+use crate::mail::message::compose;
+pub use crate::mail::smtp::url::{InvalidSmtpUrl, Security, SmtpUrl};
+use crate::mail::{MailError, OutgoingMail, Sender};
 
 /// How long the two halves of a send may take.
 #[derive(Debug, Clone, Copy)]

@@ -18,14 +18,15 @@ pub use sender::{InvalidSender, Sender};
 pub use smtp::SmtpMailer;
 pub use stored::{MailSummary, StoredMail};
 
-use crate::domain::{EmailAddress, JobId};
+use crate::EmailAddress;
+use uuid::Uuid;
 
 /// A mail that is ready to go, to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingMail {
     /// The job that sends it. Names the mail (`Message-ID`, file name), so that a second attempt is the
     /// same mail and not another.
-    pub message_id_of: JobId,
+    pub message_id_of: Uuid,
     /// Who gets it.
     pub to: EmailAddress,
     /// One line; control characters become spaces and what is beyond 200 characters is cut off.
@@ -111,7 +112,7 @@ pub(crate) mod testing {
     /// An ordinary mail with one inline picture.
     pub(crate) fn mail() -> OutgoingMail {
         OutgoingMail {
-            message_id_of: JobId::new(),
+            message_id_of: Uuid::now_v7(),
             to: "ada@example.org".parse().unwrap(),
             subject: "Your order is on its way".to_owned(),
             text: "Hello Ada,\n.\nall is well.\n".to_owned(),

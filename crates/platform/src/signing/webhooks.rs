@@ -11,9 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::Mac;
 
-use super::SecretKeys;
-use super::keys::mac;
-use crate::domain::CustomerId;
+use crate::signing::SecretKeys;
+use crate::signing::keys::mac;
+use uuid::Uuid;
 
 /// Keeps a secret from being the signature of anything else that the same keys sign.
 const PURPOSE: &str = "webhook/v1";
@@ -45,13 +45,13 @@ impl fmt::Debug for WebhookSecret {
 
 impl SecretKeys {
     /// What a customer verifies callbacks with, by the key that signs now.
-    pub fn webhook_secret(&self, customer: CustomerId) -> WebhookSecret {
+    pub fn webhook_secret(&self, customer: Uuid) -> WebhookSecret {
         WebhookSecret(self.sign(&canonical(customer)))
     }
 
     /// The signatures of a callback to a customer, by every key, separated by spaces: what goes into
     /// `webhook-signature`.
-    pub fn sign_webhook(&self, customer: CustomerId, id: &str, timestamp: i64, body: &[u8]) -> String {
+    pub fn sign_webhook(&self, customer: Uuid, id: &str, timestamp: i64, body: &[u8]) -> String {
         let text = canonical(customer);
         let secrets = self.sign_with_each(&text).map(WebhookSecret);
         let signatures: Vec<String> = secrets.map(|secret| secret.signature(id, timestamp, body)).collect();
@@ -59,7 +59,7 @@ impl SecretKeys {
     }
 }
 
-fn canonical(customer: CustomerId) -> Vec<u8> {
+fn canonical(customer: Uuid) -> Vec<u8> {
     format!("{PURPOSE}\n{customer}").into_bytes()
 }
 
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn each_customer_has_a_secret_of_their_own_that_does_not_change() {
-        let (ada, bob) = (CustomerId::new(), CustomerId::new());
+        let (ada, bob) = (Uuid::now_v7(), Uuid::now_v7());
         assert_eq!(keys(NEW).webhook_secret(ada), keys(NEW).webhook_secret(ada));
         assert_ne!(keys(NEW).webhook_secret(ada), keys(NEW).webhook_secret(bob));
         let text = keys(NEW).webhook_secret(ada).reveal();
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn while_keys_change_a_callback_is_signed_by_each() {
-        let ada = CustomerId::new();
+        let ada = Uuid::now_v7();
         let both = keys(&format!("{NEW},{OLD}"));
         let signed = both.sign_webhook(ada, "id", 7, b"{}");
         let by = |key: &str| keys(key).webhook_secret(ada).signature("id", 7, b"{}");

@@ -7,8 +7,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::super::testing::{mail, sender};
-use super::*;
+use crate::mail::smtp::*;
+use crate::mail::testing::{mail, sender};
 
 /// What the server says to a line; the empty line is the moment of connecting, a lone dot the end of a
 /// message. `None` is silence.

@@ -8,7 +8,8 @@ use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-use super::{KINDS, Kind, KindInfo};
+use crate::registry;
+use crate::{Kind, KindInfo};
 
 /// There is no task of that name, or nobody may start it from outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +29,7 @@ pub struct BadArgs {
 impl KindInfo {
     /// Every kind that may be started from outside.
     pub fn tasks() -> impl Iterator<Item = &'static Self> {
-        KINDS.iter().filter(|kind| kind.triggerable)
+        registry::kinds().iter().filter(|kind| kind.triggerable)
     }
 
     /// The task of that name.
@@ -41,7 +42,7 @@ impl KindInfo {
 }
 
 /// See [`KindInfo::read_args`].
-pub(super) fn read_args<K: Kind>(args: &Value) -> Result<Value, BadArgs> {
+pub fn read_args<K: Kind>(args: &Value) -> Result<Value, BadArgs> {
     let read: Result<K, _> = serde_path_to_error::deserialize(Args(args.clone()));
     let whole = |message: String| BadArgs { field: "body".into(), message };
     let args = read.map_err(|error| {
@@ -153,48 +154,5 @@ impl<'de> Deserializer<'de> for Args {
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct seq tuple
         tuple_struct map struct identifier ignored_any
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::jobs::{FulfilOrder, RemakeThumbnails};
-
-    #[test]
-    fn only_what_says_so_may_be_started_from_outside() {
-        assert!(KindInfo::task(RemakeThumbnails::NAME).is_ok());
-        let refusal = KindInfo::task(FulfilOrder::NAME).unwrap_err().to_string();
-        assert!(refusal.contains("fulfil_order") && refusal.contains(RemakeThumbnails::NAME), "{refusal}");
-    }
-
-    #[test]
-    fn wrong_arguments_are_named() {
-        let id = "0190d1f2-0000-7000-8000-000000000000";
-        let table = [
-            (json!({}), "photo_id"),
-            (json!({"photo_id": "x"}), "photo_id"),
-            (json!({"photo_id": 1}), "photo_id"),
-            (json!({"photo_id": id, "colour": "red"}), "colour"),
-            (json!({"photo_id": [id]}), "photo_id"),
-            (json!({"unknown field `x`": 1, "photo_id": id}), "unknown field `x`"),
-            (json!("x"), "body"),
-            (json!(null), "body"),
-        ];
-        for (args, field) in table {
-            assert_eq!(read_args::<RemakeThumbnails>(&args).unwrap_err().field, field, "{args}");
-        }
-        let good = json!({"photo_id": id});
-        assert_eq!(read_args::<RemakeThumbnails>(&good).unwrap(), good);
-    }
-
-    #[test]
-    fn every_task_denies_fields_that_it_does_not_know() {
-        for kind in KindInfo::tasks() {
-            let error = (kind.read_args)(&json!({"a_field_that_no_task_has": 1})).unwrap_err();
-            assert_eq!(error.field, "a_field_that_no_task_has", "{}", kind.name);
-        }
     }
 }

@@ -16,7 +16,7 @@ use lettre::Message;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment as Part, Mailbox, MultiPart, SinglePart};
 
-use super::{Attachment, InlinePicture, MailError, OutgoingMail, Sender};
+use crate::mail::{Attachment, InlinePicture, MailError, OutgoingMail, Sender};
 
 /// The most characters of a subject: a longer one without spaces could not be folded into lines of
 /// at most 998 octets (RFC 5322 §2.1.1).

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::StoredText;
+use crate::StoredText;
 
 /// Where a job is in its life, as stored.
 #[derive(

@@ -1,17 +1,17 @@
-//! Reading back a message that [`FileMailer`](super::FileMailer) wrote, for the `/mailbox` page.
+//! Reading back a message that [`FileMailer`](crate::mail::FileMailer) wrote, for the `/mailbox` page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
 use mail_parser::{Message, MessageParser, MimeHeaders};
 
-use crate::domain::JobId;
+use uuid::Uuid;
 
 /// A line of the list of mails.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailSummary {
     /// The job that sent it.
-    pub id: JobId,
+    pub id: Uuid,
     /// The sender, as the recipient sees them.
     pub from: String,
     /// The recipient's address.
@@ -35,19 +35,19 @@ pub struct StoredMail {
 }
 
 /// Reads the headers of a message; `None` when the bytes are no message.
-pub(super) fn summary(id: JobId, raw: &[u8]) -> Option<MailSummary> {
+pub(super) fn summary(id: Uuid, raw: &[u8]) -> Option<MailSummary> {
     MessageParser::default().parse_headers(raw).map(|message| summary_of(id, &message))
 }
 
 /// Reads a whole message; `None` when the bytes are no message.
-pub(super) fn mail(id: JobId, raw: &[u8]) -> Option<StoredMail> {
+pub(super) fn mail(id: Uuid, raw: &[u8]) -> Option<StoredMail> {
     let message = MessageParser::default().parse(raw)?;
     let text = message.body_text(0).unwrap_or_default().into_owned();
     let html = with_pictures(message.body_html(0).unwrap_or_default().into_owned(), &message);
     Some(StoredMail { summary: summary_of(id, &message), text, html })
 }
 
-fn summary_of(id: JobId, message: &Message<'_>) -> MailSummary {
+fn summary_of(id: Uuid, message: &Message<'_>) -> MailSummary {
     let to = message.to().and_then(|to| to.first()).and_then(|first| first.address()).unwrap_or_default();
     let sender = message.from().and_then(|from| from.first());
     let from = sender.and_then(|first| first.name().or(first.address())).unwrap_or_default();

@@ -8,8 +8,8 @@ use chrono::Utc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, redirect};
 
-use super::hosts::Hosts;
-use super::{CallbackPolicy, CallbackUrl, InvalidCallbackUrl, may_reach};
+use crate::callbacks::hosts::Hosts;
+use crate::callbacks::{CallbackPolicy, CallbackUrl, InvalidCallbackUrl, may_reach};
 use crate::outbound::{retry_after, with_causes};
 
 /// How long a connection may take.

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, Serializer};
     diesel::expression::AsExpression,
     diesel::deserialize::FromSqlRow,
 )]
-#[diesel(sql_type = crate::db::sql_types::Instant)]
+#[diesel(sql_type = crate::sql_types::Instant)]
 #[serde(transparent)]
 pub struct Timestamp(pub DateTime<Utc>);
 

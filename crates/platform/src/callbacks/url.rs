@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::{CallbackPolicy, may_reach};
+use crate::callbacks::{CallbackPolicy, may_reach};
 
 /// The longest, in bytes.
 const MAX_LENGTH: usize = 2000;
@@ -14,7 +14,7 @@ const MAX_LENGTH: usize = 2000;
 const FIRST_FREE_PORT: u16 = 1024;
 
 /// An address that a callback may be sent to, as far as the address alone tells. Where its name leads, the
-/// [`CallbackClient`](super::CallbackClient) checks at each delivery.
+/// [`CallbackClient`](crate::callbacks::CallbackClient) checks at each delivery.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallbackUrl(Url);
 

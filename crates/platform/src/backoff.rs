@@ -1,5 +1,5 @@
 //! The pause between two tries of something that fails: one type for everything but a job's own retries, whose
-//! delays are a rule of the job core ([`crate::domain::job::decide`]).
+//! delays are a rule of the job core ([`model::job::decide`]).
 
 use std::time::Duration;
 

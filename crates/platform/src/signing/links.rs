@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 
-use super::SecretKeys;
+use crate::signing::SecretKeys;
 
 /// Keeps a signature of a link from being one of anything else that the same keys sign.
 const PURPOSE: &str = "link/v1";
