@@ -9,13 +9,13 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use ::jobs::queues;
+use broker::{RabbitMqSettings, rabbitmq};
+use database::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use model::{Lane, Queue};
 use platform::signing::SecretKeys;
 use shared::blobs::Blobs;
 use shared::config::{Common, CommonSettings, Migrate, Program, WorkerSettings};
-use shared::db::jobs::queues;
-use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
-use shared::messaging::{RabbitMqSettings, rabbitmq};
 use worker::start::{Checked, MAIL_FOLDER};
 
 use crate::say;
@@ -140,8 +140,12 @@ async fn database(common: &Common) -> Result<(Option<Db>, String), String> {
         DatabaseUrl::Postgres(_) => "PostgreSQL".to_owned(),
     };
     // Two at once show what a pooler does between them.
-    let settings =
-        DatabaseSettings { url: common.database.clone(), max_connections: 2, limits: Limits::default() };
+    let settings = DatabaseSettings {
+        url: common.database.clone(),
+        max_connections: 2,
+        limits: Limits::default(),
+        migrations: shared::db::migrations::MIGRATIONS,
+    };
     let (db, _) = Db::open(&settings).map_err(|error| one_line(&error))?;
     within(db.ping()).await?;
     within(db.probe_prepared()).await.map_err(|error| {

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use database::Db;
 use model::JobId;
-use shared::db::Db;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::dead::{self, How, MOST_AT_A_TIME, Report, Which};
-use shared::operations::filter::FilterInput;
+use ::jobs::filter::FilterInput;
 
 use crate::{Error, say};
 

@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use database::Db;
 use model::JobId;
-use shared::db::Db;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};
-use shared::operations::filter::{FilterInput, JobFilter};
+use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{
     self, ErrorView, JobPage, JobStory, JobSummary, MOST, ProcessView, RelatedJobs,
 };

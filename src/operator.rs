@@ -4,8 +4,8 @@ use std::io::BufRead;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use database::Db;
 use platform::signing::Password;
-use shared::db::Db;
 use shared::domain::operator::Actor;
 use shared::operations::operators;
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use shared::db::Db;
+use database::Db;
 use shared::domain::operator::Actor;
 use shared::operations::queues;
 

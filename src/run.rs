@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ::jobs::enqueue::{Options, enqueue_kind};
+use ::jobs::{Job, status};
 use clap::Args;
+use database::Db;
 use model::JobId;
 use model::job::JobState;
 use model::{KindInfo, Queue};
 use serde_json::Value;
-use shared::db::Db;
-use shared::db::jobs::enqueue::{Options, enqueue_kind};
-use shared::db::jobs::{Job, status};
 use shared::foundation::Foundation;
 use tokio_util::sync::CancellationToken;
 

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
-use crate::db::jobs::queues;
-use crate::db::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
-use crate::messaging::{Broker, BrokerError, RabbitMqSettings, relay};
+use ::jobs::queues;
+use database::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
+use broker::{Broker, BrokerError, RabbitMqSettings};
+use ::jobs::relay;
 use model::Queue;
 use platform::signing::{SecretKeys, SecretKeysError};
 use platform::telemetry::{self, Metrics, MetricsError};
@@ -107,7 +108,7 @@ impl Foundation {
         if lock.is_some() && matches!(common.database, DatabaseUrl::Sqlite(_)) {
             // Nobody else can be running them: the last start of this program crashed. (A database on a server may
             // have other programs, whatever this folder's lock says.)
-            let orphans = crate::db::jobs::lease::end_all(&db).await?;
+            let orphans = ::jobs::lease::end_all(&db).await?;
             if !orphans.is_empty() {
                 tracing::info!(jobs = orphans.len(), "jobs of the last start are put back");
             }
@@ -178,8 +179,7 @@ async fn open_database(common: &Common) -> Result<(Db, SignalReceivers), StartEr
     let settings = DatabaseSettings {
         url: common.database.clone(),
         max_connections: common.database_connections,
-        limits: common.limits,
-    };
+        limits: common.limits, migrations: crate::db::migrations::MIGRATIONS };
     let (db, signals) = Db::open(&settings)?;
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
     loop {

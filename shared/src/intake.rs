@@ -7,9 +7,10 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::blobs::{BlobError, BlobPath, BlobWriter, Blobs};
-use crate::db::jobs::Job;
+use ::jobs::Job;
 use crate::db::photos::{NewPhoto, Photo};
-use crate::db::{DbError, Tx, accepting};
+use database::{DbError, Tx};
+use crate::db::accepting;
 use crate::domain::photo::{ImageType, PictureLimits};
 use crate::domain::{CustomerId, PhotoId};
 use model::JobId;

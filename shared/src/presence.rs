@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Program;
-use crate::db::processes::{self, Identity};
-use crate::db::{Db, DbError};
-use crate::messaging::Broker;
+use ::jobs::processes::{self, Identity};
+use database::{Db, DbError};
+use broker::Broker;
 use model::ProcessId;
 use model::process::{Connections, Facts, SIGN_OF_LIFE};
 

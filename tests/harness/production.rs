@@ -1,10 +1,10 @@
 //! What the separate programs need of servers: a database and queues of their own, a mail server.
 
+use broker::topology::Topology;
 use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 use model::Lane;
-use shared::messaging::topology::Topology;
 use url::Url;
 use uuid::Uuid;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use database::{DbError, MaybeCollision};
 use shared::blobs::BlobError;
-use shared::db::{DbError, MaybeCollision};
 use shared::intake::IntakeError;
 use shared::operations::OperationError;
 

@@ -8,10 +8,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, Data, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest};
+use database::DbError;
 use model::JobId;
 use platform::signing::Token;
 use serde_json::Value;
-use shared::db::{DbError, customers};
+use shared::db::customers;
 use shared::domain::{CustomerId, OrderId, PhotoId};
 
 use crate::App;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::jobs::depths::unfinished_by_queue;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
+use database::DbError;
 use model::Queue;
 use model::job::JobState;
 use serde::Serialize;
-use shared::db::DbError;
-use shared::db::depths::unfinished_by_queue;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 

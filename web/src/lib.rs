@@ -44,12 +44,12 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App as ActixApp, HttpServer};
+use broker::Broker;
+use database::Db;
 use platform::signing::SecretKeys;
 use platform::telemetry::Metrics;
 use shared::blobs::Blobs;
-use shared::db::Db;
 use shared::foundation::Foundation;
-use shared::messaging::Broker;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 

@@ -2,22 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
+use ::jobs::Job;
+use ::jobs::cancel::CancelOutcome;
+use ::jobs::enqueue::Options;
+use ::jobs::status;
+use ::jobs::subject::cancel_job;
+use database::{Conn, Db};
 use model::JobId;
 use platform::EmailAddress;
 use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use serde_json::Value;
 use shared::db::idempotency::{self, KeyedRequest};
-use shared::db::jobs::Job;
-use shared::db::jobs::cancel::CancelOutcome;
-use shared::db::jobs::enqueue::Options;
-use shared::db::jobs::status;
 use shared::db::orders::{self, NewLine, NewOrder, Order};
+use shared::db::photos;
 use shared::db::placing::{self, Accepting, Known};
 use shared::db::products::{self, Product};
-use shared::db::{Conn, Db, photos};
 use shared::domain::order::Quantity;
 use shared::domain::{CustomerId, OrderId, PhotoId};
-use shared::jobs::cancel_job;
 use shared::payments::PaymentToken;
 
 use crate::App;

@@ -1,10 +1,12 @@
 //! Photos, as the API and the pages accept, list and delete them.
 
+use ::jobs::Job;
+use database::{Conn, Db};
 use shared::blobs::{BlobPath, Blobs};
+use shared::db::accepting;
+use shared::db::customers;
 use shared::db::idempotency::{self, KeyedRequest};
-use shared::db::jobs::{Job, status};
 use shared::db::photos::{self, Deletion, Photo};
-use shared::db::{Conn, Db, accepting};
 use shared::domain::{CustomerId, PhotoId};
 use shared::intake::Received;
 
@@ -37,7 +39,7 @@ pub async fn admit_by_token(app: &App, token_hash: String) -> Result<CustomerId,
         .run(move |db| {
             let token_hash = token_hash.clone();
             async move {
-                let known = status::unfinished_by_token(&mut db.conn().await?, &token_hash, limit).await?;
+                let known = customers::unfinished_by_token(&mut db.conn().await?, &token_hash, limit).await?;
                 known.ok_or(ApiError::Unauthenticated)
             }
         })

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shared::db::jobs::status::{unfinished, unfinished_of};
-use shared::db::{Conn, Db, DbError, samples};
+use ::jobs::samples;
+use ::jobs::status::{unfinished, unfinished_of};
+use database::{Conn, Db, DbError};
 use shared::domain::CustomerId;
 use tokio_util::sync::CancellationToken;
 

@@ -8,9 +8,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::jobs::{Job, status};
+use database::{Conn, Db, DbError};
 use model::JobId;
-use shared::db::jobs::{Job, status};
-use shared::db::{Conn, Db, DbError};
+use shared::db::customers;
 
 /// The connections of a thread.
 const CONNECTIONS: usize = 2;
@@ -39,18 +40,18 @@ impl Reads {
         }
     }
 
-    /// See [`status::find_by_token`].
+    /// See [`customers::job_by_token`].
     ///
     /// # Errors
     /// Those of the database.
     pub async fn job(&self, id: JobId, token_hash: Arc<str>) -> Result<Option<Job>, DbError> {
         if self.0.is_postgres() {
-            let look = async |conn: &mut Conn| status::find_by_token(conn, id, &token_hash).await;
+            let look = async |conn: &mut Conn| customers::job_by_token(conn, id, &token_hash).await;
             return self.0.look_in_time(DEADLINE, look).await;
         }
         let look = move |db: Db| {
             let token_hash = token_hash.clone();
-            async move { status::find_by_token(&mut db.conn().await?, id, &token_hash).await }
+            async move { customers::job_by_token(&mut db.conn().await?, id, &token_hash).await }
         };
         self.0.run(look).await
     }

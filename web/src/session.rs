@@ -10,8 +10,9 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpRequest, HttpResponse};
+use database::DbError;
 use platform::signing::Token;
-use shared::db::{DbError, customers};
+use shared::db::customers;
 use url::Url;
 
 use crate::error::ApiError;

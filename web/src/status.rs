@@ -11,10 +11,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ::jobs::{Job, status};
+use broker::{Broker, HintEvent, StatusHints};
+use database::{Db, DbError};
 use model::JobId;
-use shared::db::jobs::{Job, status};
-use shared::db::{Db, DbError};
-use shared::messaging::{Broker, HintEvent, StatusHints};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;

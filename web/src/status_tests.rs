@@ -1,11 +1,12 @@
 //! The hub against a real database and the broker of the all-in-one.
 
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::subject::cancel_job;
+use broker::StatusHint;
+use database::{DatabaseSettings, DatabaseUrl, SignalReceivers};
 use model::job::JobState;
-use shared::db::jobs::enqueue::{Options, enqueue};
-use shared::db::{DatabaseSettings, DatabaseUrl, SignalReceivers};
 use shared::domain::PhotoId;
-use shared::jobs::{MakeThumbnails, cancel_job};
-use shared::messaging::StatusHint;
+use shared::jobs::MakeThumbnails;
 use tokio::time::timeout;
 
 use super::*;
@@ -27,7 +28,8 @@ async fn shop() -> Shop {
     let settings = DatabaseSettings {
         url: DatabaseUrl::Sqlite(folder.path().join("shop.db")),
         max_connections: 1,
-        limits: shared::db::Limits::default(),
+        limits: database::Limits::default(),
+        migrations: shared::db::migrations::MIGRATIONS,
     };
     let (db, signals) = Db::open(&settings).unwrap();
     db.migrate().await.unwrap();

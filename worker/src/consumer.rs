@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use broker::{Broker, Delivery, Subscription};
 use futures_util::future::join_all;
 use model::{Lane, Queue};
-use shared::messaging::{Broker, Delivery, Subscription};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -234,9 +234,9 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
+    use broker::RabbitMqSettings;
     use model::Envelope;
     use model::JobId;
-    use shared::messaging::RabbitMqSettings;
 
     use super::*;
 

@@ -6,15 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ::jobs::enqueue::{self, Options};
+use ::jobs::lease::lock_own;
+use ::jobs::settle::{self, Ended, Progress};
+use ::jobs::{Claim, Job};
+use database::{DbError, Tx};
 use model::JobId;
 use model::Kind;
 use model::stored_text::clean_json;
 use serde_json::Value;
-use shared::db::jobs::enqueue::{self, Options};
-use shared::db::jobs::lease::lock_own;
-use shared::db::jobs::settle::{self, Ended, Progress};
-use shared::db::jobs::{Claim, Job};
-use shared::db::{DbError, Tx};
 
 use crate::Services;
 use crate::leases::Lease;

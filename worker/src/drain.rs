@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
+use ::jobs::queues;
+use ::jobs::remaining::remaining;
+use database::DbError;
 use model::Queue;
-use shared::db::DbError;
-use shared::db::jobs::queues;
-use shared::db::jobs::remaining::remaining;
 
 use crate::Worker;
 

@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use database::DbError;
 use futures_util::StreamExt;
 use shared::blobs::{BlobError, IncomingFile};
 use shared::config::Incoming;
-use shared::db::{DbError, customers, ingested_files};
+use shared::db::{customers, ingested_files};
 use shared::domain::CustomerId;
 use tokio_util::sync::CancellationToken;
 

@@ -6,17 +6,18 @@
 
 use std::sync::Arc;
 
+use ::jobs::dead_messages;
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::kinds::{Refusal, Reply, SendReply};
+use ::jobs::replies;
+use ::jobs::triggers::{self, Trigger, Triggered};
+use broker::{Broker, Delivery, Properties, Subscription};
+use database::{Db, DbError};
 use model::KindInfo;
 use model::{JobId, StoredText};
 use platform::signing::MachineTokens;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::db::jobs::enqueue::{Options, enqueue};
-use shared::db::jobs::replies;
-use shared::db::triggers::{self, Trigger, Triggered};
-use shared::db::{Db, DbError, dead_messages};
-use shared::jobs::{Refusal, Reply, SendReply};
-use shared::messaging::{Broker, Delivery, Properties, Subscription};
 
 use crate::Worker;
 use crate::consumer::SIGN_OF_LIFE;

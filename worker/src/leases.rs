@@ -8,11 +8,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::jobs::Claim;
+use ::jobs::lease::{OwnRun, own_runs, put_back};
+use ::jobs::processes;
+use database::{Conn, Db, DbError, in_time};
 use model::WorkerId;
 use model::job::Ending;
-use shared::db::jobs::Claim;
-use shared::db::jobs::lease::{OwnRun, own_runs, put_back};
-use shared::db::{Conn, Db, DbError, in_time, processes};
 use shared::presence::identity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;

@@ -38,11 +38,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ::jobs::claim::Claims;
+use ::jobs::settle::Settles;
+use database::{Db, DbError};
 use model::Queue;
 use shared::config::{Incoming, Program, WorkedQueues};
-use shared::db::jobs::claim::Claims;
-use shared::db::jobs::settle::Settles;
-use shared::db::{Db, DbError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

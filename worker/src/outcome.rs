@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use ::jobs::settle::Progress;
+use ::jobs::{FencedError, LostLease};
+use database::DbError;
 use model::JobId;
 use model::job::{ErrorCode, JobState, RunError};
 use serde_json::Value;
 use shared::blobs::BlobError;
-use shared::db::DbError;
-use shared::db::jobs::settle::Progress;
-use shared::db::jobs::{FencedError, LostLease};
 
 use crate::stop::StopReason;
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::jobs::queues;
+use database::DbError;
 use model::Queue;
 use platform::outage::Outage;
-use shared::db::DbError;
-use shared::db::jobs::queues;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -11,15 +11,16 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::jobs::Job;
+use ::jobs::claim::{self, Claimed};
+use ::jobs::dead_messages;
+use ::jobs::settle::{Ended, Note};
+use broker::Delivery;
+use database::{DbError, in_time};
 use model::JobId;
 use model::job::Ending;
 use model::{Envelope, EnvelopeError, Lane, Queue};
 use platform::backoff::Backoff;
-use shared::db::jobs::Job;
-use shared::db::jobs::claim::{self, Claimed};
-use shared::db::jobs::settle::{Ended, Note};
-use shared::db::{DbError, dead_messages, in_time};
-use shared::messaging::Delivery;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 

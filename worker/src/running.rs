@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use ::jobs::lease::OwnRun;
+use ::jobs::{Claim, Job};
 use model::process::RunFact;
 use model::{JobId, Timestamp};
 use serde::Serialize;
-use shared::db::jobs::lease::OwnRun;
-use shared::db::jobs::{Claim, Job};
 use tokio::sync::Notify;
 
 use crate::stop::{StopReason, StopSignal};

@@ -10,13 +10,13 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 
+use ::jobs::settle::{Ended, Note, Progress};
+use ::jobs::status::unfinished_children;
+use ::jobs::subject::cancel_job;
 use model::JobId;
 use model::job::Ending;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::db::jobs::settle::{Ended, Note, Progress};
-use shared::db::jobs::status::unfinished_children;
-use shared::jobs::cancel_job;
 
 use crate::context::{JobContext, LastWrite, StepTx};
 use crate::crash_points::{self, MOMENTS};

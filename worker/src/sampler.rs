@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::db::{DbError, depths, samples};
-use shared::messaging::depths::in_broker;
+use ::jobs::{depths, samples};
+use broker::depths::in_broker;
+use database::DbError;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

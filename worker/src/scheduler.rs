@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::jobs::schedule::Entry;
+use ::jobs::schedules;
+use database::{DbError, in_time};
 use platform::outage::Outage;
-use shared::db::{DbError, in_time, schedules};
-use shared::jobs::schedule::{Entry, SCHEDULE};
+use shared::jobs::schedule::SCHEDULE;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

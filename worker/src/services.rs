@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use broker::Broker;
+use database::Db;
 use platform::EmailAddress;
 use platform::callbacks::CallbackClient;
 use platform::mail::Mailer;
@@ -10,9 +12,7 @@ use platform::signing::{MachineTokens, SecretKeys};
 use platform::telemetry::Metrics;
 use shared::blobs::Blobs;
 use shared::config::Keep;
-use shared::db::Db;
 use shared::intake::IntakeLimits;
-use shared::messaging::Broker;
 use shared::payments::Gateway;
 use url::Url;
 

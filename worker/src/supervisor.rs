@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::jobs::Job;
+use ::jobs::lease::{Orphan, end_orphan, orphans};
+use ::jobs::processes::{self, Watched};
+use database::{DbError, in_time};
 use model::ProcessId;
 use model::job::{Failure, JobState, MAX_LAPSES};
-use shared::db::jobs::Job;
-use shared::db::jobs::lease::{Orphan, end_orphan, orphans};
-use shared::db::processes::{self, Watched};
-use shared::db::{DbError, in_time};
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ::jobs::samples::Counts;
 use model::job::JobState;
-use shared::db::samples::Counts;
 
 /// By queue.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::ConfigError;
 use crate::blobs::BlobUrl;
-use crate::db::{DatabaseUrl, Limits};
+use database::{DatabaseUrl, Limits};
 use crate::domain::photo::PictureLimits;
 use crate::intake::IntakeLimits;
 use platform::callbacks::CallbackPolicy;

@@ -7,9 +7,9 @@ use diesel::dsl::count;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::now_minus;
+use database::expressions::now_minus;
 use super::schema::{also_bought, order_lines, orders};
-use super::{Conn, DbError, Tx, WHOLE_TABLE, with};
+use database::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::domain::order::OrderStatus;
 
 /// The most others of one product that are kept.

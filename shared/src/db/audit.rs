@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::expressions::now;
+use database::expressions::now;
 use super::schema::audit;
-use super::{Conn, DbError, with};
+use database::{Conn, DbError, with};
 use crate::domain::AuditId;
 use crate::domain::operator::{Actor, Via};
 use model::stored_text::clean_json;

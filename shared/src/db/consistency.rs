@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Conn, DbError, with};
+use database::{Conn, DbError, with};
 use crate::domain::{OrderId, PhotoId};
 use model::sql_types::Id;
 

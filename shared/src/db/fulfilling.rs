@@ -3,11 +3,13 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::conn::together;
-use super::jobs::status::{Standing, children};
+use database::together;
+use ::jobs::status::Standing;
+use ::jobs::children;
 use super::orders::{LINE, Order, OrderLine};
-use super::schema::{jobs, order_lines, orders, photos, products};
-use super::{Conn, DbError};
+use ::jobs::schema::jobs;
+use super::schema::{order_lines, orders, photos, products};
+use database::{Conn, DbError};
 use crate::domain::OrderId;
 use crate::domain::photo::PhotoStatus;
 use crate::jobs::RenderPrint;

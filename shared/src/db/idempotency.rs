@@ -6,9 +6,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::conn::commit_with;
+use database::commit_with;
 use super::schema::idempotency_keys as keys;
-use super::{DbError, Tx};
+use database::{DbError, Tx};
 use crate::domain::CustomerId;
 
 /// Writes the key's row, or takes one that has expired. PostgreSQL makes the second insert of a key wait for the

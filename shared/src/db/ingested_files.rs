@@ -4,11 +4,11 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::now;
-use super::jobs::Job;
-use super::jobs::enqueue::{Options, enqueue};
+use database::expressions::now;
+use ::jobs::Job;
+use ::jobs::enqueue::{Options, enqueue};
 use super::schema::ingested_files as files;
-use super::{Conn, Db, DbError, Tx, with};
+use database::{Conn, Db, DbError, Tx, with};
 use crate::blobs::IncomingFile;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::IngestFile;

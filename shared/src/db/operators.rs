@@ -5,9 +5,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::{for_share, now, now_minus};
+use database::expressions::{for_share, now, now_minus};
 use super::schema::{operator_sessions, operator_tokens, operators};
-use super::{Conn, DbError, Tx, with};
+use database::{Conn, DbError, Tx, with};
 use crate::domain::operator::Operator;
 use crate::domain::{OperatorId, OperatorTokenId};
 use model::Timestamp;

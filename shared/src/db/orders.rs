@@ -5,10 +5,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use super::conn::together;
-use super::expressions::now;
+use database::together;
+use database::expressions::now;
 use super::schema::{order_events, order_lines, orders, photo_variants, products};
-use super::{Conn, DbError, Tx, with};
+use database::{Conn, DbError, Tx, with};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, Variant};
 use crate::domain::print::PrintFormat;

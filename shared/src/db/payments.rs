@@ -9,9 +9,9 @@ use diesel::sql_types::Text;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::now;
+use database::expressions::now;
 use super::schema::payments;
-use super::{Db, DbError, with};
+use database::{Db, DbError, with};
 use crate::domain::OrderId;
 
 /// An order's entry in the ledger.

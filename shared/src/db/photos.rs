@@ -3,9 +3,9 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::expressions::for_update;
+use database::expressions::for_update;
 use super::schema::{order_lines, orders, photo_variants, photos};
-use super::{Conn, DbError, Tx, with};
+use database::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
 use crate::domain::{CustomerId, PhotoId};

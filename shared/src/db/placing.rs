@@ -10,17 +10,20 @@ use serde_json::{Value, json};
 
 use diesel::upsert::excluded;
 
-use super::conn::{commit_with, together};
-use super::expressions::{for_key_share, now, now_minus};
+use database::{commit_with, together};
+use database::expressions::{for_key_share, now, now_minus};
 use super::idempotency::{self, KEPT, Key, KeyedRequest, StoredAnswer, claiming, keeping, stored};
-use super::jobs::enqueue::{self, Options};
-use super::jobs::insert::{self, Decided, Place, decided, placing};
-use super::jobs::status::{Counted, counting};
-use super::jobs::{Job, callbacks};
+use ::jobs::enqueue::{self, Options};
+use ::jobs::insert::{self, Decided, Place};
+use ::jobs::{decided, placing};
+use ::jobs::status::Counted;
+use ::jobs::counting;
+use ::jobs::{Job, callbacks};
 use super::orders::{NewLine, NewOrder, Order, OrderEvent, OrderLine};
 use super::products::Product;
-use super::schema::{idempotency_keys as keys, jobs, order_events, orders, photos, products};
-use super::{Conn, DbError, Tx, with};
+use super::schema::{idempotency_keys as keys, order_events, orders, photos, products};
+use ::jobs::schema::jobs;
+use database::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
 use crate::domain::{OrderId, PhotoId};
 use crate::jobs::FulfilOrder;

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::schema::products;
-use super::{Conn, DbError, with};
+use database::{Conn, DbError, with};
 
 /// Something that can be ordered.
 #[derive(Debug, Clone, Queryable, Selectable)]

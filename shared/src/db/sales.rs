@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::schema::{order_lines, orders};
-use super::{Conn, DbError, with};
+use database::{Conn, DbError, with};
 use crate::domain::OrderId;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::sales::CountedOrder;

@@ -1,10 +1,8 @@
-//! The tables as Diesel sees them, for both databases.
-
-use model::sql_types::{Id, Instant};
+//! The shop's tables as Diesel sees them; `migrations/` makes them.
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     customers (id) {
         id -> Id,
         token_hash -> Text,
@@ -14,81 +12,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
-    jobs (id) {
-        id -> Id,
-        kind -> Text,
-        queue -> Text,
-        args -> Jsonb,
-        state -> Text,
-        failure -> Nullable<Text>,
-        fence -> BigInt,
-        attempt -> Integer,
-        max_attempts -> Integer,
-        lapses -> Integer,
-        woken -> Bool,
-        published -> Integer,
-        run_at -> Instant,
-        due_at -> Nullable<Instant>,
-        unavailable_since -> Nullable<Instant>,
-        started_at -> Nullable<Instant>,
-        worker -> Nullable<Id>,
-        undoing -> Bool,
-        checkpoint -> Nullable<Jsonb>,
-        progress -> Nullable<Jsonb>,
-        result -> Nullable<Jsonb>,
-        errors -> Jsonb,
-        cancel_requested_at -> Nullable<Instant>,
-        owner -> Nullable<Id>,
-        traceparent -> Nullable<Text>,
-        version -> BigInt,
-        created_at -> Instant,
-        updated_at -> Instant,
-        express -> Bool,
-        parent -> Nullable<Id>,
-        ordering_key -> Nullable<Text>,
-        ordering_seq -> Nullable<BigInt>,
-        unique_key -> Nullable<Text>,
-        has_callback -> Bool,
-        args_version -> Integer,
-        dead_reason -> Nullable<Text>,
-        parked -> Nullable<Text>,
-        waiting_since -> Nullable<Instant>,
-        unique_open -> Nullable<Text>,
-        ordering_open -> Nullable<Text>,
-        dead_at -> Nullable<Instant>,
-        awaited -> Bool,
-    }
-}
-
-diesel::table! {
-    ordering_keys (key) {
-        key -> Text,
-        last_seq -> BigInt,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::Instant;
-    queues (name) {
-        name -> Text,
-        paused_at -> Nullable<Instant>,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::Id;
-    job_waits (waiter, on_job) {
-        waiter -> Id,
-        on_job -> Id,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     photos (id) {
         id -> Id,
         customer_id -> Id,
@@ -106,7 +30,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::Id;
+    use model::sql_types::Id;
     photo_variants (photo_id, name) {
         photo_id -> Id,
         name -> Text,
@@ -132,7 +56,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     orders (id) {
         id -> Id,
         customer_id -> Id,
@@ -149,7 +73,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::Id;
+    use model::sql_types::Id;
     order_lines (order_id, position) {
         order_id -> Id,
         position -> Integer,
@@ -162,7 +86,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     order_events (order_id, id) {
         id -> Id,
         order_id -> Id,
@@ -174,7 +98,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     stock_moves (order_id, product_id, kind) {
         order_id -> Id,
         product_id -> Text,
@@ -186,7 +110,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     payments (order_id) {
         order_id -> Id,
         state -> Text,
@@ -198,7 +122,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Instant, Id};
+    use model::sql_types::{Instant, Id};
     idempotency_keys (customer_id, key) {
         customer_id -> Id,
         key -> Text,
@@ -217,49 +141,12 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     mails (job_id) {
         job_id -> Id,
         recipient -> Text,
         at -> Instant,
         sent -> Bool,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Instant, Id};
-    dead_messages (id) {
-        id -> Id,
-        queue -> Text,
-        body -> Binary,
-        error -> Text,
-        at -> Instant,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
-    schedules (name) {
-        name -> Text,
-        cron -> Text,
-        next_at -> Instant,
-        last_at -> Nullable<Instant>,
-        last_job -> Nullable<Id>,
-        missed -> Integer,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
-    job_callbacks (job_id) {
-        job_id -> Id,
-        url -> Text,
-        every_change -> Bool,
-        last_status -> Text,
-        stopped_at -> Nullable<Instant>,
     }
 }
 
@@ -273,35 +160,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Id, Instant};
-    webhook_deliveries (delivery_id, fence) {
-        delivery_id -> Id,
-        fence -> BigInt,
-        job_id -> Id,
-        told -> Text,
-        attempt -> Integer,
-        at -> Instant,
-        status -> Nullable<Integer>,
-        error -> Nullable<Text>,
-        duration_ms -> BigInt,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
-    triggered_jobs (job_id) {
-        job_id -> Id,
-        source -> Text,
-        key -> Nullable<Text>,
-        request_hash -> Text,
-        created_at -> Instant,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     ingested_files (path, version) {
         path -> Text,
         version -> Text,
@@ -314,31 +173,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::Id;
-    job_replies (job_id, reply_to, correlation_id) {
-        job_id -> Id,
-        reply_to -> Text,
-        correlation_id -> Text,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
-    expired_jobs (id) {
-        id -> Id,
-        owner -> Nullable<Id>,
-        kind -> Text,
-        state -> Text,
-        source -> Nullable<Text>,
-        finished_at -> Instant,
-        expired_at -> Instant,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     operators (id) {
         id -> Id,
         name -> Text,
@@ -350,7 +185,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     operator_sessions (token_hash) {
         token_hash -> Text,
         operator_id -> Id,
@@ -361,7 +196,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     operator_tokens (id) {
         id -> Id,
         operator_id -> Id,
@@ -374,7 +209,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
-    use super::{Id, Instant};
+    use model::sql_types::{Id, Instant};
     audit (id) {
         id -> Id,
         at -> Instant,
@@ -387,58 +222,12 @@ diesel::table! {
     }
 }
 
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::{Id, Instant};
-    processes (id) {
-        id -> Id,
-        program -> Text,
-        host -> Text,
-        pid -> Integer,
-        version -> Text,
-        started_at -> Instant,
-        seen_at -> Instant,
-        facts -> Jsonb,
-        lease_ms -> Nullable<BigInt>,
-        renewals -> BigInt,
-        lost_at -> Nullable<Instant>,
-        stopped_at -> Nullable<Instant>,
-    }
-}
-
-diesel::table! {
-    use diesel::sql_types::*;
-    use super::Instant;
-    queue_samples (queue, at) {
-        queue -> Text,
-        at -> Instant,
-        due -> Nullable<BigInt>,
-        scheduled -> Nullable<BigInt>,
-        running -> Nullable<BigInt>,
-        waiting -> Nullable<BigInt>,
-        broker -> Nullable<BigInt>,
-        oldest_seconds -> Nullable<BigInt>,
-        taken -> BigInt,
-        succeeded -> BigInt,
-        failed -> BigInt,
-        retried -> BigInt,
-        wait_ms -> BigInt,
-        longest_wait_ms -> BigInt,
-        run_ms -> BigInt,
-        longest_run_ms -> BigInt,
-        runs -> BigInt,
-    }
-}
-
 diesel::joinable!(operator_sessions -> operators (operator_id));
 diesel::joinable!(operator_tokens -> operators (operator_id));
 diesel::allow_tables_to_appear_in_same_query!(operators, operator_sessions, operator_tokens);
 
 diesel::allow_tables_to_appear_in_same_query!(
     customers,
-    jobs,
-    processes,
-    job_waits,
     photos,
     photo_variants,
     products,
@@ -446,6 +235,4 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_lines,
     order_events,
     also_bought,
-    triggered_jobs,
-    queues,
 );

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::queues::REPORTS;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{Scheduled, Tick};
+use ::jobs::schedule::{Scheduled, Tick};
 use model::{Kind, Queue};
 
 /// Compares what must agree: stock and its moves, orders and the ledger, photos and blobs, subjects and their

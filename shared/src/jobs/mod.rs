@@ -5,9 +5,7 @@
 //! them refuses to start. What it writes is recorded in `recorded/`.
 
 mod also_bought;
-mod cancel;
 mod consistency_check;
-mod deliver_callback;
 mod fulfil_order;
 mod ingest_file;
 mod make_thumbnails;
@@ -20,14 +18,13 @@ mod retention;
 mod sales_report;
 pub mod schedule;
 mod send_email;
-mod send_reply;
+mod subjects;
 
+use ::jobs::kinds::{DeliverCallback, SendReply};
 use model::KindInfo;
 
 pub use also_bought::AlsoBought;
-pub use cancel::{cancel_job, discard_job, mark_subject_cancelled};
 pub use consistency_check::ConsistencyCheck;
-pub use deliver_callback::DeliverCallback;
 pub use fulfil_order::FulfilOrder;
 pub use ingest_file::IngestFile;
 pub use make_thumbnails::MakeThumbnails;
@@ -36,11 +33,15 @@ pub use render_print::RenderPrint;
 pub use retention::Retention;
 pub use sales_report::SalesReport;
 pub use send_email::{EmailTemplate, SendEmail};
-pub use send_reply::{Refusal, Reply, SendReply};
 
 /// Tells the engine what there is. Every program does this first; so does a test that meets kinds by their names.
 pub fn register() {
-    model::registry::register(KINDS, queues::QUEUES);
+    ::jobs::register(::jobs::Application {
+        kinds: KINDS,
+        queues: queues::QUEUES,
+        schedule: schedule::SCHEDULE,
+        subjects: &subjects::Shop,
+    });
 }
 
 /// Every kind. Queues, metrics and the worker's handlers are checked against this list at the start.

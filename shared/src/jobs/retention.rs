@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::queues::REPORTS;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{Scheduled, Tick};
+use ::jobs::schedule::{Scheduled, Tick};
 use model::{Kind, Queue};
 
 /// Removes what was kept long enough: old jobs, blobs that no row names, and what piles up beside them.

@@ -4,7 +4,7 @@ use super::queues::REPORTS;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{Scheduled, Tick};
+use ::jobs::schedule::{Scheduled, Tick};
 use model::Timestamp;
 use model::{Kind, Queue};
 

@@ -10,14 +10,15 @@ use uuid::Uuid;
 
 use super::dead::MOST_TRIES;
 use super::{OperationError, may_change};
-use crate::db::jobs::cancel::CancelOutcome;
-use crate::db::jobs::dead::redrive;
-use crate::db::jobs::run_now::run_now;
-use crate::db::jobs::{Job, queues, status};
-use crate::db::{Db, DbError, Tx, audit};
+use ::jobs::cancel::CancelOutcome;
+use ::jobs::dead::redrive;
+use ::jobs::run_now::run_now;
+use ::jobs::{Job, queues, status};
+use database::{Db, DbError, Tx};
+use crate::db::audit;
 use crate::domain::operator::Actor;
-use crate::job_view::status_name;
-use crate::jobs::{cancel_job, discard_job};
+use ::jobs::view::status_name;
+use ::jobs::subject::{cancel_job, discard_job};
 use model::JobId;
 use model::job::{Failure, JobState};
 

@@ -5,7 +5,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::OperationError;
-use crate::db::{Db, audit};
+use database::Db;
+use crate::db::audit;
 use crate::domain::AuditId;
 use crate::domain::operator::Via;
 use model::Timestamp;

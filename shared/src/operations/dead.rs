@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::filter::{FilterInput, JobFilter};
-use super::redact::redact_text;
+use ::jobs::filter::{FilterInput, JobFilter};
+use ::jobs::redact::redact_text;
 use super::{OperationError, may_change};
-use crate::db::jobs::dead::{self, Refusal};
-use crate::db::{Db, DbError, Tx, audit, dead_messages};
+use ::jobs::dead::{self, Refusal};
+use database::{Db, DbError, Tx};
+use crate::db::audit;
+use ::jobs::dead_messages;
 use crate::domain::operator::Actor;
-use crate::jobs::discard_job;
+use ::jobs::subject::discard_job;
 use model::JobId;
 
 /// One call redrives or discards no more jobs: a caller goes on with [`Report::next`].

@@ -7,15 +7,13 @@
 pub mod act;
 pub mod audit;
 pub mod dead;
-pub mod filter;
 pub mod jobs;
 pub mod operators;
 pub mod overview;
 pub mod queues;
-pub mod redact;
 pub mod schedule;
 
-use crate::db::DbError;
+use database::DbError;
 use crate::domain::operator::Actor;
 use platform::signing::passwords::HashError;
 
@@ -47,13 +45,13 @@ pub enum OperationError {
     Hash(#[from] HashError),
 }
 
-impl From<filter::BadFilter> for OperationError {
-    fn from(wrong: filter::BadFilter) -> Self {
+impl From<::jobs::filter::BadFilter> for OperationError {
+    fn from(wrong: ::jobs::filter::BadFilter) -> Self {
         Self::Invalid { field: wrong.field, problem: wrong.message }
     }
 }
 
-impl crate::db::MaybeCollision for OperationError {
+impl database::MaybeCollision for OperationError {
     fn is_collision(&self) -> bool {
         matches!(self, Self::Db(error) if error.is_collision())
     }

@@ -8,7 +8,8 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use crate::db::{Db, DbError, audit, operators};
+use database::{Db, DbError};
+use crate::db::{audit, operators};
 use crate::domain::operator::{Actor, Name, Operator};
 use crate::domain::{OperatorId, OperatorTokenId};
 use model::Timestamp;

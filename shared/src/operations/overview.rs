@@ -9,12 +9,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::OperationError;
-use crate::db::depths::{self, Depth};
-use crate::db::processes::{self, Process};
-use crate::db::samples::{self, Bucket, Counts};
-use crate::db::{Conn, Db, DbError};
-use crate::messaging::Broker;
-use crate::messaging::depths::in_broker;
+use ::jobs::depths::{self, Depth};
+use ::jobs::processes::{self, Process};
+use ::jobs::samples::{self, Bucket, Counts};
+use database::{Conn, Db, DbError};
+use broker::Broker;
+use broker::depths::in_broker;
 use model::process::{BreakerState, Facts, SILENT_AFTER};
 use model::{JobId, Timestamp};
 

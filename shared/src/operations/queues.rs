@@ -8,9 +8,11 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use crate::db::jobs::queues;
-use crate::db::jobs::sweep::bring_back;
-use crate::db::{Db, audit, depths};
+use ::jobs::queues;
+use ::jobs::sweep::bring_back;
+use database::Db;
+use crate::db::audit;
+use ::jobs::depths;
 use crate::domain::operator::Actor;
 use model::Queue;
 use model::job::JobState;

@@ -5,12 +5,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use crate::db::jobs::enqueue::Enqueued;
-use crate::db::jobs::status;
-use crate::db::schedules::{self, Row};
-use crate::db::{Db, audit};
+use ::jobs::enqueue::Enqueued;
+use ::jobs::status;
+use ::jobs::schedules::{self, Row};
+use database::Db;
+use crate::db::audit;
 use crate::domain::operator::Actor;
-use crate::jobs::schedule::{Entry, SCHEDULE, Tick};
+use ::jobs::schedule::{Entry, Tick};
+use crate::jobs::schedule::SCHEDULE;
 use model::{JobId, Timestamp};
 
 /// An entry of the schedule.

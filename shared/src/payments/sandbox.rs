@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::{Charge, PaymentError, SandboxToken};
-use crate::db::{Db, DbError, payments};
+use database::{Db, DbError};
+use crate::db::payments;
 use crate::domain::OrderId;
 
 /// How often `tok_flaky` finds the gateway unavailable before it works.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self as operations, DeadLetters, Group, How, MessageView, Report, Which};
-use shared::operations::filter::{FilterInput, JobFilter};
+use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobSummary};
 
 use super::Operator;

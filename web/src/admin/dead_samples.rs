@@ -3,7 +3,7 @@
 use askama::Template;
 use chrono::{DateTime, Utc};
 use shared::operations::dead::{DeadLetters, Group, MessageGroup, MessageView, Refused, Report};
-use shared::operations::filter::FilterInput;
+use ::jobs::filter::FilterInput;
 use uuid::Uuid;
 
 use super::dead::{DeadJobsPage, DeadPage, MessagesPage, ReportPage};

@@ -1,5 +1,6 @@
 //! `/admin/jobs`: finding jobs, and one job's whole story with what can be done to it.
 
+use ::jobs::view::status_name;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -10,9 +11,8 @@ use model::job::{Failure, JobState};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use shared::domain::operator::Via;
-use shared::job_view::status_name;
 use shared::jobs::KINDS;
-use shared::operations::filter::{FilterInput, JobFilter};
+use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
 
 use super::Operator;

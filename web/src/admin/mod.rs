@@ -114,7 +114,7 @@ async fn identify(request: &HttpRequest, tokens_too: bool) -> Result<Option<Oper
 }
 
 async fn look_up(
-    db: shared::db::Db,
+    db: database::Db,
     secret: Token,
     is_token: bool,
 ) -> Result<Option<domain::Operator>, OperationError> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shared::db::Db;
-use shared::messaging::Broker;
+use broker::Broker;
+use database::Db;
 use shared::operations::OperationError;
 use shared::operations::overview::{self, Overview, QueueHistory};
 use tokio::sync::Mutex;
@@ -73,7 +73,7 @@ async fn kept<T>(
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use shared::db::DbError;
+    use database::DbError;
 
     use super::*;
 

@@ -1,12 +1,12 @@
 //! The answer "accepted": 202 with the new thing, its job, and where to look.
 
+use ::jobs::Job;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use shared::db::idempotency::Key;
-use shared::db::jobs::Job;
 
 use crate::error::ApiError;
 use crate::views::{JobView, job_path};

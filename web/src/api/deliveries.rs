@@ -1,12 +1,12 @@
 //! `/api/jobs/{id}/deliveries`: the callbacks of a job, as they were made.
 
+use ::jobs::deliveries::{self, Delivery, Receiver};
 use actix_web::web::{Data, Json};
 use chrono::{DateTime, Utc};
+use database::{Conn, DbError};
 use model::JobId;
 use platform::callbacks::CallbackOn;
 use serde::Serialize;
-use shared::db::deliveries::{self, Delivery, Receiver};
-use shared::db::{Conn, DbError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::jobs::Job;
 use actix_web::web::Data;
 use actix_web::{Either, HttpRequest, HttpResponse, Responder};
 use actix_web_lab::sse;
 use futures_util::stream;
 use model::JobId;
-use shared::db::jobs::Job;
 
 use super::jobs::find_own;
 use crate::App;

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use ::jobs::cancel::CancelOutcome;
+use ::jobs::subject::cancel_job;
+use ::jobs::{Job, status};
+use ::jobs::{expired_jobs, triggers};
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use database::{Conn, Db};
 use model::JobId;
 use model::job::JobState;
-use shared::db::jobs::cancel::CancelOutcome;
-use shared::db::jobs::{Job, status};
-use shared::db::{Conn, Db, expired_jobs, triggers};
-use shared::jobs::cancel_job;
 use tokio::time::timeout;
 
 use super::accepted::RETRY_AFTER;

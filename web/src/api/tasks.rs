@@ -1,12 +1,12 @@
 //! `/api/tasks`: jobs that timers and programs elsewhere start, by name and with arguments.
 
+use ::jobs::Job;
+use ::jobs::triggers::{self, Trigger, Triggered};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use model::KindInfo;
 use serde::Serialize;
 use serde_json::json;
-use shared::db::jobs::Job;
-use shared::db::triggers::{self, Trigger, Triggered};
 use utoipa::ToSchema;
 
 use super::accepted::Accepted;

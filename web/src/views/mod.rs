@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
+use ::jobs::Job;
 use chrono::{DateTime, Utc};
+use database::{Conn, DbError};
 use serde::Serialize;
-use shared::db::jobs::Job;
+use shared::db::also_bought;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
 use shared::db::photos::{Photo, PhotoVariant};
 use shared::db::products::{self, Product};
-use shared::db::{Conn, DbError, also_bought};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use shared::job_view::{JobLinks, JobView, ProgressView, job_etag, job_path};
+pub use ::jobs::view::{JobLinks, JobView, ProgressView, job_etag, job_path};
 
 /// A photo.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use ::jobs::settle::Progress;
 use serde_json::json;
-use shared::db::jobs::settle::Progress;
 use shared::db::{also_bought, products};
 use shared::jobs::AlsoBought;
 

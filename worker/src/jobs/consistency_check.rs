@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 
+use ::jobs::settle::Progress;
+use database::WHOLE_TABLE;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
-use shared::db::WHOLE_TABLE;
 use shared::db::consistency::{Finding, LEDGER, MOVES, WHOLE, orders_after, ready_photos_after};
-use shared::db::jobs::settle::Progress;
 use shared::db::{orders, photos};
 use shared::domain::OrderId;
 use shared::domain::order::OrderStatus;
@@ -188,7 +188,7 @@ async fn is_named(services: &Services, path: BlobPath) -> Result<bool, JobError>
     })
 }
 
-async fn is_confirmed(conn: &mut shared::db::Conn, order: OrderId) -> Result<bool, JobError> {
+async fn is_confirmed(conn: &mut database::Conn, order: OrderId) -> Result<bool, JobError> {
     Ok(orders::find(conn, order).await?.is_some_and(|order| order.status == OrderStatus::Confirmed))
 }
 

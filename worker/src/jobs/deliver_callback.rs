@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
+use ::jobs::deliveries::{self, Call};
+use ::jobs::kinds::DeliverCallback;
 use platform::callbacks::{Answer, DeliveryError, Message};
 use serde_json::json;
-use shared::db::deliveries::{self, Call};
-use shared::jobs::DeliverCallback;
 
 use super::Handle;
 use crate::context::JobContext;

@@ -1,13 +1,13 @@
 use std::collections::BTreeMap;
 
+use ::jobs::enqueue::Options;
+use ::jobs::status::Standing;
+use ::jobs::waits::outcomes;
+use database::Tx;
 use model::job::{Failure, JobState};
 use serde_json::{Value, json};
 use shared::blobs::BlobPath;
-use shared::db::Tx;
 use shared::db::fulfilling::{self, Fulfilment};
-use shared::db::jobs::enqueue::Options;
-use shared::db::jobs::status::Standing;
-use shared::db::jobs::waits::outcomes;
 use shared::db::orders;
 use shared::db::stock::{self, Reserved};
 use shared::domain::order::{OrderStatus, RejectReason};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use database::{DbError, in_time};
 use model::job::JobState;
 use platform::backoff::Backoff;
 use platform::mail::{MailError, OutgoingMail};
 use serde_json::Value;
 use shared::db::mails::{self, Place};
-use shared::db::{DbError, in_time};
 
 use crate::context::JobContext;
 use crate::outcome::{Dependency, JobError, Outcome};

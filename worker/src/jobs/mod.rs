@@ -19,11 +19,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use ::jobs::kinds::{DeliverCallback, SendReply};
 use model::{Kind, check_waits};
 use shared::jobs::schedule::SCHEDULE;
 use shared::jobs::{
-    AlsoBought, ConsistencyCheck, DeliverCallback, FulfilOrder, IngestFile, KINDS, MakeThumbnails,
-    RemakeThumbnails, RenderPrint, Retention, SalesReport, SendEmail, SendReply,
+    AlsoBought, ConsistencyCheck, FulfilOrder, IngestFile, KINDS, MakeThumbnails, RemakeThumbnails,
+    RenderPrint, Retention, SalesReport, SendEmail,
 };
 
 pub use fulfil_order::crash_points;
@@ -132,7 +133,7 @@ pub fn check_lists() {
 /// [`JobError::LostLease`].
 pub async fn undo_at_once(context: &JobContext) -> Result<Outcome, JobError> {
     let mut tx = context.begin().await?;
-    shared::jobs::mark_subject_cancelled(&mut tx, &context.job).await?;
+    ::jobs::subject::mark_subject_cancelled(&mut tx, &context.job).await?;
     tx.commit().await?;
     Ok(Outcome::Cancelled)
 }

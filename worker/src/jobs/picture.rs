@@ -1,10 +1,10 @@
 //! What the jobs that make pictures of an original have in common.
 
+use ::jobs::ErrorEntry;
 use bytes::Bytes;
 use model::StoredText;
 use model::job::ErrorCode;
 use shared::blobs::{BlobError, BlobPath};
-use shared::db::jobs::ErrorEntry;
 use shared::domain::PhotoId;
 
 use crate::Services;
@@ -77,8 +77,8 @@ pub async fn remove(services: &Services, path: BlobPath) -> Result<bool, JobErro
 
 #[cfg(test)]
 mod tests {
+    use ::jobs::{Try, log_error};
     use model::job::RunError;
-    use shared::db::jobs::{Try, log_error};
 
     use super::*;
 

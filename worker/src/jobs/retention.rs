@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use ::jobs::settle::Progress;
 use chrono::Utc;
+use database::Tx;
 use futures_util::TryStreamExt;
 use model::JobId;
 use platform::mail::Mailer;
@@ -9,9 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::blobs::{BlobPath, Listed};
 use shared::config::Keep;
-use shared::db::jobs::settle::Progress;
+use shared::db::idempotency;
 use shared::db::retention::{self, Class};
-use shared::db::{Tx, idempotency};
 use shared::jobs::Retention;
 
 use super::mailing::RECIPIENT_WINDOW;

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
+use ::jobs::settle::Progress;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use shared::db::jobs::settle::Progress;
 use shared::db::{products, sales};
 use shared::domain::sales::Sales;
 use shared::jobs::SalesReport;

@@ -1,9 +1,9 @@
+use ::jobs::kinds::{Refusal, Reply, SendReply};
+use ::jobs::status;
+use ::jobs::view::JobView;
+use broker::{Answer, PublishError};
 use platform::problem::Problem;
 use serde_json::json;
-use shared::db::jobs::status;
-use shared::job_view::JobView;
-use shared::jobs::{Refusal, Reply, SendReply};
-use shared::messaging::{Answer, PublishError};
 
 use super::Handle;
 use crate::context::JobContext;

@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use ::jobs::settle::{self, Ended, Note, Settles};
+use ::jobs::{Claim, FencedError, Job};
+use database::DbError;
 use model::JobId;
 use model::job::{Ending, JobState};
 use platform::backoff::Backoff;
 use serde_json::Value;
-use shared::db::DbError;
-use shared::db::jobs::settle::{self, Ended, Note, Settles};
-use shared::db::jobs::{Claim, FencedError, Job};
 
 use super::ANSWER;
 use crate::Worker;

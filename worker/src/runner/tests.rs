@@ -7,6 +7,12 @@ mod undecided;
 use shared::jobs::queues::{IMAGES, MAIL, ORDERS};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::relay;
+use ::jobs::settle::Progress;
+use ::jobs::status;
+use broker::Broker;
+use database::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use model::JobId;
 use model::job::JobState;
 use model::{Kind, Lane};
@@ -18,15 +24,10 @@ use serde_json::Value;
 use serde_json::json;
 use shared::blobs::{BlobUrl, Blobs};
 use shared::config::{Keep, Program, WorkedQueues};
-use shared::db::jobs::enqueue::{Options, enqueue};
-use shared::db::jobs::settle::Progress;
-use shared::db::jobs::status;
-use shared::db::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use shared::domain::photo::PictureLimits;
 use shared::domain::{OrderId, PhotoId};
 use shared::intake::IntakeLimits;
 use shared::jobs::{FulfilOrder, MakeThumbnails};
-use shared::messaging::{Broker, relay};
 use shared::payments::{Gateway, SandboxGateway};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -64,6 +65,7 @@ impl Shop {
             url: DatabaseUrl::Sqlite(folder.path().join("test.db")),
             max_connections: 1,
             limits: Limits::default(),
+            migrations: shared::db::migrations::MIGRATIONS,
         };
         let (db, signals) = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
@@ -134,7 +136,7 @@ impl Shop {
     /// Changes the database behind everybody's back.
     async fn sql(&self, sql: &str) {
         use diesel_async::SimpleAsyncConnection;
-        let shared::db::Conn::Sqlite(mut conn) = self.db.conn().await.unwrap() else { unreachable!() };
+        let database::Conn::Sqlite(mut conn) = self.db.conn().await.unwrap() else { unreachable!() };
         conn.batch_execute(sql).await.unwrap();
     }
 

@@ -6,7 +6,8 @@ use super::shop::new_photo;
 use crate::db::accepting::{accept_and_commit, accept_keyed};
 use crate::db::idempotency::{Key, KeyedRequest, WAIT, store_and_commit};
 use crate::db::photos::{self, NewPhoto};
-use crate::db::{DbError, customers};
+use database::DbError;
+use crate::db::customers;
 use crate::domain::CustomerId;
 use model::job::JobState;
 

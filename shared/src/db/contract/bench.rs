@@ -12,18 +12,17 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::config::Program;
-use crate::db::expressions::for_update;
-use crate::db::jobs::claim::{Claimed, claim};
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::lease::{end_orphan, orphans};
-use crate::db::jobs::settle::{Ended, Note, settle, settle_waiting};
-use crate::db::jobs::share::promote;
-use crate::db::jobs::sweep::{Swept, sweep};
-use crate::db::jobs::{Claim, FencedError, Job, status};
-use crate::db::schema::jobs;
-use crate::db::{
-    Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, processes, with,
-};
+use database::expressions::for_update;
+use ::jobs::claim::{Claimed, claim};
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::lease::{end_orphan, orphans};
+use ::jobs::settle::{Ended, Note, settle, settle_waiting};
+use ::jobs::share::promote;
+use ::jobs::sweep::{Swept, sweep};
+use ::jobs::{Claim, FencedError, Job, status};
+use ::jobs::schema::jobs;
+use database::{Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, with};
+use ::jobs::processes;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
 use crate::presence::identity;
@@ -362,6 +361,7 @@ fn settings(url: DatabaseUrl) -> DatabaseSettings {
         max_connections: 8,
         // The steps of a race may take their time on a busy machine.
         limits: Limits { lock: PATIENCE, ..Limits::default() },
+        migrations: crate::db::migrations::MIGRATIONS,
     }
 }
 

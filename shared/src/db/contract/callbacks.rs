@@ -2,13 +2,13 @@
 
 use super::bench::{Bench, end_lapsed, own};
 use super::promises;
-use crate::db::deliveries::{self, Call};
-use crate::db::jobs::cancel::cancel;
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::lease::lock_own;
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::{Job, status};
-use crate::jobs::DeliverCallback;
+use ::jobs::deliveries::{self, Call};
+use ::jobs::cancel::cancel;
+use ::jobs::enqueue::Options;
+use ::jobs::lease::lock_own;
+use ::jobs::relay::due::take_due;
+use ::jobs::{Job, status};
+use ::jobs::kinds::DeliverCallback;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use model::JobId;
@@ -17,8 +17,8 @@ use model::job::Ending;
 use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use std::time::Duration;
 
-use crate::db::schema::jobs;
-use crate::db::with;
+use ::jobs::schema::jobs;
+use database::with;
 
 promises!(both:
     each_new_status_is_told_once_and_in_order,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::promises;
-use crate::db::jobs::cancel::{CancelOutcome, cancel};
-use crate::db::jobs::claim::{Claimed, put_back_unknown};
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::relay::take_due;
+use ::jobs::cancel::{CancelOutcome, cancel};
+use ::jobs::claim::{Claimed, put_back_unknown};
+use ::jobs::enqueue::Options;
+use ::jobs::relay::due::take_due;
 use model::JobId;
 use model::job::{Ending, JobState};
 

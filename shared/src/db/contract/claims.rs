@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::bench::{Bench, begin_process, own};
 use super::promises;
-use crate::db::jobs::cancel::cancel;
-use crate::db::jobs::claim::{Claimed, put_back_unknown};
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::settle::{Progress, checkpoint};
-use crate::db::jobs::unpublished::not_published;
+use ::jobs::cancel::cancel;
+use ::jobs::claim::{Claimed, put_back_unknown};
+use ::jobs::relay::due::take_due;
+use ::jobs::settle::{Progress, checkpoint};
+use ::jobs::unpublished::not_published;
 use model::WorkerId;
 use model::job::{Ending, JobState};
 

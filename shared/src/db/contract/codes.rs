@@ -6,9 +6,10 @@ use super::bench::{Bench, done, own};
 use super::keys::claim;
 use super::promises;
 use crate::db::idempotency::{Key, KeyedRequest, WAIT};
-use crate::db::jobs::FencedError;
-use crate::db::jobs::lease::lock_own;
-use crate::db::{DbError, customers};
+use ::jobs::FencedError;
+use ::jobs::lease::lock_own;
+use database::DbError;
+use crate::db::customers;
 
 promises!(postgres:
     a_lock_that_is_not_to_be_had_in_time_may_be_later,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::bench::{Bench, done};
 use super::promises;
-use crate::db::DbError;
+use database::DbError;
 
 promises!(both:
     work_that_collided_is_done_again_and_not_for_ever,

@@ -3,7 +3,7 @@
 use super::bench::{Bench, done};
 use super::coordination::{due, existing, new};
 use super::promises;
-use crate::db::jobs::enqueue::{Options, enqueue, enqueue_unique};
+use ::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
 use model::job::{Ending, JobState};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::bench::{Bench, done, end_lapsed};
 use super::promises;
-use crate::db::jobs::unpublished::not_published;
-use crate::db::signals::Publication;
+use ::jobs::unpublished::not_published;
+use database::signals::Publication;
 use model::WorkerId;
 use model::job::{Ending, JobState};
 

@@ -10,13 +10,13 @@ use super::coordination::{due, in_line, new, owned};
 use super::dead::redriven;
 use super::pauses::{open, pause, resume};
 use super::promises;
-use crate::db::jobs::Job;
-use crate::db::jobs::cancel::CancelOutcome;
-use crate::db::jobs::enqueue::{Options, enqueue_unique};
-use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle_given_up};
-use crate::db::jobs::share::{SHARE, promote};
-use crate::db::jobs::sweep::Swept;
-use crate::db::jobs::unpublished::not_published;
+use ::jobs::Job;
+use ::jobs::cancel::CancelOutcome;
+use ::jobs::enqueue::{Options, enqueue_unique};
+use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle_given_up};
+use ::jobs::share::{SHARE, promote};
+use ::jobs::sweep::Swept;
+use ::jobs::unpublished::not_published;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
 use model::JobId;
@@ -473,7 +473,7 @@ async fn a_queued_job_that_nobody_took_for_hours_is_published_again_and_a_runnin
 mod races {
     use super::super::bench::done;
     use super::*;
-    use crate::db::jobs::cancel::cancel;
+    use ::jobs::cancel::cancel;
 
     promises!(postgres:
         the_next_of_a_line_that_somebody_holds_is_not_waited_for_and_found_by_the_sweep,

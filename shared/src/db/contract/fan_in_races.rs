@@ -2,7 +2,7 @@
 
 use super::bench::{Bench, done};
 use super::promises;
-use crate::db::jobs::cancel::cancel;
+use ::jobs::cancel::cancel;
 use model::job::{Ending, JobState};
 
 promises!(postgres:

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::bench::{Bench, PATIENCE, own};
 use super::promises;
-use crate::db::DbError;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::lease::lock_own;
+use database::DbError;
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::lease::lock_own;
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
 use model::job::{Ending, JobState};
@@ -42,7 +42,7 @@ async fn a_transaction_that_is_frozen_loses_its_rows_and_can_commit_nothing(benc
     assert_eq!(settled.await.expect("its row stays locked").unwrap().unwrap(), JobState::Succeeded);
     let error = frozen.commit().await.unwrap_err();
     assert!(matches!(error, DbError::Unavailable(_)), "{error:?}");
-    let row = crate::db::jobs::status::find(&mut worker.conn().await.unwrap(), lost.id).await.unwrap();
+    let row = ::jobs::status::find(&mut worker.conn().await.unwrap(), lost.id).await.unwrap();
     assert!(row.is_none());
 }
 
@@ -79,7 +79,7 @@ async fn a_transaction_that_is_cut_is_unavailable(bench: &mut Bench) {
 }
 
 /// Ends every connection to the database but the one that asks, as an operator or a restart does.
-async fn cut_all(bench: &mut Bench, elsewhere: &crate::db::Db) {
+async fn cut_all(bench: &mut Bench, elsewhere: &database::Db) {
     let ours = std::mem::replace(&mut bench.db, elsewhere.clone());
     let cut = bench
         .number(
@@ -110,6 +110,6 @@ async fn a_database_that_became_read_only_is_unavailable(bench: &mut Bench) {
         .await;
     let standby = bench.another_process(|_| {});
     let worker = bench.worker;
-    let error = crate::db::jobs::claim::claim(&standby, job.id, worker).await.unwrap_err();
+    let error = ::jobs::claim::claim(&standby, job.id, worker).await.unwrap_err();
     assert!(error.is_unavailable(), "{error:?}");
 }

@@ -13,9 +13,9 @@ use url::Url;
 
 use super::bench::{Bench, PATIENCE, own};
 use super::promises;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::lease::lock_own;
-use crate::db::{DatabaseSettings, DatabaseUrl, Db, with};
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::lease::lock_own;
+use database::{DatabaseSettings, DatabaseUrl, Db, with};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
 use model::job::{Ending, JobState};

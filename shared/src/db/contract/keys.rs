@@ -6,11 +6,12 @@ use diesel_async::RunQueryDsl;
 
 use super::bench::{Bench, done};
 use super::promises;
-use crate::db::conn::together;
-use crate::db::expressions::{now, now_minus};
+use database::together;
+use database::expressions::{now, now_minus};
 use crate::db::idempotency::{KEPT, Key, KeyedRequest, WAIT, claiming, found, store_and_commit, stored};
 use crate::db::schema::idempotency_keys as keys;
-use crate::db::{DbError, Tx, customers};
+use database::{DbError, Tx};
+use crate::db::customers;
 use crate::domain::CustomerId;
 
 promises!(both:

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::promises;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::status;
-use crate::db::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::relay::due::take_due;
+use ::jobs::status;
+use ::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
 use model::JobId;

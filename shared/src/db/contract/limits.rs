@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use super::bench::Bench;
 use super::promises;
-use crate::db::{Conn, Db, Limits, WHOLE_TABLE, with};
+use database::{Conn, Db, Limits, WHOLE_TABLE, with};
 
 promises!(postgres:
     no_wait_is_without_an_end_in_a_transaction_or_outside_of_one,

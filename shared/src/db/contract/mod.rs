@@ -1,7 +1,7 @@
 //! What the database layer promises, as tests: the same against SQLite and PostgreSQL, and for
 //! PostgreSQL alone what only several connections can show.
 //!
-//! - [`life`], [`relaying`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
+//! - [`life`], [`relaying`], [`publishing`], [`claims`], [`runs`], [`leases`], [`waiting`], [`cancelling`]: the job core.
 //! - [`coordination`]: order, uniqueness, fairness, express, parts of a job. [`due`]: what a row says of it.
 //! - [`together`]: what several workers ask at once.
 //! - [`schedules`]: what happens at set times.
@@ -49,6 +49,7 @@ mod operations;
 mod operators;
 mod pauses;
 mod presence;
+mod publishing;
 mod races;
 mod reading;
 mod relaying;

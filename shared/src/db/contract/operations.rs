@@ -7,16 +7,16 @@ use super::bench::{Bench, own};
 use super::dead::dead;
 use super::promises;
 use crate::db::audit;
-use crate::db::jobs::enqueue::{Options, enqueue_all};
-use crate::db::jobs::queues;
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::settle::{Ended, Note, settle};
+use ::jobs::enqueue::{Options, enqueue_all};
+use ::jobs::queues;
+use ::jobs::relay::due::take_due;
+use ::jobs::settle::{Ended, Note, settle};
 use crate::domain::PhotoId;
 use crate::domain::operator::{Actor, Via};
 use crate::jobs::MakeThumbnails;
 use crate::operations::OperationError;
 use crate::operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
-use crate::operations::filter::JobFilter;
+use ::jobs::filter::JobFilter;
 use crate::operations::queues::{list, pause, resume};
 use model::JobId;
 use model::Queue;
@@ -120,7 +120,7 @@ async fn dead_letters_are_grouped_by_reason(bench: &mut Bench) {
 async fn unreadable_messages_are_shown_and_removed_by_reason(bench: &mut Bench) {
     let mut conn = bench.db.conn().await.unwrap();
     for (body, error) in [(&b"hello \xff"[..], "not JSON"), (b"{}", "no job"), (b"[]", "no job")] {
-        crate::db::dead_messages::keep(&mut conn, "images", body, error).await.unwrap();
+        ::jobs::dead_messages::keep(&mut conn, "images", body, error).await.unwrap();
     }
     drop(conn);
     let groups = letters(&bench.db).await.unwrap().messages;

@@ -3,8 +3,8 @@
 use super::bench::Bench;
 use super::coordination::due;
 use super::promises;
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::queues;
+use ::jobs::enqueue::Options;
+use ::jobs::queues;
 use crate::jobs::queues::{MAIL, ORDERS};
 use model::JobId;
 use model::Queue;

@@ -9,14 +9,15 @@ use tokio::task::JoinHandle;
 
 use super::bench::{Bench, done, end_lapsed, own};
 use super::promises;
-use crate::db::jobs::cancel::{CancelOutcome, cancel};
-use crate::db::jobs::claim::{Claimed, claim, put_back_unknown};
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::lease::put_back;
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::unpublished::not_published;
-use crate::db::jobs::{FencedError, Job};
-use crate::db::{Publication, processes};
+use ::jobs::cancel::{CancelOutcome, cancel};
+use ::jobs::claim::{Claimed, claim, put_back_unknown};
+use ::jobs::enqueue::Options;
+use ::jobs::lease::put_back;
+use ::jobs::relay::due::take_due;
+use ::jobs::unpublished::not_published;
+use ::jobs::{FencedError, Job};
+use database::Publication;
+use ::jobs::processes;
 use model::JobId;
 use model::job::{Ending, JobState};
 

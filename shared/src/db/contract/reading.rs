@@ -6,16 +6,18 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use super::shop::{CANVAS, order_of, photo_of, place};
-use crate::db::depths::unfinished_by_queue;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::status::{find_many, unfinished, unfinished_by_token, unfinished_of};
+use ::jobs::depths::unfinished_by_queue;
+use ::jobs::enqueue::{Options, enqueue};
+use crate::db::customers::unfinished_by_token;
+use ::jobs::status::{find_many, unfinished, unfinished_of};
 use crate::db::photos::PhotoVariant;
-use crate::db::samples::{self, Counts};
-use crate::db::{customers, dead_messages, orders, photos};
+use ::jobs::samples::{self, Counts};
+use crate::db::{customers, orders, photos};
+use ::jobs::dead_messages;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
 use crate::domain::{CustomerId, OrderId, PhotoId};
-use crate::jobs::DeliverCallback;
+use ::jobs::kinds::DeliverCallback;
 use model::JobId;
 use model::job::{Ending, JobState};
 
@@ -40,7 +42,7 @@ async fn a_customer_is_known_by_the_hash_of_their_token(bench: &mut Bench) {
     assert_eq!(customers::by_token_hash(&mut conn, "hash of ada").await.unwrap(), Some(ada));
     assert_eq!(customers::by_token_hash(&mut conn, "hash of bob").await.unwrap(), None);
     let again = customers::create(&mut conn, "hash of ada").await.unwrap_err();
-    assert!(matches!(again, crate::db::DbError::Duplicate(_)), "{again:?}");
+    assert!(matches!(again, database::DbError::Duplicate(_)), "{again:?}");
 }
 
 async fn pages_are_the_customers_own_the_newest_first_and_meet_without_a_gap(bench: &mut Bench) {

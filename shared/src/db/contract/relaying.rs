@@ -5,8 +5,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, PATIENCE};
 use super::promises;
-use crate::db::Db;
-use crate::messaging::{Broker, relay};
+use database::Db;
+use broker::Broker;
+use ::jobs::relay;
 use model::JobId;
 use model::job::JobState;
 use model::{Envelope, Lane, Queue};

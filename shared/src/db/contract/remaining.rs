@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::promises;
-use crate::db::jobs::enqueue::Options;
-use crate::db::jobs::remaining::{Remaining, remaining};
+use ::jobs::enqueue::Options;
+use ::jobs::remaining::{Remaining, remaining};
 use model::Queue;
 use model::job::{Ending, JobState};
 

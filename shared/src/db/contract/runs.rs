@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::bench::{Bench, end_lapsed, own, waits};
 use super::promises;
-use crate::db::jobs::enqueue::{Options, enqueue};
-use crate::db::jobs::lease::lock_own;
-use crate::db::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
-use crate::db::jobs::{Claim, ErrorEntry, FencedError, Job, status};
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::lease::lock_own;
+use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
+use ::jobs::{Claim, ErrorEntry, FencedError, Job, status};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
 use model::JobId;
@@ -205,7 +205,7 @@ fn lost<T>(outcome: Result<T, FencedError>) -> bool {
     matches!(outcome, Err(FencedError::LostLease(_)))
 }
 
-async fn child(tx: &mut crate::db::Tx) -> JobId {
+async fn child(tx: &mut database::Tx) -> JobId {
     let args = MakeThumbnails { photo_id: PhotoId::new() };
     enqueue(tx, &args, Options::default()).await.unwrap().id
 }

@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 
 use super::bench::Bench;
 use super::promises;
-use crate::db::schedules::{Ticked, due, mirror, tick};
+use ::jobs::schedules::{Ticked, due, mirror, tick};
 use crate::jobs::AlsoBought;
-use crate::jobs::schedule::Entry;
+use ::jobs::schedule::Entry;
 use model::job::Ending;
 
 promises!(both:

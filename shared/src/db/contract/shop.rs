@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use crate::db::idempotency::KeyedRequest;
-use crate::db::jobs::enqueue::Options;
+use ::jobs::enqueue::Options;
 use crate::db::mails::Place;
 use crate::db::orders::{NewLine, NewOrder};
 use crate::db::photos::{Deletion, NewPhoto};
 use crate::db::placing::{self, Accepting};
 use crate::db::stock::Reserved;
-use crate::db::{Db, DbError, accepting, customers, mails, orders, payments, photos, products, stock};
+use database::{Db, DbError};
+use crate::db::{accepting, customers, mails, orders, payments, photos, products, stock};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::ImageType;
 use crate::domain::{CustomerId, OrderId, PhotoId};
@@ -60,7 +61,7 @@ pub(super) async fn photo_of(bench: &Bench, customer: CustomerId) -> PhotoId {
 }
 
 /// As [`photo_of`], in a transaction that goes on.
-pub(super) async fn photo_in(tx: &mut crate::db::Tx, customer: CustomerId) -> PhotoId {
+pub(super) async fn photo_in(tx: &mut database::Tx, customer: CustomerId) -> PhotoId {
     let photo = new_photo(customer);
     accepting::accept(tx, &photo, None).await.unwrap();
     photo.id
@@ -82,7 +83,7 @@ pub(super) fn new_photo(customer: CustomerId) -> NewPhoto {
 
 /// An order that is about to be accepted, in a transaction that holds its photo.
 pub(super) struct Placing {
-    tx: crate::db::Tx,
+    tx: database::Tx,
     keyed: KeyedRequest,
     accepting: Accepting,
 }

@@ -11,7 +11,8 @@ use super::shop::{CANVAS, begin_placing, in_stock, order_of, photo_of, pieces};
 use crate::db::photos::{self, Deletion};
 use crate::db::schema::products;
 use crate::db::stock::{self, Reserved};
-use crate::db::{Tx, payments, with};
+use database::{Tx, with};
+use crate::db::payments;
 use crate::domain::{CustomerId, OrderId, PhotoId};
 
 promises!(postgres:

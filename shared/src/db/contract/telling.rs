@@ -2,9 +2,9 @@
 
 use super::bench::{Bench, own};
 use super::promises;
-use crate::db::jobs::cancel::cancel;
-use crate::db::jobs::replies::when_over;
-use crate::db::jobs::settle::{Ended, Note, settle};
+use ::jobs::cancel::cancel;
+use ::jobs::replies::when_over;
+use ::jobs::settle::{Ended, Note, settle};
 use model::JobId;
 use model::job::Ending;
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::bench::{Bench, end_lapsed};
 use super::promises;
-use crate::db::jobs::Job;
-use crate::db::jobs::cancel::cancel;
-use crate::db::jobs::relay::take_due;
-use crate::db::jobs::waits::outcomes;
+use ::jobs::Job;
+use ::jobs::cancel::cancel;
+use ::jobs::relay::due::take_due;
+use ::jobs::waits::outcomes;
 use model::job::{Ending, Failure, JobState};
 
 promises!(both:

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
-use shared::operations::filter::FilterInput;
+use ::jobs::filter::FilterInput;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 

@@ -2,13 +2,13 @@
 
 use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use database::Db;
 use model::JobId;
 use serde_json::{Map, Value};
-use shared::db::Db;
 use shared::domain::operator::{Actor, Via};
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};
-use shared::operations::filter::{FilterInput, JobFilter};
+use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobStory, MOST};
 use utoipa::IntoParams;
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use ::jobs::{Job, status};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::{DateTime, Utc};
 use model::job::JobState;
 use serde::Deserialize;
-use shared::db::jobs::{Job, status};
 use shared::db::orders as rows;
 use shared::db::orders::Order;
 use shared::db::photos as photo_rows;
@@ -83,7 +83,7 @@ async fn own_page(app: &App, customer: Customer, before: Option<OrderId>) -> Res
         .await
 }
 
-async fn show(conn: &mut shared::db::Conn, list: Vec<Order>) -> Result<Shown, ApiError> {
+async fn show(conn: &mut database::Conn, list: Vec<Order>) -> Result<Shown, ApiError> {
     let views = orders::views(conn, &list).await?;
     let mut ids: Vec<PhotoId> =
         views.iter().flat_map(|view| view.lines.iter().map(|line| PhotoId(line.photo_id))).collect();

@@ -233,7 +233,7 @@ async fn a_stop_waits_for_what_is_handed_over_and_releases_what_is_not() {
     let (db, worker) = (shop.db.clone(), shop.worker.clone());
     shop.close().await;
     let mut conn = db.conn().await.unwrap();
-    let living = shared::db::processes::is_living(&mut conn, worker.lease.id().into()).await.unwrap();
+    let living = ::jobs::processes::is_living(&mut conn, worker.lease.id().into()).await.unwrap();
     assert!(!living, "the process's row says that it stopped");
 }
 

@@ -6,8 +6,8 @@ use shared::jobs::queues::MAIL;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use broker::Subscription;
 use futures_util::FutureExt;
-use shared::messaging::Subscription;
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
