@@ -19,10 +19,10 @@ use shared::jobs::cancel_job;
 use shared::payments::PaymentToken;
 
 use crate::App;
-use crate::api::accepted::{Accepted, accepted_json};
-use crate::error::ApiError;
+use crate::http::accepted::{Accepted, accepted_json};
+use crate::http::error::ApiError;
+use crate::http::mistakes::{Mistakes, Object};
 use crate::pressure::Pressure;
-use crate::validate::{Mistakes, Object};
 use crate::views::OrderView;
 
 /// The most lines of an order.

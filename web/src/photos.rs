@@ -9,8 +9,8 @@ use shared::domain::{CustomerId, PhotoId};
 use shared::intake::Received;
 
 use crate::App;
-use crate::api::accepted::{Accepted, accepted_json};
-use crate::error::ApiError;
+use crate::http::accepted::{Accepted, accepted_json};
+use crate::http::error::ApiError;
 use crate::views::PhotoView;
 
 /// An upload whose blob is there and whose row is not.

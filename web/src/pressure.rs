@@ -12,7 +12,7 @@ use shared::db::{Conn, Db, DbError, samples};
 use shared::domain::CustomerId;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// How often this process counts all jobs, while anybody asks. In between it goes by the last count.
 const COUNT_EVERY: Duration = Duration::from_secs(2);

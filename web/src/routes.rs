@@ -7,10 +7,10 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
 use crate::api::admin as operations;
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
-use crate::error::ApiError;
+use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks};
+use crate::http::error::ApiError;
 use crate::pages::serve as pages;
-use crate::{App, admin, docs, health, openapi, session};
+use crate::{App, admin, customers, docs, health, openapi};
 
 /// Adds every route.
 #[rustfmt::skip]
@@ -22,9 +22,9 @@ pub fn configure(routes: &mut ServiceConfig, app: &App) {
     }
     routes
         // Customers
-        .service(At::new("/api/tokens").post(tokens::create))
-        .service(At::new("/api/webhook-secret").get(tokens::webhook_secret))
-        .service(At::new("/session").post(session::open))
+        .service(At::new("/api/tokens").post(customers::api::create_token))
+        .service(At::new("/api/webhook-secret").get(customers::api::show_webhook_secret))
+        .service(At::new("/session").post(customers::api::open_session))
         // Photos
         .service(At::new("/api/photos").get(photos::list).post(photos::create))
         .service(At::new("/api/photos/{id}").get(photos::show).delete(photos::delete))

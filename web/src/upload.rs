@@ -22,7 +22,7 @@ use shared::intake::{Intake, IntakeLimits, Received};
 use tokio::time::timeout;
 
 use crate::App;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// The name of the multipart field that holds the picture.
 const FIELD: &str = "file";

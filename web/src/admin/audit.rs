@@ -9,11 +9,11 @@ use shared::domain::AuditId;
 use shared::operations::audit::{self, AuditView};
 use uuid::Uuid;
 
-use super::Operator;
 use super::shell::{AdminShell, Section};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
 use crate::pages::serve::html;
 
 /// Entries on a page.

@@ -11,15 +11,15 @@ use shared::operations::dead::{self as operations, DeadLetters, Group, How, Mess
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobSummary};
 
-use super::Operator;
 use super::jobs::{address, fields};
 use super::shell::{AdminShell, Section};
 use crate::App;
 use crate::api::admin::dead::{MOST_PER_SECOND, MessagePage, MessagePaging, page};
 use crate::api::admin::jobs::Asked;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::problem::FieldError;
 use crate::pages::serve::{html, see_other};
-use crate::problem::FieldError;
 
 /// The list's path.
 const LIST: &str = "/admin/dead/jobs";

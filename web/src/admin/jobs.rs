@@ -14,12 +14,12 @@ use shared::jobs::{KINDS, Queue};
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
 
-use super::Operator;
 use super::shell::{AdminShell, Section};
 use crate::App;
 use crate::api::admin::jobs::{Act, Asked};
-use crate::error::ApiError;
-use crate::extract::PathId;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
 use crate::pages::serve::{html, render, see_other};
 
 /// The list's path.

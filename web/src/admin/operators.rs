@@ -9,12 +9,12 @@ use shared::domain::operator::Via;
 use shared::operations::OperationError;
 use shared::operations::operators::{self, OperatorView, TokenView};
 
-use super::Operator;
 use super::shell::{AdminShell, Section};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::PathId;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
 use crate::pages::serve::{html, render, see_other};
 
 /// Who may operate, and one's own tokens.

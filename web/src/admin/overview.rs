@@ -8,11 +8,11 @@ use shared::operations::overview::{
     BreakerOverview, Overview, ProcessOverview, QueueHistory, QueueOverview, Totals,
 };
 
-use super::Operator;
 use super::chart::Chart;
 use super::shell::{AdminShell, Section};
 use crate::App;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
 use crate::pages::format::{count, readable_time, span};
 use crate::pages::serve::html;
 

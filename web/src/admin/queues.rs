@@ -7,11 +7,11 @@ use shared::domain::Timestamp;
 use shared::domain::operator::Via;
 use shared::operations::queues::{self, QueueView};
 
-use super::Operator;
 use super::shell::{AdminShell, Section};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
 use crate::pages::serve::{html, see_other};
 
 /// Every queue.

@@ -8,11 +8,11 @@ use shared::domain::operator::Via;
 use shared::operations::schedule::{self, Run, ScheduleView};
 use uuid::Uuid;
 
-use super::Operator;
 use super::shell::{AdminShell, Section};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
 use crate::pages::serve::{html, see_other};
 
 /// The schedule.

@@ -1,6 +1,6 @@
 //! What every page of the operators shows around its content.
 
-use super::Operator;
+use crate::auth::operator::Operator;
 use crate::pages::NavLink;
 
 /// What every page shows around its content.

@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::jobs::find_own;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{Caller, Customer, PathId};
-use crate::problem::Problem;
+use crate::auth::caller::Caller;
+use crate::auth::customer::Customer;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::problem::Problem;
 
 /// How many calls are shown.
 const SHOWN: i64 = 100;

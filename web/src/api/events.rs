@@ -13,10 +13,11 @@ use shared::domain::JobId;
 
 use super::jobs::find_own;
 use crate::App;
-use crate::conditional::last_event_id;
-use crate::error::ApiError;
-use crate::extract::{Caller, PathId};
-use crate::problem::Problem;
+use crate::auth::caller::Caller;
+use crate::http::conditional::last_event_id;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::problem::Problem;
 use crate::status::Subscription;
 use crate::views::JobView;
 

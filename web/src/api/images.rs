@@ -16,10 +16,10 @@ use utoipa::IntoParams;
 
 use super::attachment::attachment;
 use crate::App;
-use crate::conditional::has_it;
-use crate::error::ApiError;
-use crate::extract::OptionalCustomer;
-use crate::problem::Problem;
+use crate::auth::customer::OptionalCustomer;
+use crate::http::conditional::has_it;
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
 
 /// A picture never changes under its address.
 const CACHE_CONTROL: &str = "private, max-age=31536000, immutable";

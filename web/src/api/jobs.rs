@@ -13,12 +13,13 @@ use shared::domain::job::JobState;
 use shared::jobs::cancel_job;
 use tokio::time::timeout;
 
-use super::accepted::RETRY_AFTER;
 use crate::App;
-use crate::conditional::{has_it, preferred_wait};
-use crate::error::ApiError;
-use crate::extract::{Caller, PathId, Unproven};
-use crate::problem::Problem;
+use crate::auth::caller::{Caller, Unproven};
+use crate::http::accepted::RETRY_AFTER;
+use crate::http::conditional::{has_it, preferred_wait};
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::problem::Problem;
 use crate::status::Subscription;
 use crate::views::{JobView, job_etag};
 

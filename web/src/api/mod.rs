@@ -1,6 +1,5 @@
 //! The JSON API: one file a noun, each handler in four paragraphs: parse → decide → commit → respond.
 
-pub mod accepted;
 pub mod admin;
 mod attachment;
 pub mod deliveries;
@@ -8,8 +7,6 @@ pub mod events;
 pub mod images;
 pub mod jobs;
 pub mod orders;
-pub mod pages;
 pub mod photos;
 pub mod products;
 pub mod tasks;
-pub mod tokens;

@@ -9,15 +9,16 @@ use shared::domain::OrderId;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::accepted::{Accepted, accepted_json, fingerprint};
-use super::pages::Paging;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{Customer, IdempotencyKey, JsonBody, PathId};
+use crate::auth::customer::Customer;
+use crate::http::accepted::{Accepted, accepted_json, fingerprint};
+use crate::http::error::ApiError;
+use crate::http::extract::{IdempotencyKey, JsonBody, PathId};
+use crate::http::mistakes::Mistakes;
+use crate::http::paging::Paging;
+use crate::http::problem::Problem;
+use crate::http::trace::TraceContext;
 use crate::orders::{self, Draft, PlaceOrder};
-use crate::problem::Problem;
-use crate::trace::TraceContext;
-use crate::validate::Mistakes;
 use crate::views::{JobView, OrderView, job_path};
 
 /// An order, as it is sent.

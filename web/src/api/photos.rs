@@ -8,14 +8,16 @@ use shared::db::photos as rows;
 use shared::domain::PhotoId;
 use utoipa::ToSchema;
 
-use super::accepted::fingerprint;
-use super::pages::Paging;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{Customer, IdempotencyKey, PathId, Unproven};
+use crate::auth::caller::Unproven;
+use crate::auth::customer::Customer;
+use crate::http::accepted::fingerprint;
+use crate::http::error::ApiError;
+use crate::http::extract::{IdempotencyKey, PathId};
+use crate::http::paging::Paging;
+use crate::http::problem::Problem;
+use crate::http::trace::TraceContext;
 use crate::photos::{self, AcceptPhoto};
-use crate::problem::Problem;
-use crate::trace::TraceContext;
 use crate::upload;
 use crate::views::{JobView, PhotoView};
 

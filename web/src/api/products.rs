@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 use crate::views::ProductView;
 
 /// The catalogue.

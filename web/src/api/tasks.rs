@@ -9,12 +9,13 @@ use shared::db::triggers::{self, Trigger, Triggered};
 use shared::jobs::KindInfo;
 use utoipa::ToSchema;
 
-use super::accepted::Accepted;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{IdempotencyKey, JsonBody, Machine};
-use crate::problem::{FieldError, Problem};
-use crate::trace::TraceContext;
+use crate::auth::machine::Machine;
+use crate::http::accepted::Accepted;
+use crate::http::error::ApiError;
+use crate::http::extract::{IdempotencyKey, JsonBody};
+use crate::http::problem::{FieldError, Problem};
+use crate::http::trace::TraceContext;
 use crate::views::{JobView, job_path};
 
 /// A task that was started.

@@ -5,7 +5,7 @@ use shared::domain::order::{OrderStatus, RejectReason};
 use shared::domain::photo::PhotoStatus;
 use shared::operations::overview::{Overview, QueueHistory};
 
-use super::error::{ErrorPage, FieldProblem};
+use super::error::ErrorPage;
 use super::mailbox::{MailPage, MailRow, MailboxPage};
 use super::order_form::{OrderNewPage, OrderRowInput, ProductChoice};
 use super::orders::{CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry};
@@ -20,6 +20,7 @@ use crate::admin::queues::{QueueRow, QueuesPage};
 use crate::admin::schedule::{Note, SchedulePage, ScheduleRow};
 use crate::admin::shell::{self as admin, AdminShell};
 use crate::admin::when::When;
+use crate::http::problem::FieldError;
 
 const NOON: &str = "2026-03-05T12:00:00Z";
 
@@ -90,7 +91,10 @@ fn admin_pages(text: &str) -> Vec<(String, String)> {
         page("schedule-read-only", html(&SchedulePage { shell: read_only_shell(), ..schedule(text) })),
         page("overview", html(&overview(admin_overview::samples::well(text)))),
         page("overview-broken", html(&overview(admin_overview::samples::broken(text)))),
-        page("error", admin_error::render(&crate::problem::of_status(actix_web::http::StatusCode::CONFLICT))),
+        page(
+            "error",
+            admin_error::render(&crate::http::problem::of_status(actix_web::http::StatusCode::CONFLICT)),
+        ),
     ]
 }
 
@@ -426,7 +430,7 @@ fn error(text: &str, status: u16) -> ErrorPage {
         status,
         title: text.to_owned(),
         detail: text.to_owned(),
-        errors: vec![FieldProblem { field: "lines[0].quantity".to_owned(), message: text.to_owned() }],
+        errors: vec![FieldError::new("lines[0].quantity", text)],
         request_id: (status != 404).then(|| id(400)),
     }
 }

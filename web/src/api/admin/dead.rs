@@ -12,10 +12,10 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::JsonBody;
-use crate::problem::{FieldError, Problem};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::JsonBody;
+use crate::http::problem::{FieldError, Problem};
 
 /// Which dead jobs, and how.
 #[derive(Debug, Default, Deserialize, ToSchema)]

@@ -13,10 +13,10 @@ use shared::operations::jobs::{self, JobPage, JobStory, MOST};
 use utoipa::IntoParams;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::PathId;
-use crate::problem::{FieldError, Problem};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::problem::{FieldError, Problem};
 
 /// How many a page has unless asked otherwise.
 const DEFAULT: i64 = 20;

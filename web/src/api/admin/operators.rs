@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::{JsonBody, Noun, PathId};
-use crate::problem::Problem;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::{JsonBody, Noun, PathId};
+use crate::http::problem::Problem;
 
 impl Noun for OperatorTokenId {
     const NOUN: &'static str = "token";

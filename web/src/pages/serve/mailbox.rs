@@ -6,8 +6,9 @@ use shared::domain::JobId;
 use shared::mail::MailSummary;
 
 use super::{Shop, html, shell};
-use crate::error::ApiError;
-use crate::extract::{OptionalCustomer, PathId};
+use crate::auth::customer::OptionalCustomer;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
 use crate::pages::Section;
 use crate::pages::mailbox::{MailPage, MailRow, MailboxPage};
 

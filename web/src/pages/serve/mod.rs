@@ -16,8 +16,8 @@ use serde::Deserialize;
 use super::{Picture, Section, Shell};
 use crate::App;
 use crate::assets;
-use crate::error::ApiError;
-use crate::extract::Customer;
+use crate::auth::customer::Customer;
+use crate::http::error::ApiError;
 use crate::views::{PhotoView, VariantView};
 
 /// A page.
@@ -90,7 +90,7 @@ pub async fn asset(
     let asset = assets::asset(&path).ok_or(ApiError::NotFound("asset"))?;
     let current = version.v.as_deref().is_some_and(|v| assets::is_current(&path, v));
     let caching = if current { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = crate::conditional::has_it(request.headers(), &asset.etag);
+    let known = crate::http::conditional::has_it(request.headers(), &asset.etag);
     let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, asset.etag)).insert_header((header::CACHE_CONTROL, caching));
     if known {

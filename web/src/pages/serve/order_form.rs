@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::{Shop, html, photos as photo_pages, pictures, render, see_other, shell};
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{Customer, OptionalCustomer};
+use crate::auth::customer::{Customer, OptionalCustomer};
+use crate::http::error::ApiError;
+use crate::http::mistakes::Mistakes;
+use crate::http::problem::FieldError;
+use crate::http::trace::TraceContext;
 use crate::orders::{self, Draft, PlaceOrder};
 use crate::pages::Section;
 use crate::pages::order_form::{OrderNewPage, OrderRowInput, ProductChoice};
-use crate::problem::FieldError;
-use crate::trace::TraceContext;
-use crate::validate::Mistakes;
 use crate::views::{PhotoView, ProductView};
 
 /// The most photos that the form offers; more are chosen in the gallery.

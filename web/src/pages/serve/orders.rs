@@ -17,8 +17,9 @@ use uuid::Uuid;
 use super::{Shop, html, pictures, render, see_other, shell, unsigned};
 use crate::App;
 use crate::api::deliveries::{self, DeliveriesView};
-use crate::error::ApiError;
-use crate::extract::{Customer, OptionalCustomer, PathId};
+use crate::auth::customer::{Customer, OptionalCustomer};
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
 use crate::pages::Section;
 use crate::pages::orders::{
     CallEntry, OrderCallback, OrderLine, OrderPage, OrderRow, OrdersPage, TimelineEntry,

@@ -10,13 +10,14 @@ use shared::domain::photo::PhotoStatus;
 
 use super::{Shop, html, pictures, see_other, shell, unsigned};
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::{Customer, OptionalCustomer, PathId};
+use crate::auth::customer::{Customer, OptionalCustomer};
+use crate::customers;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::trace::TraceContext;
 use crate::pages::Section;
 use crate::pages::photos::{Original, PhotoCard, PhotoPage, PhotosPage};
 use crate::photos::{self, AcceptPhoto};
-use crate::session;
-use crate::trace::TraceContext;
 use crate::upload;
 use crate::views::PhotoView;
 use shared::intake::Received;
@@ -101,7 +102,7 @@ pub async fn upload(
     trace: TraceContext,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let (customer, cookie) = session::customer_or_new(&app, &request, known).await?;
+    let (customer, cookie) = customers::known_or_new(&app, &request, known).await?;
     let mut problems = Vec::new();
     let mut files = upload::receive_form(&app, &request, payload).await?.into_iter();
     while let Some((name, received)) = files.next() {

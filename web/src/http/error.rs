@@ -1,5 +1,5 @@
 //! Every refusal of this crate, with its audience: what the client is told stands here; what went wrong
-//! inside goes to the log, once, under the request's id (see [`crate::headers`]).
+//! inside goes to the log, once, under the request's id (see [`crate::http::headers`]).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use shared::db::{DbError, MaybeCollision};
 use shared::intake::IntakeError;
 use shared::operations::OperationError;
 
-use crate::problem::{self, FieldError, Problem};
+use super::problem::{self, FieldError, Problem};
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -221,7 +221,7 @@ impl ResponseError for ApiError {
         }
     }
 
-    /// The problem travels in the response's extensions; [`crate::headers`] writes it as the client likes.
+    /// The problem travels in the response's extensions; [`crate::http::headers`] writes it as the client likes.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::new(self.status_code());
         let headers = response.headers_mut();

@@ -1,11 +1,7 @@
-//! A refusal as it is shown: problem+json (RFC 9457) for programs, HTML for people.
+//! A refusal as programs are shown it: problem+json (RFC 9457), and whether a page is wanted instead.
 
 use actix_web::http::StatusCode;
-use askama::Template;
 pub use shared::problem::{FieldError, Problem};
-
-use crate::pages::Shell;
-use crate::pages::error::{ErrorPage, FieldProblem};
 
 /// The media type of [`Problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -36,23 +32,6 @@ fn detail_of(status: StatusCode) -> &'static str {
         status if status.is_server_error() => "Something went wrong on our side.",
         _ => "The request was refused.",
     }
-}
-
-/// A page that says the same.
-pub fn render_html(problem: &Problem, shell: Shell) -> String {
-    let errors = problem.errors.iter();
-    let page = ErrorPage {
-        shell,
-        status: problem.status,
-        title: problem.title.clone(),
-        detail: problem.detail.clone(),
-        errors: errors
-            .map(|error| FieldProblem { field: error.field.clone(), message: error.message.clone() })
-            .collect(),
-        request_id: problem.request_id.clone(),
-    };
-    // Nothing better is left to say when even this page can't be rendered.
-    page.render().unwrap_or_else(|_| problem.title.clone())
 }
 
 /// Whether an `Accept` header (RFC 9110 §12.5.1) asks for a page: it names HTML, and nothing that is JSON
@@ -104,13 +83,5 @@ mod tests {
             "errors": [{"field": "a", "message": "b"}],
         });
         assert_eq!(json, expected);
-    }
-
-    #[test]
-    fn a_page_escapes_what_others_wrote() {
-        let mut problem = of_status(StatusCode::BAD_REQUEST);
-        problem.detail = "<script>alert('x')</script>".into();
-        let shell = Shell { session: false, mailbox: false, section: crate::pages::Section::Elsewhere };
-        assert!(!render_html(&problem, shell).contains("<script>alert"));
     }
 }

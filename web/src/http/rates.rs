@@ -11,7 +11,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use shared::domain::CustomerId;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 
 /// New customers from one address.
 const TOKENS_A_MINUTE: NonZeroU32 = NonZeroU32::new(20).unwrap();

@@ -13,9 +13,9 @@ use futures_util::FutureExt;
 use percent_encoding::percent_decode_str;
 use tracing_actix_web::RequestId;
 
-use crate::pages::{Section, Shell};
-use crate::problem::{self, Problem};
-use crate::session;
+use super::problem::{self, Problem};
+use crate::auth::cookie;
+use crate::pages::{self, Section, Shell};
 use crate::{App, admin};
 
 /// Scripts, styles and frames only from here, pictures also from scripts of the page itself.
@@ -32,9 +32,9 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "private, no-cache"),
 ];
 
-/// What a refusal's body depends on.
+/// Who reads the answer: what a refusal's body depends on.
 #[derive(Debug)]
-struct Asked {
+struct Reader {
     path: String,
     html: bool,
     request_id: String,
@@ -43,7 +43,7 @@ struct Asked {
     for_operators: bool,
 }
 
-impl Asked {
+impl Reader {
     fn of(request: &ServiceRequest) -> Self {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         let path = request.path().to_owned();
@@ -56,7 +56,7 @@ impl Asked {
             html: !for_programs && problem::prefers_html(accept.unwrap_or_default()),
             path,
             for_operators,
-            session: request.cookie(session::COOKIE).is_some(),
+            session: request.cookie(cookie::CUSTOMER).is_some(),
             mailbox: request.app_data::<Data<App>>().is_some_and(|app| app.config.mailbox.is_some()),
             request_id: request.extensions().get::<RequestId>().map(ToString::to_string).unwrap_or_default(),
         }
@@ -75,33 +75,33 @@ pub async fn finish<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
-    let asked = Asked::of(&request);
+    let reader = Reader::of(&request);
     // A panic is a mistake of ours like any other: the client gets an answer with an id, not a dead line.
     let Ok(response) = AssertUnwindSafe(next.call(request)).catch_unwind().await else {
-        return Err(Panicked::answer(asked));
+        return Err(Panicked::answer(reader));
     };
     let response = response?;
     log_fault(&response);
     let mut response = if response.status().is_client_error() || response.status().is_server_error() {
-        with_body(response, &asked)
+        with_body(response, &reader)
     } else {
         response.map_into_left_body()
     };
-    set_headers(response.headers_mut(), &asked);
+    set_headers(response.headers_mut(), &reader);
     Ok(response)
 }
 
-fn set_headers(headers: &mut HeaderMap, asked: &Asked) {
+fn set_headers(headers: &mut HeaderMap, reader: &Reader) {
     for (name, value) in HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }
-    if asked.for_operators {
+    if reader.for_operators {
         // Whoever uses this browser later must not find it by going back.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if let Ok(id) = HeaderValue::try_from(&asked.request_id) {
+    if let Ok(id) = HeaderValue::try_from(&reader.request_id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
 }
@@ -111,12 +111,12 @@ fn set_headers(headers: &mut HeaderMap, asked: &Asked) {
 #[derive(Debug, thiserror::Error)]
 #[error("a handler panicked")]
 struct Panicked {
-    asked: Asked,
+    reader: Reader,
 }
 
 impl Panicked {
-    fn answer(asked: Asked) -> Error {
-        let error = Self { asked };
+    fn answer(reader: Reader) -> Error {
+        let error = Self { reader };
         tracing::error!(%error, status = 500, "a request failed");
         error.into()
     }
@@ -125,10 +125,10 @@ impl Panicked {
 impl ResponseError for Panicked {
     fn error_response(&self) -> HttpResponse {
         let problem = problem::of_status(self.status_code());
-        let (content_type, body) = body(problem, &self.asked);
+        let (content_type, body) = body(problem, &self.reader);
         let mut response = HttpResponse::new(self.status_code()).set_body(BoxBody::new(body));
         set_content(response.headers_mut(), content_type);
-        set_headers(response.headers_mut(), &self.asked);
+        set_headers(response.headers_mut(), &self.reader);
         response
     }
 }
@@ -147,7 +147,7 @@ fn log_fault<B>(response: &ServiceResponse<B>) {
 /// Whoever refused, the framework included: it is one kind of answer.
 fn with_body<B: MessageBody>(
     mut response: ServiceResponse<B>,
-    asked: &Asked,
+    reader: &Reader,
 ) -> ServiceResponse<EitherBody<B, BoxBody>> {
     let has_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
         kind.as_bytes().starts_with(b"text/html")
@@ -158,18 +158,18 @@ fn with_body<B: MessageBody>(
     }
     let known = response.response_mut().extensions_mut().remove::<Problem>();
     let problem = known.unwrap_or_else(|| of_framework(&response));
-    let (content_type, body) = body(problem, asked);
+    let (content_type, body) = body(problem, reader);
     let mut response = response.map_body(|_, _| EitherBody::right(BoxBody::new(body)));
     set_content(response.headers_mut(), content_type);
     response
 }
 
 /// A problem as this client wants to see it: media type and body.
-fn body(mut problem: Problem, asked: &Asked) -> (&'static str, String) {
-    problem.instance = Some(asked.path.clone());
-    problem.request_id = Some(asked.request_id.clone());
-    if asked.html {
-        ("text/html; charset=utf-8", render_html(&problem, asked))
+fn body(mut problem: Problem, reader: &Reader) -> (&'static str, String) {
+    problem.instance = Some(reader.path.clone());
+    problem.request_id = Some(reader.request_id.clone());
+    if reader.html {
+        ("text/html; charset=utf-8", render_html(&problem, reader))
     } else {
         (problem::CONTENT_TYPE, serde_json::to_string(&problem).unwrap_or_default())
     }
@@ -181,11 +181,11 @@ fn set_content(headers: &mut HeaderMap, content_type: &'static str) {
     headers.remove(header::CONTENT_LENGTH);
 }
 
-fn render_html(problem: &Problem, asked: &Asked) -> String {
-    if asked.for_operators {
+fn render_html(problem: &Problem, reader: &Reader) -> String {
+    if reader.for_operators {
         admin::error::render(problem)
     } else {
-        problem::render_html(problem, asked.shell())
+        pages::error::render(problem, reader.shell())
     }
 }
 

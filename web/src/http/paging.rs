@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 
 /// How many a page has unless asked otherwise, and at most.
 const DEFAULT: i64 = 20;

@@ -1,15 +1,14 @@
-//! `/api/tokens`: anonymous customers, and what they verify callbacks with.
+//! `/api/tokens`, `/session`: new customers. `/api/webhook-secret`: what they verify callbacks with.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::App;
-use crate::error::ApiError;
-use crate::extract::Customer;
-use crate::problem::Problem;
-use crate::session;
+use crate::auth::customer::{Customer, OptionalCustomer};
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
+use crate::{App, customers};
 
 /// A new customer's token.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,11 +36,33 @@ pub struct WebhookSecretView {
     (status = 201, description = "A new customer", body = NewToken),
     (status = 429, description = "Too many from this address", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
-    let (customer, token) = session::create_customer(&app, &request).await?;
+pub async fn create_token(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    let (customer, token) = customers::create(&app, &request).await?;
     let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
     let body = NewToken { token: token.as_str().to_owned(), webhook_secret };
     Ok(HttpResponse::Created().insert_header(("Cache-Control", "no-store")).json(body))
+}
+
+/// Makes the browser a customer, by a cookie: for a page's script, before its first call of the API.
+///
+/// # Errors
+/// Those of [`customers::create`].
+#[utoipa::path(post, path = "/session", operation_id = "open_session", tag = "customers", security(()), responses(
+    (status = 204, description = "The browser has a session cookie now"),
+    (status = 403, description = "Another site asked", body = Problem, content_type = "application/problem+json"),
+    (status = 429, description = "Too many from this address", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn open_session(
+    app: Data<App>,
+    request: HttpRequest,
+    OptionalCustomer(known): OptionalCustomer,
+) -> Result<HttpResponse, ApiError> {
+    let (_, cookie) = customers::known_or_new(&app, &request, known).await?;
+    let mut response = HttpResponse::NoContent();
+    if let Some(cookie) = cookie {
+        response.cookie(cookie);
+    }
+    Ok(response.finish())
 }
 
 /// What callbacks to you are signed with, again: it changes when the shop drops the key behind it.
@@ -52,7 +73,7 @@ pub async fn create(app: Data<App>, request: HttpRequest) -> Result<HttpResponse
     (status = 200, description = "The secret that is current", body = WebhookSecretView),
     (status = 401, description = "No token", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn webhook_secret(app: Data<App>, customer: Customer) -> HttpResponse {
+pub async fn show_webhook_secret(app: Data<App>, customer: Customer) -> HttpResponse {
     let webhook_secret = app.keys.webhook_secret(customer.id).reveal();
     let body = WebhookSecretView { webhook_secret };
     HttpResponse::Ok().insert_header(("Cache-Control", "no-store")).json(body)

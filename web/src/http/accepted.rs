@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use shared::db::idempotency::Key;
 use shared::db::jobs::Job;
 
-use crate::error::ApiError;
+use super::error::ApiError;
 use crate::views::{JobView, job_path};
 use shared::intake::hex;
 

@@ -1,96 +1,17 @@
-//! Who is asking: tokens for programs, cookies for browsers, and the guard against requests that another
-//! site made a browser send.
+//! The guard against requests that another site made a browser send.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::cookie::time::Duration as CookieAge;
-use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpRequest, HttpResponse};
-use shared::db::{DbError, customers};
-use shared::signing::Token;
+use actix_web::{Error, HttpResponse};
 use url::Url;
 
-use crate::error::ApiError;
-use crate::extract::{Customer, OptionalCustomer};
-use crate::{App, admin};
-
-/// The name of the session cookie.
-pub const COOKIE: &str = "session";
-
-/// How long a browser keeps its session, in days: the most that browsers allow is 400.
-const COOKIE_DAYS: i64 = 365;
-
-/// Makes an anonymous customer, at most so many a minute from one address.
-///
-/// # Errors
-/// [`ApiError::TooManyRequests`]; those of the database.
-pub async fn create_customer(app: &App, request: &HttpRequest) -> Result<(Customer, Token), ApiError> {
-    app.rates.tokens(request.peer_addr().map(|address| address.ip()))?;
-    let token = Token::generate();
-    let hash = token.hash().to_string();
-    let id = app
-        .db
-        .run(move |db| {
-            let hash = hash.clone();
-            async move { customers::create(&mut db.conn().await?, &hash).await }
-        })
-        .await
-        .map_err(|error: DbError| ApiError::from(error))?;
-    Ok((Customer { id }, token))
-}
-
-/// The visitor of a page at their first POST: whom we know, or somebody new with a cookie to set.
-///
-/// # Errors
-/// Those of [`create_customer`].
-pub async fn customer_or_new(
-    app: &App,
-    request: &HttpRequest,
-    known: Option<Customer>,
-) -> Result<(Customer, Option<Cookie<'static>>), ApiError> {
-    if let Some(customer) = known {
-        return Ok((customer, None));
-    }
-    let (customer, token) = create_customer(app, request).await?;
-    Ok((customer, Some(cookie(&token, app.config.https()))))
-}
-
-/// The cookie that holds a token.
-pub fn cookie(token: &Token, secure: bool) -> Cookie<'static> {
-    Cookie::build(COOKIE, token.as_str().to_owned())
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(secure)
-        .max_age(CookieAge::days(COOKIE_DAYS))
-        .finish()
-}
-
-/// Makes the browser a customer, by a cookie: for a page's script, before its first call of the API.
-///
-/// # Errors
-/// Those of [`create_customer`].
-#[utoipa::path(post, path = "/session", operation_id = "open_session", tag = "customers", security(()), responses(
-    (status = 204, description = "The browser has a session cookie now"),
-    (status = 403, description = "Another site asked", body = crate::problem::Problem, content_type = "application/problem+json"),
-    (status = 429, description = "Too many from this address", body = crate::problem::Problem, content_type = "application/problem+json"),
-))]
-pub async fn open(
-    app: Data<App>,
-    request: HttpRequest,
-    OptionalCustomer(known): OptionalCustomer,
-) -> Result<HttpResponse, ApiError> {
-    let (_, cookie) = customer_or_new(&app, &request, known).await?;
-    let mut response = HttpResponse::NoContent();
-    if let Some(cookie) = cookie {
-        response.cookie(cookie);
-    }
-    Ok(response.finish())
-}
+use super::cookie;
+use crate::App;
+use crate::http::error::ApiError;
 
 /// The middleware that refuses what another site made a browser send.
 ///
@@ -101,7 +22,8 @@ pub async fn refuse_cross_site<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let base = request.app_data::<Data<App>>().and_then(|app| app.config.base_url.clone());
-    let has_cookie = [COOKIE, admin::COOKIE].into_iter().any(|name| request.cookie(name).is_some());
+    let has_cookie =
+        [cookie::CUSTOMER, cookie::OPERATOR].into_iter().any(|name| request.cookie(name).is_some());
     if may_change(request.method(), request.headers(), has_cookie, base.as_ref()) {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
@@ -113,8 +35,8 @@ pub async fn refuse_cross_site<B: MessageBody + 'static>(
 
 /// Whether a request may change something.
 ///
-/// A browser adds a session cookie, a customer's or an operator's, to whatever it sends us, so a cookie alone proves nothing. The
-/// browser also says who made it send: by `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`.
+/// A browser adds a session cookie, a customer's or an operator's, to whatever it sends us, so a cookie
+/// alone proves nothing. The browser also says who made it send: by `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`.
 /// A Bearer token is never added by a browser on its own. A request without any of these comes from
 /// a program without a session, which has nothing that another site could abuse.
 pub fn may_change(method: &Method, headers: &HeaderMap, has_cookie: bool, base: Option<&Url>) -> bool {
@@ -168,14 +90,6 @@ mod tests {
             let answer = may_change(&Method::POST, &headers(&list), has_cookie, Some(&base));
             assert_eq!(answer, expected, "{list:?}, cookie: {has_cookie}");
             assert!(may_change(&Method::GET, &headers(&list), has_cookie, None));
-        }
-    }
-
-    #[test]
-    fn the_cookie_is_out_of_reach_of_scripts_and_other_sites() {
-        let text = cookie(&Token::generate(), true).to_string();
-        for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Secure"] {
-            assert!(text.contains(part), "{text}");
         }
     }
 }

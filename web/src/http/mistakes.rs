@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::problem::FieldError;
+use super::problem::FieldError;
 
 /// What is wrong so far.
 #[derive(Debug, Default)]
