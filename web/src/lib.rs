@@ -1,15 +1,14 @@
 //! The HTTP front end: answers browsers and API clients at once and leaves all heavy work to jobs.
 //!
 //! - [`routes`]: the whole URL table on one screen; start reading here.
-//! - [`api`]: the JSON handlers, one file a noun: parse → decide → commit → respond.
-//! - [`pages`]: what people see; [`assets`]: the styles and scripts of it, embedded in the program.
+//! - [`photos`], [`orders`], [`jobs`] and the others: a folder for each noun. In it are its use cases, which return
+//!   values (`mod.rs`), and the two faces that answer with them: JSON (`api.rs`) and HTML (`pages`).
+//! - [`pages`]: what all pages have in common; [`assets`]: their styles and scripts, embedded in the program.
 //! - [`admin`]: the operators' pages; their JSON is below [`api`].
-//! - [`photos`], [`orders`]: what both the API and the pages do with them.
 //! - [`auth`]: who is asking; [`http`]: what requests and answers have in common, every refusal among it.
-//! - [`status`]: who waits for which job.
 //!
 //! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
-//! then ends properly whatever becomes of the request. But polls, see [`reads`].
+//! then ends properly whatever becomes of the request. But polls, see [`jobs::reads`].
 
 pub mod admin;
 pub mod api;
@@ -20,16 +19,15 @@ pub mod customers;
 pub mod docs;
 pub mod health;
 pub mod http;
+pub mod jobs;
+pub mod mailbox;
 pub mod openapi;
 pub mod orders;
 pub mod pages;
 pub mod photos;
-pub mod pressure;
-pub mod reads;
+pub mod products;
 pub mod routes;
-pub mod status;
-pub mod upload;
-pub mod views;
+pub mod tasks;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -51,9 +49,9 @@ pub use config::Config;
 
 use admin::overview_cache::OverviewCache;
 use http::rates::RateLimits;
-use pressure::Pressure;
-use reads::Reads;
-use status::StatusHub;
+use jobs::hub::StatusHub;
+use jobs::pressure::Pressure;
+use jobs::reads::Reads;
 
 /// Something else that runs in this process and shares its port.
 #[derive(Clone)]

@@ -7,10 +7,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use crate::api::admin as operations;
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks};
 use crate::auth::cookie;
 use crate::http::problem;
-use crate::{customers, health};
+use crate::{customers, health, jobs, orders, photos, products, tasks};
 
 /// The description.
 #[derive(OpenApi)]
@@ -23,9 +22,10 @@ use crate::{customers, health};
     ),
     paths(
         customers::api::create_token, customers::api::show_webhook_secret, customers::api::open_session,
-        photos::create, photos::list, photos::show, photos::delete, images::show,
-        products::list, orders::create, orders::list, orders::show, orders::cancel,
-        jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
+        photos::api::create, photos::api::list, photos::api::show, photos::api::delete, photos::images::show,
+        products::api::list,
+        orders::api::create, orders::api::list, orders::api::show, orders::api::cancel,
+        jobs::api::show, jobs::api::cancel, jobs::events::stream, jobs::api::list_deliveries, tasks::api::start,
         health::live, health::ready, health::metrics, show,
         operations::jobs::list, operations::jobs::show, operations::jobs::retry, operations::jobs::cancel,
         operations::jobs::run,

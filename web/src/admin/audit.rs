@@ -14,7 +14,7 @@ use super::when::When;
 use crate::App;
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
-use crate::pages::serve::html;
+use crate::pages::html;
 
 /// Entries on a page.
 const SHOWN: i64 = 50;

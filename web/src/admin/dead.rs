@@ -19,7 +19,7 @@ use crate::api::admin::jobs::Asked;
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
 use crate::http::problem::FieldError;
-use crate::pages::serve::{html, see_other};
+use crate::pages::{html, see_other};
 
 /// The list's path.
 const LIST: &str = "/admin/dead/jobs";

@@ -20,7 +20,7 @@ use crate::api::admin::jobs::{Act, Asked};
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
 use crate::http::extract::PathId;
-use crate::pages::serve::{html, render, see_other};
+use crate::pages::{html, render, see_other};
 
 /// The list's path.
 const LIST: &str = "/admin/jobs";

@@ -11,7 +11,7 @@ use crate::App;
 use crate::auth::cookie;
 use crate::auth::operator::below_admin;
 use crate::http::error::ApiError;
-use crate::pages::serve::{html, render, see_other};
+use crate::pages::{html, render, see_other};
 
 /// The form.
 #[derive(Debug, Template)]

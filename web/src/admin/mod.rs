@@ -18,6 +18,8 @@ pub mod operators;
 pub mod overview;
 pub mod overview_cache;
 pub mod queues;
+#[cfg(test)]
+pub mod samples;
 pub mod schedule;
 pub mod shell;
 pub mod when;

@@ -15,7 +15,7 @@ use crate::App;
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
 use crate::http::extract::PathId;
-use crate::pages::serve::{html, render, see_other};
+use crate::pages::{html, render, see_other};
 
 /// Who may operate, and one's own tokens.
 #[derive(Debug, Template)]

@@ -14,7 +14,7 @@ use crate::App;
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
 use crate::pages::format::{count, readable_time, span};
-use crate::pages::serve::html;
+use crate::pages::html;
 
 /// How it all is.
 #[derive(Debug, Template)]

@@ -12,7 +12,7 @@ use super::when::When;
 use crate::App;
 use crate::auth::operator::Operator;
 use crate::http::error::ApiError;
-use crate::pages::serve::{html, see_other};
+use crate::pages::{html, see_other};
 
 /// Every queue.
 #[derive(Debug, Template)]

@@ -9,7 +9,7 @@ use shared::db::idempotency::Key;
 use shared::db::jobs::Job;
 
 use super::error::ApiError;
-use crate::views::{JobView, job_path};
+use crate::jobs::{JobView, job_path};
 use shared::intake::hex;
 
 /// How soon a look at the job is worth it, in seconds.

@@ -9,7 +9,6 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest};
 use serde_json::Value;
-use shared::domain::{JobId, OrderId, PhotoId};
 
 use super::error::ApiError;
 
@@ -39,18 +38,6 @@ pub struct PathId<T>(pub T);
 pub trait Noun: FromStr + 'static {
     /// In a word.
     const NOUN: &'static str;
-}
-
-impl Noun for PhotoId {
-    const NOUN: &'static str = "photo";
-}
-
-impl Noun for OrderId {
-    const NOUN: &'static str = "order";
-}
-
-impl Noun for JobId {
-    const NOUN: &'static str = "job";
 }
 
 impl<T: Noun> FromRequest for PathId<T> {

@@ -1,5 +1,7 @@
 //! Lists, a page at a time: newest first, `?before=` the last id that was seen.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -42,6 +44,20 @@ impl Paging {
         list.truncate(limit);
         let size = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
         list.last().map(|last| format!("{path}?before={}{size}", id(last)))
+    }
+}
+
+/// Where a page for people begins. An id that is none is no reason to show nothing: the list then begins at its
+/// beginning.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Before {
+    before: Option<String>,
+}
+
+impl Before {
+    /// Only what is older than this.
+    pub fn id<T: FromStr>(&self) -> Option<T> {
+        self.before.as_deref()?.parse().ok()
     }
 }
 

@@ -1,0 +1,122 @@
+//! What an order may look like, as a table.
+
+use serde_json::{Value, json};
+use shared::callbacks::{CallbackOn, CallbackPolicy};
+use shared::domain::order::Quantity;
+
+use super::*;
+
+fn good() -> Value {
+    let photo = PhotoId::new().to_string();
+    json!({
+        "email": "ada@example.org",
+        "lines": [{"photo_id": photo, "product": "print-10x15", "quantity": 2}],
+        "payment_token": "tok_ok",
+        "express": false,
+        "callback_url": null,
+        "callback_on": null,
+    })
+}
+
+/// The fields that are wrong.
+fn wrong_fields(value: &Value) -> Vec<String> {
+    let mut mistakes = Mistakes::default();
+    Draft::read(value, true, CallbackPolicy::Https, &mut mistakes);
+    mistakes.into_errors().into_iter().map(|error| error.field).collect()
+}
+
+#[test]
+fn a_good_order_has_no_mistakes() {
+    let mut mistakes = Mistakes::default();
+    let draft = Draft::read(&good(), true, CallbackPolicy::Https, &mut mistakes);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    assert!(draft.email.is_some() && draft.payment_token.is_some());
+    assert_eq!(draft.lines[0].quantity.map(Quantity::get), Some(2));
+    let mut short = good();
+    short
+        .as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["express", "callback_url", "callback_on"].contains(&name.as_str()));
+    assert!(wrong_fields(&short).is_empty());
+}
+
+#[test]
+fn each_mistake_is_named_by_its_field() {
+    let table = [
+        ("/email", json!("ada"), "email"),
+        ("/email", json!(7), "email"),
+        ("/email", json!(null), "email"),
+        ("/payment_token", json!("tok_gold"), "payment_token"),
+        ("/payment_token", json!(["tok_ok"]), "payment_token"),
+        ("/express", json!("no"), "express"),
+        ("/callback_url", json!("http://example.org"), "callback_url"),
+        ("/callback_url", json!("https://127.0.0.1/"), "callback_url"),
+        ("/callback_url", json!(7), "callback_url"),
+        ("/callback_on", json!("sometimes"), "callback_on"),
+        ("/callback_on", json!("end"), "callback_url"),
+        ("/lines", json!([]), "lines"),
+        ("/lines", json!({}), "lines"),
+        ("/lines", json!(vec![json!({}); 51]), "lines"),
+        ("/lines/0", json!("two prints"), "lines[0]"),
+        ("/lines/0/photo_id", json!("me.jpg"), "lines[0].photo_id"),
+        ("/lines/0/product", json!(3), "lines[0].product"),
+        ("/lines/0/quantity", json!(0), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(101), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(1.5), "lines[0].quantity"),
+        ("/lines/0/quantity", json!("2"), "lines[0].quantity"),
+        ("/lines/0/quantity", json!(1e30), "lines[0].quantity"),
+    ];
+    for (place, value, field) in table {
+        let mut order = good();
+        *order.pointer_mut(place).unwrap() = value.clone();
+        assert_eq!(wrong_fields(&order), [field], "{place} = {value}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_named_and_all_mistakes_come_at_once() {
+    let mut order = good();
+    order["coupon"] = json!("x");
+    order["lines"][0]["frame"] = json!("gold");
+    order["lines"][0]["quantity"] = json!(0);
+    order["email"] = json!("");
+    let mut fields = wrong_fields(&order);
+    fields.sort();
+    assert_eq!(fields, ["coupon", "email", "lines[0].frame", "lines[0].quantity"]);
+    assert_eq!(wrong_fields(&json!([1])), ["body"]);
+    assert_eq!(wrong_fields(&json!({})), ["email", "lines", "payment_token"]);
+}
+
+#[test]
+fn photos_and_products_must_be_there() {
+    let mut order = good();
+    let first = order["lines"][0].clone();
+    order["lines"].as_array_mut().unwrap().push(first);
+    order["lines"][1]["product"] = json!("mug");
+    let mut mistakes = Mistakes::default();
+    let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
+    let print = Product { id: "print-10x15".into(), name: "Print".into(), price_cents: 29, stock: 1 };
+    let own: HashSet<PhotoId> = photo_ids(&draft).into_iter().collect();
+    let lines = check_against(&draft, &own, std::slice::from_ref(&print), &mut mistakes);
+    assert_eq!((lines.len(), lines[0].price_cents), (1, 29));
+    check_against(&draft, &HashSet::new(), &[print], &mut mistakes);
+    let fields: Vec<String> = mistakes.into_errors().into_iter().map(|error| error.field).collect();
+    let expected = ["lines[1].product", "lines[0].photo_id", "lines[1].photo_id", "lines[1].product"];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn a_callback_is_told_the_end_unless_it_asks_for_more() {
+    let read = |on: Value| {
+        let mut order = good();
+        order["callback_url"] = json!("https://shop.example/hooks");
+        order["callback_on"] = on;
+        let mut mistakes = Mistakes::default();
+        let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        draft.callback.unwrap().on
+    };
+    assert_eq!(read(json!(null)), CallbackOn::End);
+    assert_eq!(read(json!("end")), CallbackOn::End);
+    assert_eq!(read(json!("every_change")), CallbackOn::EveryChange);
+}
