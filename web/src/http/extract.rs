@@ -1,4 +1,4 @@
-//! What handlers take from a request, parsed: ids in paths, JSON bodies, the idempotency key.
+//! What handlers take from a request, parsed: ids in paths, JSON bodies.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -16,9 +16,6 @@ type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
 /// The largest JSON body, in bytes: fifty lines of an order fit many times.
 const MAX_JSON: usize = 64 * 1024;
-
-/// The longest `Idempotency-Key`, in bytes.
-const MAX_KEY: usize = 255;
 
 /// The framework's own extractors refuse in our words.
 pub fn configure(routes: &mut ServiceConfig) {
@@ -90,40 +87,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// The `Idempotency-Key` header.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(pub Option<String>);
-
-impl IdempotencyKey {
-    /// The key, where one is needed.
-    ///
-    /// # Errors
-    /// [`ApiError::Malformed`] without one.
-    pub fn required(self) -> Result<String, ApiError> {
-        self.0.ok_or_else(|| {
-            let detail = "Send an Idempotency-Key: a text of your own, the same one when you try again.";
-            ApiError::Malformed(detail.into())
-        })
-    }
-}
-
-impl FromRequest for IdempotencyKey {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(parse_key(request.headers()).map(Self))
-    }
-}
-
-fn parse_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    match value.to_str() {
-        Ok(key) if !key.trim().is_empty() && key.len() <= MAX_KEY => Ok(Some(key.to_owned())),
-        _ => Err(ApiError::Malformed("An Idempotency-Key has 1 to 255 printable ASCII characters.".into())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,15 +104,5 @@ mod tests {
             assert!(!is_json(&with("content-type", bad)), "{bad}");
         }
         assert!(!is_json(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_key_is_short_and_printable() {
-        assert_eq!(parse_key(&HeaderMap::new()).unwrap(), None);
-        assert_eq!(parse_key(&with("idempotency-key", "k-1")).unwrap().as_deref(), Some("k-1"));
-        assert!(parse_key(&with("idempotency-key", &"k".repeat(255))).is_ok());
-        for bad in ["", " ", "ü", &"k".repeat(256)] {
-            assert!(parse_key(&with("idempotency-key", bad)).is_err(), "{bad:?}");
-        }
     }
 }

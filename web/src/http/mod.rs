@@ -2,7 +2,7 @@
 //!
 //! - [`error`], [`problem`]: every refusal, and how it is shown; [`headers`]: the last thing that happens to an answer.
 //! - [`extract`], [`conditional`], [`paging`], [`mistakes`]: what is read of a request.
-//! - [`accepted`]: the answer 202.
+//! - [`accepted`]: the answer 202; [`idempotency`]: the same answer for whoever sends a request again.
 //! - [`rates`]: when it is too much; [`trace`]: the span of a request.
 
 pub mod accepted;
@@ -10,6 +10,7 @@ pub mod conditional;
 pub mod error;
 pub mod extract;
 pub mod headers;
+pub mod idempotency;
 pub mod mistakes;
 pub mod paging;
 pub mod problem;

@@ -20,7 +20,7 @@ use shared::domain::JobId;
 use shared::domain::job::JobState;
 use shared::jobs::cancel_job;
 
-pub use shared::job_view::{JobView, ProgressView, job_etag, job_path};
+pub use shared::job_view::{JobLinks, JobView, ProgressView, job_etag};
 
 use crate::auth::caller::Caller;
 use crate::http::error::ApiError;
@@ -28,6 +28,12 @@ use crate::http::extract::Noun;
 
 impl Noun for JobId {
     const NOUN: &'static str = "job";
+}
+
+/// Says in the log which job a request left: its trace leads from here to the worker's log. To be called after the
+/// commit, within the request.
+pub fn log_accepted(job: &JobView) {
+    tracing::info!(job = job.links.this, "accepted");
 }
 
 /// What came of a wish to cancel a job.

@@ -9,14 +9,14 @@ use utoipa::ToSchema;
 
 use crate::App;
 use crate::auth::customer::Customer;
-use crate::http::accepted::{Accepted, accepted_json, fingerprint};
+use crate::http::accepted;
 use crate::http::error::ApiError;
-use crate::http::extract::{IdempotencyKey, JsonBody, PathId};
+use crate::http::extract::{JsonBody, PathId};
+use crate::http::idempotency::{Answered, IdempotencyKey, fingerprint};
 use crate::http::mistakes::Mistakes;
 use crate::http::paging::Paging;
 use crate::http::problem::Problem;
 use crate::http::trace::TraceContext;
-use crate::jobs::job_path;
 use crate::orders::request::{Draft, OrderRequest};
 use crate::orders::view::{AcceptedOrder, OrderView};
 use crate::orders::{self, PlaceOrder};
@@ -62,7 +62,10 @@ pub async fn create(
     let hash = fingerprint("POST", "/api/orders", &body.bytes);
     let keyed = KeyedRequest { customer: customer.id, key, hash };
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };
-    Ok(orders::place(&app, request, mistakes).await?.respond())
+    match orders::place(&app, request, mistakes).await? {
+        Answered::New(new) => accepted::first(&new.job, &new),
+        Answered::Before(answer) => Ok(accepted::again(answer)),
+    }
 }
 
 /// One's own orders, the newest first.
@@ -119,7 +122,6 @@ pub async fn cancel(
     customer: Customer,
     id: PathId<OrderId>,
 ) -> Result<HttpResponse, ApiError> {
-    let (order, job) = orders::cancel(&app, customer.id, id.0).await?;
-    let body = accepted_json("order", &order, &job)?;
-    Ok(Accepted { location: job_path(&job), body, replayed: false }.respond())
+    let asked = orders::cancel(&app, customer.id, id.0).await?;
+    accepted::first(&asked.job, &asked)
 }

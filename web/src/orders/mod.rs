@@ -12,7 +12,6 @@ pub mod view;
 use std::collections::{HashMap, HashSet};
 
 use shared::db::idempotency::{self, KeyedRequest};
-use shared::db::jobs::Job;
 use shared::db::jobs::cancel::CancelOutcome;
 use shared::db::jobs::enqueue::Options;
 use shared::db::jobs::status;
@@ -24,13 +23,14 @@ use shared::domain::{CustomerId, JobId, OrderId, PhotoId};
 use shared::jobs::cancel_job;
 
 use crate::App;
-use crate::http::accepted::{Accepted, accepted_json};
 use crate::http::error::ApiError;
 use crate::http::extract::Noun;
+use crate::http::idempotency::{Answered, text};
 use crate::http::mistakes::Mistakes;
 use crate::jobs::pressure::Pressure;
+use crate::jobs::{JobView, log_accepted};
 use request::Draft;
-use view::OrderView;
+use view::{AcceptedOrder, OrderView};
 
 impl Noun for OrderId {
     const NOUN: &'static str = "order";
@@ -54,7 +54,11 @@ pub struct PlaceOrder {
 /// # Errors
 /// [`ApiError::Invalid`] with all mistakes, also those that were found before; the key's refusals; those of
 /// [`Pressure::admit`].
-pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result<Accepted, ApiError> {
+pub async fn place(
+    app: &App,
+    request: PlaceOrder,
+    mistakes: Mistakes,
+) -> Result<Answered<AcceptedOrder>, ApiError> {
     app.rates.orders(request.customer)?;
     let known = mistakes.into_errors();
     let pressure = app.pressure.clone();
@@ -72,11 +76,19 @@ pub async fn place(app: &App, request: PlaceOrder, mistakes: Mistakes) -> Result
             }
         })
         .await
-        .inspect(Accepted::log)
+        .inspect(|placed| {
+            if let Answered::New(accepted) = placed {
+                log_accepted(&accepted.job);
+            }
+        })
 }
 
 /// The order is wrong already: look for what else is.
-async fn refuse(conn: &mut Conn, request: &PlaceOrder, mut mistakes: Mistakes) -> Result<Accepted, ApiError> {
+async fn refuse(
+    conn: &mut Conn,
+    request: &PlaceOrder,
+    mut mistakes: Mistakes,
+) -> Result<Answered<AcceptedOrder>, ApiError> {
     let ids = photo_ids(&request.draft);
     let photos = photos::find_many(conn, &ids).await?;
     let own = photos.iter().filter(|photo| photo.customer_id == request.customer).map(|photo| photo.id);
@@ -85,7 +97,11 @@ async fn refuse(conn: &mut Conn, request: &PlaceOrder, mut mistakes: Mistakes) -
     Err(ApiError::Invalid(mistakes.into_errors()))
 }
 
-async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Result<Accepted, ApiError> {
+async fn place_valid(
+    db: &Db,
+    pressure: &Pressure,
+    request: &PlaceOrder,
+) -> Result<Answered<AcceptedOrder>, ApiError> {
     let draft = &request.draft;
     let mut tx = db.begin().await?;
     tx.wait_for_locks(idempotency::WAIT);
@@ -95,7 +111,7 @@ async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Resu
         Ok(known) => decide(&known, pressure, request),
         Err(key) => {
             tx.rollback().await?;
-            return Accepted::again(key);
+            return Answered::before(key);
         }
     };
     let accepting = match accepting {
@@ -107,10 +123,11 @@ async fn place_valid(db: &Db, pressure: &Pressure, request: &PlaceOrder) -> Resu
     };
     let job = accepting.job();
     let (lines, timeline) = (accepting.lines.clone(), vec![accepting.received.clone()]);
-    let view = OrderView::new(&accepting.order, lines, timeline, Some(job));
-    let answer = Accepted::new(job, accepted_json("order", &view, job)?);
-    placing::write(tx, &request.keyed, &accepting, &answer.location, &answer.body).await?;
-    Ok(answer)
+    let order = OrderView::new(&accepting.order, lines, timeline, Some(job));
+    let accepted = AcceptedOrder { order, job: JobView::from(job) };
+    let kept = text(&accepted)?;
+    placing::write(tx, &request.keyed, &accepting, &accepted.job.links.this, &kept).await?;
+    Ok(Answered::New(accepted))
 }
 
 /// Whether the order can be accepted, and as what.
@@ -257,7 +274,7 @@ async fn find_own(conn: &mut Conn, customer: CustomerId, id: OrderId) -> Result<
 ///
 /// # Errors
 /// [`ApiError::Conflict`] when it is over.
-pub async fn cancel(app: &App, customer: CustomerId, id: OrderId) -> Result<(OrderView, Job), ApiError> {
+pub async fn cancel(app: &App, customer: CustomerId, id: OrderId) -> Result<AcceptedOrder, ApiError> {
     const OVER: ApiError =
         ApiError::Conflict("The order is confirmed or over: it can't be cancelled any more.");
     app.db
@@ -278,10 +295,10 @@ pub async fn cancel(app: &App, customer: CustomerId, id: OrderId) -> Result<(Ord
                 }
             }
             let order = find_own(&mut tx, customer, id).await?;
-            let view = view(&mut tx, &order).await?;
             let job = status::find(&mut tx, order.job_id).await?.ok_or(ApiError::NotFound("order"))?;
+            let order = view(&mut tx, &order).await?;
             tx.commit().await?;
-            Ok((view, job))
+            Ok(AcceptedOrder { order, job: JobView::from(&job) })
         })
         .await
 }

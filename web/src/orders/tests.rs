@@ -1,10 +1,14 @@
 //! What an order may look like, as a table.
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 use shared::callbacks::{CallbackOn, CallbackPolicy};
+use shared::db::idempotency::StoredAnswer;
 use shared::domain::order::Quantity;
+use uuid::Uuid;
 
 use super::*;
+use crate::jobs::{JobLinks, ProgressView};
 
 fn good() -> Value {
     let photo = PhotoId::new().to_string();
@@ -119,4 +123,44 @@ fn a_callback_is_told_the_end_unless_it_asks_for_more() {
     assert_eq!(read(json!(null)), CallbackOn::End);
     assert_eq!(read(json!("end")), CallbackOn::End);
     assert_eq!(read(json!("every_change")), CallbackOn::EveryChange);
+}
+
+#[test]
+fn whoever_sends_an_order_again_is_led_to_the_order_of_the_first_answer() {
+    let (order, job) = (Uuid::now_v7(), Uuid::now_v7());
+    let accepted = AcceptedOrder {
+        order: OrderView {
+            id: order,
+            job_id: job,
+            status: "received",
+            reason: None,
+            email: "ada@example.org".to_owned(),
+            total_cents: 29,
+            created_at: DateTime::UNIX_EPOCH,
+            express: false,
+            lines: Vec::new(),
+            timeline: Vec::new(),
+            progress: None,
+        },
+        job: JobView {
+            id: job,
+            kind: "fulfil_order".to_owned(),
+            status: "queued",
+            failure: None,
+            progress: ProgressView { percent: 0, step: None },
+            attempt: 0,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            result: None,
+            error: None,
+            links: JobLinks { this: String::new(), events: String::new(), result: None },
+        },
+    };
+    let kept = |body: String| {
+        let answer = StoredAnswer { request_hash: String::new(), location: String::new(), body };
+        Answered::<AcceptedOrder>::Before(answer).order_id()
+    };
+    assert_eq!(kept(text(&accepted).unwrap()), Some(order));
+    assert_eq!(Answered::New(accepted).order_id(), Some(order));
+    assert_eq!(kept(String::new()), None);
 }

@@ -1,12 +1,13 @@
 //! An order as the API shows it: made from rows, here and nowhere else.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::db::jobs::Job;
 use shared::db::orders::{Order, OrderEvent, OrderLine};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::http::idempotency::Answered;
 use crate::jobs::{JobView, ProgressView};
 
 /// An order.
@@ -106,4 +107,25 @@ pub struct AcceptedOrder {
     pub order: OrderView,
     /// The job.
     pub job: JobView,
+}
+
+impl Answered<AcceptedOrder> {
+    /// The order, whose page is shown to whoever sent it; `None` where an answer that was kept names none.
+    pub fn order_id(&self) -> Option<Uuid> {
+        match self {
+            Self::New(accepted) => Some(accepted.order.id),
+            Self::Before(answer) => Some(serde_json::from_str::<Kept>(&answer.body).ok()?.order.id),
+        }
+    }
+}
+
+/// What is read of an [`AcceptedOrder`] that was kept.
+#[derive(Deserialize)]
+struct Kept {
+    order: KeptOrder,
+}
+
+#[derive(Deserialize)]
+struct KeptOrder {
+    id: Uuid,
 }

@@ -10,9 +10,10 @@ use utoipa::ToSchema;
 use crate::App;
 use crate::auth::caller::Unproven;
 use crate::auth::customer::Customer;
-use crate::http::accepted::fingerprint;
+use crate::http::accepted;
 use crate::http::error::ApiError;
-use crate::http::extract::{IdempotencyKey, PathId};
+use crate::http::extract::PathId;
+use crate::http::idempotency::{Answered, IdempotencyKey, fingerprint};
 use crate::http::paging::Paging;
 use crate::http::problem::Problem;
 use crate::http::trace::TraceContext;
@@ -65,8 +66,10 @@ pub async fn create(
         KeyedRequest { customer, key, hash }
     });
     let traceparent = trace.to_string();
-    let accepted = photos::accept(&app, AcceptPhoto { customer, received, keyed, traceparent }).await?;
-    Ok(accepted.respond())
+    match photos::accept(&app, AcceptPhoto { customer, received, keyed, traceparent }).await? {
+        Answered::New(new) => accepted::first(&new.job, &new),
+        Answered::Before(answer) => Ok(accepted::again(answer)),
+    }
 }
 
 /// One's own photos, the newest first.

@@ -12,17 +12,18 @@ pub mod view;
 
 use shared::blobs::{BlobPath, Blobs};
 use shared::db::idempotency::{self, KeyedRequest};
-use shared::db::jobs::{Job, status};
+use shared::db::jobs::status;
 use shared::db::photos::{self as rows, Deletion, Photo};
 use shared::db::{Conn, Db, accepting};
 use shared::domain::{CustomerId, PhotoId};
 use shared::intake::Received;
 
 use crate::App;
-use crate::http::accepted::{Accepted, accepted_json};
 use crate::http::error::ApiError;
 use crate::http::extract::Noun;
-use view::PhotoView;
+use crate::http::idempotency::{Answered, text};
+use crate::jobs::log_accepted;
+use view::{AcceptedPhoto, PhotoView};
 
 impl Noun for PhotoId {
     const NOUN: &'static str = "photo";
@@ -82,7 +83,7 @@ pub async fn admit(app: &App, customer: CustomerId) -> Result<(), ApiError> {
 ///
 /// # Errors
 /// The key's refusals; those of the database.
-pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiError> {
+pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Answered<AcceptedPhoto>, ApiError> {
     let photo = request.received.id;
     let answer = app
         .db
@@ -92,7 +93,11 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
         })
         .await;
     let unwanted = match &answer {
-        Ok(answer) => answer.replayed,
+        Ok(Answered::Before(_)) => true,
+        Ok(Answered::New(accepted)) => {
+            log_accepted(&accepted.job);
+            false
+        }
         // After a fault it is not known whether the row is there: a database that goes away during the
         // commit may have committed. A blob too many is litter, a row without its blob a lost photo.
         Err(error) => !error.is_fault(),
@@ -100,34 +105,30 @@ pub async fn accept(app: &App, request: AcceptPhoto) -> Result<Accepted, ApiErro
     if unwanted {
         delete_blobs(&app.blobs, &[BlobPath::Original(photo)]).await;
     }
-    answer.inspect(Accepted::log)
+    answer
 }
 
-async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Accepted, ApiError> {
+async fn insert(db: &Db, request: &AcceptPhoto) -> Result<Answered<AcceptedPhoto>, ApiError> {
     let new = request.received.photo_of(request.customer);
     let traceparent = Some(request.traceparent.clone());
     let mut tx = db.begin().await?;
     let Some(keyed) = &request.keyed else {
         let (photo, job) = accepting::accept_and_commit(tx, &new, traceparent).await?;
-        return answer(&photo, &job);
+        return Ok(Answered::New(AcceptedPhoto::new(&photo, &job)));
     };
     tx.wait_for_locks(idempotency::WAIT);
     match accepting::accept_keyed(&mut tx, keyed, &new, traceparent).await? {
         Ok((photo, job)) => {
-            let answer = answer(&photo, &job)?;
-            idempotency::store_and_commit(tx, keyed, &answer.location, &answer.body).await?;
-            Ok(answer)
+            let accepted = AcceptedPhoto::new(&photo, &job);
+            let kept = text(&accepted)?;
+            idempotency::store_and_commit(tx, keyed, &accepted.job.links.this, &kept).await?;
+            Ok(Answered::New(accepted))
         }
         Err(key) => {
             tx.rollback().await?;
-            Accepted::again(key)
+            Answered::before(key)
         }
     }
-}
-
-fn answer(photo: &Photo, job: &Job) -> Result<Accepted, ApiError> {
-    let view = PhotoView::new(photo, &[]);
-    Ok(Accepted::new(job, accepted_json("photo", &view, job)?))
 }
 
 /// A customer's photo.

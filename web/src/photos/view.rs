@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use shared::db::jobs::Job;
 use shared::db::photos::{Photo, PhotoVariant};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -92,4 +93,11 @@ pub struct AcceptedPhoto {
     pub photo: PhotoView,
     /// The job.
     pub job: JobView,
+}
+
+impl AcceptedPhoto {
+    /// From the rows that were written: there are no sizes yet.
+    pub fn new(photo: &Photo, job: &Job) -> Self {
+        Self { photo: PhotoView::new(photo, &[]), job: JobView::from(job) }
+    }
 }

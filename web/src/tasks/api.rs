@@ -3,25 +3,25 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
-use serde_json::json;
 use shared::db::triggers::Trigger;
 use shared::jobs::KindInfo;
 use utoipa::ToSchema;
 
 use crate::App;
 use crate::auth::machine::Machine;
-use crate::http::accepted::Accepted;
+use crate::http::accepted;
 use crate::http::error::ApiError;
-use crate::http::extract::{IdempotencyKey, JsonBody};
+use crate::http::extract::JsonBody;
+use crate::http::idempotency::IdempotencyKey;
 use crate::http::problem::{FieldError, Problem};
 use crate::http::trace::TraceContext;
-use crate::jobs::{JobView, job_path};
+use crate::jobs::JobView;
 
 /// A task that was started.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AcceptedTask {
+pub struct AcceptedTask<'a> {
     /// Its job.
-    pub job: JobView,
+    pub job: &'a JobView,
 }
 
 /// Starts a task; its job can be followed, and cancelled, with the same machine token.
@@ -63,6 +63,7 @@ pub async fn start(
     let (job, replayed) = super::start(&app, trigger).await?;
     // Who started what, for those who ask later.
     tracing::info!(machine = machine.name, task = kind.name, job = %job.id, replayed, "a machine started a task");
-    let body = json!({"job": JobView::from(&job)}).to_string();
-    Ok(Accepted { location: job_path(&job), body, replayed }.respond())
+    let job = JobView::from(&job);
+    let response = accepted::first(&job, &AcceptedTask { job: &job })?;
+    Ok(if replayed { accepted::replayed(response) } else { response })
 }

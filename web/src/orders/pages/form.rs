@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query};
 use askama::Template;
-use serde_json::Value;
 use shared::db::idempotency::KeyedRequest;
 use shared::domain::PhotoId;
 use shared::domain::order::Quantity;
@@ -15,6 +14,7 @@ use super::choices::{PAYMENTS, PaymentChoice, ProductChoice};
 use super::fields::{Fields, fingerprint, order_json, ticked_rows};
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
+use crate::http::idempotency::MAX_KEY;
 use crate::http::mistakes::Mistakes;
 use crate::http::problem::FieldError;
 use crate::http::trace::TraceContext;
@@ -185,7 +185,7 @@ pub async fn place(
     let body = order_json(&fields);
     let mut mistakes = Mistakes::default();
     let draft = Draft::read(&body, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
-    let key = fields.get("idempotency_key").filter(|key| !key.is_empty() && key.len() <= 255);
+    let key = fields.get("idempotency_key").filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
     let keyed = KeyedRequest {
         customer: customer.id,
         key: key.cloned().unwrap_or_else(|| Uuid::now_v7().to_string()),
@@ -193,21 +193,15 @@ pub async fn place(
     };
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };
     match orders::place(&app, request, mistakes).await {
-        Ok(accepted) => Ok(see_other(&order_page(&accepted.body))),
+        Ok(placed) => {
+            let path = placed.order_id().map_or_else(|| "/orders".to_owned(), |id| format!("/orders/{id}"));
+            Ok(see_other(&path))
+        }
         Err(ApiError::Invalid(errors)) => {
             let page = filled(&app, customer, &fields, errors).await?;
             html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
         Err(error) => Err(error),
-    }
-}
-
-/// The accepted answer names the order.
-fn order_page(body: &str) -> String {
-    let answer: Value = serde_json::from_str(body).unwrap_or_default();
-    match answer["order"]["id"].as_str() {
-        Some(id) => format!("/orders/{id}"),
-        None => "/orders".to_owned(),
     }
 }
 
