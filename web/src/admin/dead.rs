@@ -176,7 +176,8 @@ pub async fn list(
     operator: Operator,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Asked { input, before, .. } = Asked::of(&request)?;
+    let Asked { input, paging } = Asked::of(&request)?;
+    let before = paging.before;
     let mut dead = input.clone();
     dead.failure.get_or_insert_with(|| "dead".to_owned());
     let filter = JobFilter::try_from(dead).map_err(shared::operations::OperationError::from)?;

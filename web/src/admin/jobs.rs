@@ -319,7 +319,7 @@ pub async fn list(
         filter: asked.input.clone(),
         wrong: None,
         jobs: Vec::new(),
-        goes_on: asked.before.is_some(),
+        goes_on: asked.paging.before.is_some(),
         next: None,
     };
     let filter = match JobFilter::try_from(asked.input) {
@@ -332,7 +332,7 @@ pub async fn list(
                 .body(body));
         }
     };
-    let (before, limit) = (asked.before, asked.limit.unwrap_or(SHOWN));
+    let (before, limit) = (asked.paging.before, asked.paging.limit.unwrap_or(SHOWN));
     let JobPage { items, next } = app
         .db
         .run(move |db| {

@@ -8,9 +8,11 @@ use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, PathConfig, PayloadConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, HttpRequest};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::ApiError;
+use super::problem::FieldError;
 
 type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
@@ -54,6 +56,21 @@ pub struct JsonBody {
     pub value: Value,
     /// How it says it: what the idempotency key is about.
     pub bytes: Bytes,
+}
+
+impl JsonBody {
+    /// The body as this request. What is wrong names its field: `filter.kindd`, or `body` where there is none.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`].
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        serde_path_to_error::deserialize(&self.value).map_err(|wrong| {
+            let message = wrong.inner().to_string();
+            let place = wrong.path().to_string();
+            let field = if place == "." { "body".to_owned() } else { place };
+            ApiError::Invalid(vec![FieldError::new(field, message)])
+        })
+    }
 }
 
 impl FromRequest for JsonBody {

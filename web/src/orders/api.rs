@@ -12,12 +12,12 @@ use crate::auth::customer::Customer;
 use crate::http::accepted;
 use crate::http::error::ApiError;
 use crate::http::extract::{JsonBody, PathId};
+use crate::http::field::Mistakes;
 use crate::http::idempotency::{Answered, IdempotencyKey, fingerprint};
-use crate::http::mistakes::Mistakes;
 use crate::http::paging::Paging;
 use crate::http::problem::Problem;
 use crate::http::trace::TraceContext;
-use crate::orders::request::{Draft, OrderRequest};
+use crate::orders::request::OrderRequest;
 use crate::orders::view::{AcceptedOrder, OrderView};
 use crate::orders::{self, PlaceOrder};
 
@@ -58,7 +58,9 @@ pub async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let key = key.required()?;
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&body.value, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
+    let order = OrderRequest::read(&body.value, &mut mistakes);
+    let (sandbox, callbacks) = (app.config.sandbox_payments, app.config.callbacks);
+    let draft = order.map(|order| order.check(sandbox, callbacks, &mut mistakes)).unwrap_or_default();
     let hash = fingerprint("POST", "/api/orders", &body.bytes);
     let keyed = KeyedRequest { customer: customer.id, key, hash };
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };

@@ -1,56 +1,72 @@
 //! What a new order looks like when it is sent.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 use shared::domain::order::Quantity;
 use shared::domain::{EmailAddress, PhotoId};
 use shared::payments::PaymentToken;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
-use crate::http::mistakes::{Mistakes, Object};
+use crate::http::field::{Field, Mistakes, Unknown};
 
 /// The most lines of an order.
-pub const MAX_LINES: usize = 50;
-
-const FIELDS: [&str; 6] = ["email", "lines", "payment_token", "express", "callback_url", "callback_on"];
-const LINE_FIELDS: [&str; 3] = ["photo_id", "product", "quantity"];
+const MAX_LINES: usize = 50;
 
 /// An order, as it is sent.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[schema(title = "OrderRequest")]
 pub struct OrderRequest {
     /// Where the confirmation goes.
-    #[schema(example = "ada@example.org", format = "email", max_length = 254)]
-    pub email: String,
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "ada@example.org", format = "email", max_length = 254)]
+    pub email: Field<String>,
     /// What is ordered.
-    #[schema(min_items = 1, max_items = 50)]
-    pub lines: Vec<LineRequest>,
+    #[serde(default)]
+    #[schema(value_type = Vec<LineRequest>, required = true, min_items = 1, max_items = 50)]
+    pub lines: Field<Vec<Field<LineRequest>>>,
     /// By which card; the sandbox knows `tok_ok`, `tok_declined`, `tok_flaky`, `tok_slow`.
-    #[schema(example = "tok_ok")]
-    pub payment_token: String,
-    /// Not offered yet: `false`.
-    pub express: Option<bool>,
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "tok_ok")]
+    pub payment_token: Field<String>,
+    /// Whether it overtakes ordinary orders: `false` if not said.
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    #[schema(value_type = Option<bool>)]
+    pub express: Field<bool>,
     /// An address of your own that is told how the order's job goes on, by https. See `webhook_secret` of
     /// `POST /api/tokens`.
-    #[schema(example = "https://shop.example/hooks", format = "uri", max_length = 2000)]
-    pub callback_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    #[schema(value_type = Option<String>, example = "https://shop.example/hooks", format = "uri", max_length = 2000)]
+    pub callback_url: Field<String>,
     /// What it is told: `end` (the default), or `every_change` of the job's status.
-    #[schema(example = "end")]
-    pub callback_on: Option<String>,
+    #[serde(default, skip_serializing_if = "Field::is_absent")]
+    #[schema(value_type = Option<String>, example = "end")]
+    pub callback_on: Field<String>,
+    /// Whatever else was sent.
+    #[serde(flatten, skip_serializing)]
+    #[schema(ignore)]
+    pub unknown: Unknown,
 }
 
 /// A line of an order, as it is sent.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, ToSchema)]
 pub struct LineRequest {
     /// A photo of one's own.
-    pub photo_id: Uuid,
+    #[serde(default)]
+    #[schema(value_type = Uuid, required = true)]
+    pub photo_id: Field<String>,
     /// A product's id.
-    #[schema(example = "print-10x15")]
-    pub product: String,
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "print-10x15")]
+    pub product: Field<String>,
     /// How many prints.
-    #[schema(minimum = 1, maximum = 100)]
-    pub quantity: i32,
+    #[serde(default)]
+    #[schema(value_type = i32, required = true, minimum = 1, maximum = 100)]
+    pub quantity: Field<i64>,
+    /// Whatever else was sent.
+    #[serde(flatten, skip_serializing)]
+    #[schema(ignore)]
+    pub unknown: Unknown,
 }
 
 /// An order as it was sent: what could be read of it.
@@ -79,51 +95,54 @@ pub struct DraftLine {
     pub quantity: Option<Quantity>,
 }
 
-impl Draft {
-    /// Reads an order; what is wrong with it is noted.
-    pub fn read(value: &Value, sandbox: bool, callbacks: CallbackPolicy, mistakes: &mut Mistakes) -> Self {
-        let Some(body) = Object::read(value, "", &FIELDS, mistakes) else { return Self::default() };
-        let email = body.parsed("email", mistakes, "is not an e-mail address");
-        let lines = read_lines(&body, mistakes);
+impl OrderRequest {
+    /// Of a body.
+    pub fn read(body: &Value, mistakes: &mut Mistakes) -> Option<Self> {
+        let read = Self::deserialize(body).ok();
+        if read.is_none() {
+            mistakes.add("body", "must be an object");
+        }
+        read
+    }
+
+    /// What could be read of it; what is wrong with it is noted.
+    pub fn check(self, sandbox: bool, callbacks: CallbackPolicy, mistakes: &mut Mistakes) -> Draft {
+        self.unknown.note("", mistakes);
+        let email = self.email.parsed("email", "is not an e-mail address", mistakes);
+        let lines = check_lines(self.lines, mistakes);
         let payment_token: Option<PaymentToken> =
-            body.parsed("payment_token", mistakes, "is not a payment token");
+            self.payment_token.parsed("payment_token", "is not a payment token", mistakes);
         if sandbox && payment_token.as_ref().is_some_and(|token| token.sandbox().is_none()) {
             let known = "is not one of tok_ok, tok_declined, tok_flaky, tok_slow";
             mistakes.add("payment_token", known);
         }
-        let express = match body.optional("express") {
-            None => false,
-            Some(Value::Bool(express)) => *express,
-            Some(_) => {
-                mistakes.add("express", "must be true or false");
-                false
-            }
-        };
-        let callback = read_callback(&body, callbacks, mistakes);
-        Self { email, payment_token, lines, express, callback }
+        let express = self.express.optional("express", "must be true or false", mistakes).unwrap_or_default();
+        let callback = check_callback(self.callback_url, self.callback_on, callbacks, mistakes);
+        Draft { email, payment_token, lines, express, callback }
     }
 }
 
 /// `callback_on` without a `callback_url` is a mistake: somebody waits for a callback that never comes.
-fn read_callback(body: &Object<'_>, policy: CallbackPolicy, mistakes: &mut Mistakes) -> Option<Callback> {
-    let on = match body.optional("callback_on") {
-        None => Some(CallbackOn::End),
-        Some(value) => value.as_str().and_then(CallbackOn::from_name),
+fn check_callback(
+    url: Field<String>,
+    on: Field<String>,
+    policy: CallbackPolicy,
+    mistakes: &mut Mistakes,
+) -> Option<Callback> {
+    let said = !on.is_absent();
+    let on = match on {
+        Field::Absent => Some(CallbackOn::End),
+        Field::Sent(name) => CallbackOn::from_name(&name),
+        Field::Wrong(_) => None,
     };
     if on.is_none() {
         mistakes.add("callback_on", "must be every_change or end");
     }
-    let Some(value) = body.optional("callback_url") else {
-        if on.is_some() && body.optional("callback_on").is_some() {
-            mistakes.add("callback_url", "is missing");
-        }
-        return None;
-    };
-    let Some(text) = value.as_str() else {
-        mistakes.add("callback_url", "must be a text");
-        return None;
-    };
-    match CallbackUrl::parse(text, policy) {
+    if url.is_absent() && said && on.is_some() {
+        mistakes.add("callback_url", "is missing");
+    }
+    let text = url.optional("callback_url", "must be a text", mistakes)?;
+    match CallbackUrl::parse(&text, policy) {
         Ok(url) => on.map(|on| Callback { url, on }),
         Err(why) => {
             mistakes.add("callback_url", why.to_string());
@@ -132,12 +151,8 @@ fn read_callback(body: &Object<'_>, policy: CallbackPolicy, mistakes: &mut Mista
     }
 }
 
-fn read_lines(body: &Object<'_>, mistakes: &mut Mistakes) -> Vec<DraftLine> {
-    let Some(value) = body.required("lines", mistakes) else { return Vec::new() };
-    let Value::Array(lines) = value else {
-        mistakes.add("lines", "must be a list");
-        return Vec::new();
-    };
+fn check_lines(lines: Field<Vec<Field<LineRequest>>>, mistakes: &mut Mistakes) -> Vec<DraftLine> {
+    let Some(lines) = lines.required("lines", "must be a list", mistakes) else { return Vec::new() };
     if lines.is_empty() {
         mistakes.add("lines", "must have at least one line");
     }
@@ -145,18 +160,24 @@ fn read_lines(body: &Object<'_>, mistakes: &mut Mistakes) -> Vec<DraftLine> {
         mistakes.add("lines", format!("must have at most {MAX_LINES} lines"));
         return Vec::new();
     }
-    let read = |(index, value)| read_line(value, &format!("lines[{index}]"), mistakes);
-    lines.iter().enumerate().map(read).collect()
+    let check = |(index, line)| check_line(line, &format!("lines[{index}]"), mistakes);
+    lines.into_iter().enumerate().map(check).collect()
 }
 
-fn read_line(value: &Value, place: &str, mistakes: &mut Mistakes) -> DraftLine {
-    let Some(line) = Object::read(value, place, &LINE_FIELDS, mistakes) else { return DraftLine::default() };
-    let photo_id = line.parsed("photo_id", mistakes, "is not a photo of yours");
-    let product = line.text("product", mistakes).map(str::to_owned);
-    let quantity = line.required("quantity", mistakes).and_then(|value| {
-        let quantity = value.as_i64().and_then(Quantity::new);
+fn check_line(line: Field<LineRequest>, place: &str, mistakes: &mut Mistakes) -> DraftLine {
+    let Field::Sent(line) = line else {
+        mistakes.add(place, "must be an object");
+        return DraftLine::default();
+    };
+    line.unknown.note(&format!("{place}."), mistakes);
+    let at = |name: &str| format!("{place}.{name}");
+    let photo_id = line.photo_id.parsed(&at("photo_id"), "is not a photo of yours", mistakes);
+    let product = line.product.text(&at("product"), mistakes);
+    let whole = "must be a whole number from 1 to 100";
+    let quantity = line.quantity.required(&at("quantity"), whole, mistakes).and_then(|number| {
+        let quantity = Quantity::new(number);
         if quantity.is_none() {
-            mistakes.add(line.place("quantity"), "must be a whole number from 1 to 100");
+            mistakes.add(at("quantity"), whole);
         }
         quantity
     });

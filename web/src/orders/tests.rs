@@ -7,6 +7,7 @@ use shared::db::idempotency::StoredAnswer;
 use shared::domain::order::Quantity;
 use uuid::Uuid;
 
+use super::request::OrderRequest;
 use super::*;
 use crate::jobs::{JobLinks, ProgressView};
 
@@ -22,17 +23,22 @@ fn good() -> Value {
     })
 }
 
+/// An order, as far as it can be read, and what is wrong with it.
+fn read(value: &Value) -> (Draft, Mistakes) {
+    let mut mistakes = Mistakes::default();
+    let order = OrderRequest::read(value, &mut mistakes);
+    let draft = order.map(|order| order.check(true, CallbackPolicy::Https, &mut mistakes));
+    (draft.unwrap_or_default(), mistakes)
+}
+
 /// The fields that are wrong.
 fn wrong_fields(value: &Value) -> Vec<String> {
-    let mut mistakes = Mistakes::default();
-    Draft::read(value, true, CallbackPolicy::Https, &mut mistakes);
-    mistakes.into_errors().into_iter().map(|error| error.field).collect()
+    read(value).1.into_errors().into_iter().map(|error| error.field).collect()
 }
 
 #[test]
 fn a_good_order_has_no_mistakes() {
-    let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&good(), true, CallbackPolicy::Https, &mut mistakes);
+    let (draft, mistakes) = read(&good());
     assert!(mistakes.is_empty(), "{mistakes:?}");
     assert!(draft.email.is_some() && draft.payment_token.is_some());
     assert_eq!(draft.lines[0].quantity.map(Quantity::get), Some(2));
@@ -97,8 +103,7 @@ fn photos_and_products_must_be_there() {
     let first = order["lines"][0].clone();
     order["lines"].as_array_mut().unwrap().push(first);
     order["lines"][1]["product"] = json!("mug");
-    let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
+    let (draft, mut mistakes) = read(&order);
     let print = Product { id: "print-10x15".into(), name: "Print".into(), price_cents: 29, stock: 1 };
     let own: HashSet<PhotoId> = photo_ids(&draft).into_iter().collect();
     let lines = check_against(&draft, &own, std::slice::from_ref(&print), &mut mistakes);
@@ -111,18 +116,17 @@ fn photos_and_products_must_be_there() {
 
 #[test]
 fn a_callback_is_told_the_end_unless_it_asks_for_more() {
-    let read = |on: Value| {
+    let told = |on: Value| {
         let mut order = good();
         order["callback_url"] = json!("https://shop.example/hooks");
         order["callback_on"] = on;
-        let mut mistakes = Mistakes::default();
-        let draft = Draft::read(&order, true, CallbackPolicy::Https, &mut mistakes);
+        let (draft, mistakes) = read(&order);
         assert!(mistakes.is_empty(), "{mistakes:?}");
         draft.callback.unwrap().on
     };
-    assert_eq!(read(json!(null)), CallbackOn::End);
-    assert_eq!(read(json!("end")), CallbackOn::End);
-    assert_eq!(read(json!("every_change")), CallbackOn::EveryChange);
+    assert_eq!(told(json!(null)), CallbackOn::End);
+    assert_eq!(told(json!("end")), CallbackOn::End);
+    assert_eq!(told(json!("every_change")), CallbackOn::EveryChange);
 }
 
 #[test]

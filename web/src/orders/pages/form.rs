@@ -11,14 +11,13 @@ use shared::domain::photo::PhotoStatus;
 use uuid::Uuid;
 
 use super::choices::{PAYMENTS, PaymentChoice, ProductChoice};
-use super::fields::{Fields, fingerprint, order_json, ticked_rows};
+use super::fields::{Fields, fingerprint, order_of, ticked_rows};
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
+use crate::http::field::Mistakes;
 use crate::http::idempotency::MAX_KEY;
-use crate::http::mistakes::Mistakes;
 use crate::http::problem::FieldError;
 use crate::http::trace::TraceContext;
-use crate::orders::request::Draft;
 use crate::orders::{self, PlaceOrder};
 use crate::pages::{Section, Shell, html, html_with, see_other};
 use crate::photos::picture::{self, Picture, pictures};
@@ -182,15 +181,15 @@ pub async fn place(
     trace: TraceContext,
     fields: Form<Fields>,
 ) -> Result<HttpResponse, ApiError> {
-    let body = order_json(&fields);
+    let order = order_of(&fields);
     let mut mistakes = Mistakes::default();
-    let draft = Draft::read(&body, app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let key = fields.get("idempotency_key").filter(|key| !key.is_empty() && key.len() <= MAX_KEY);
     let keyed = KeyedRequest {
         customer: customer.id,
         key: key.cloned().unwrap_or_else(|| Uuid::now_v7().to_string()),
-        hash: fingerprint(&body),
+        hash: fingerprint(&order)?,
     };
+    let draft = order.check(app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };
     match orders::place(&app, request, mistakes).await {
         Ok(placed) => {
