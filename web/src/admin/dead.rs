@@ -12,7 +12,7 @@ use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobSummary};
 
 use super::jobs::{address, fields};
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use crate::App;
 use crate::api::admin::dead::{MOST_PER_SECOND, MessagePage, MessagePaging, page};
 use crate::api::admin::jobs::Asked;
@@ -164,7 +164,7 @@ pub struct MessagesPage {
 /// [`ApiError::LogInFirst`].
 pub async fn show(app: Data<App>, operator: Operator) -> Result<HttpResponse, ApiError> {
     let letters = app.db.run(|db| async move { operations::letters(&db).await }).await?;
-    html(&DeadPage { shell: AdminShell::of(&operator, Section::Dead), letters })
+    html(&DeadPage { shell: AdminShell::of(&operator, AdminSection::Dead), letters })
 }
 
 /// `GET /admin/dead/jobs`
@@ -187,7 +187,7 @@ pub async fn list(
     });
     let JobPage { items, next } = found.await?;
     html(&DeadJobsPage {
-        shell: AdminShell::of(&operator, Section::Dead),
+        shell: AdminShell::of(&operator, AdminSection::Dead),
         filter: input,
         jobs: items,
         next: next.map(|next| next.to_string()),
@@ -221,7 +221,7 @@ pub async fn decide(
     });
     let report = done.await?;
     let again = again(form, &report, how);
-    html(&ReportPage { shell: AdminShell::of(&operator, Section::Dead), discards, report, again })
+    html(&ReportPage { shell: AdminShell::of(&operator, AdminSection::Dead), discards, report, again })
 }
 
 /// What somebody decided.
@@ -297,7 +297,7 @@ pub async fn messages(
 ) -> Result<HttpResponse, ApiError> {
     let MessagePage { items, next } = page(&app, paging.before).await?;
     html(&MessagesPage {
-        shell: AdminShell::of(&operator, Section::Dead),
+        shell: AdminShell::of(&operator, AdminSection::Dead),
         messages: items,
         next: next.map(|next| next.to_string()),
     })

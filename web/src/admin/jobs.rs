@@ -14,7 +14,7 @@ use shared::jobs::{KINDS, Queue};
 use shared::operations::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
 
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use crate::App;
 use crate::api::admin::jobs::{Act, Asked};
 use crate::auth::operator::Operator;
@@ -315,7 +315,7 @@ pub async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(&request)?;
     let mut page = JobsPage {
-        shell: AdminShell::of(&operator, Section::Jobs),
+        shell: AdminShell::of(&operator, AdminSection::Jobs),
         filter: asked.input.clone(),
         wrong: None,
         jobs: Vec::new(),
@@ -351,7 +351,7 @@ pub async fn list(
 /// [`ApiError::LogInFirst`]; 404.
 pub async fn show(app: Data<App>, operator: Operator, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
     let story = app.db.run(move |db| async move { operations::show(&db, id.0).await }).await?;
-    html(&JobPageOfOne { shell: AdminShell::of(&operator, Section::Jobs), story })
+    html(&JobPageOfOne { shell: AdminShell::of(&operator, AdminSection::Jobs), story })
 }
 
 async fn act(act: Act, app: &App, operator: &Operator, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {

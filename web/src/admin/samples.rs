@@ -9,7 +9,7 @@ use super::operators::{OperatorRow, OperatorsPage, TokenRow};
 use super::overview::{OverviewPage, samples as overview_samples};
 use super::queues::{QueueRow, QueuesPage};
 use super::schedule::{Note, SchedulePage, ScheduleRow};
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use super::when::When;
 use super::{dead_samples, error, jobs_samples};
 use crate::http::problem::of_status;
@@ -44,23 +44,23 @@ pub fn all(text: &str) -> Vec<(String, String)> {
         page("overview-broken", html(&overview(overview_samples::broken(text)))),
         page("error", error::render(&of_status(StatusCode::CONFLICT))),
     ];
-    pages.extend(dead_samples::all(text, &shell(Section::Dead)));
-    pages.extend(jobs_samples::all(text, &shell(Section::Jobs)));
+    pages.extend(dead_samples::all(text, &shell(AdminSection::Dead)));
+    pages.extend(jobs_samples::all(text, &shell(AdminSection::Jobs)));
     pages
 }
 
 fn overview((overview, history): (Overview, Vec<QueueHistory>)) -> OverviewPage {
-    OverviewPage::of(shell(Section::Overview), &overview, &history)
+    OverviewPage::of(shell(AdminSection::Overview), &overview, &history)
 }
 
 /// An operator who may change things.
-fn shell(section: Section) -> AdminShell {
+fn shell(section: AdminSection) -> AdminShell {
     AdminShell { operator: Some("ada".to_owned()), read_only: false, section }
 }
 
 /// One who may look and not touch.
 fn read_only_shell() -> AdminShell {
-    AdminShell { read_only: true, ..shell(Section::Elsewhere) }
+    AdminShell { read_only: true, ..shell(AdminSection::Elsewhere) }
 }
 
 fn when() -> When {
@@ -77,7 +77,7 @@ fn audit(text: &str) -> AuditPage {
         outcome: outcome.to_owned(),
     };
     AuditPage {
-        shell: shell(Section::Audit),
+        shell: shell(AdminSection::Audit),
         rows: vec![
             row("queue.pause", "queue: images", "1 done"),
             row("dead.redrive", text, "120 done, 3 refused"),
@@ -94,7 +94,7 @@ fn operators(text: &str) -> OperatorsPage {
     let token =
         |number, name: &str, used| TokenRow { id: id(number), name: name.to_owned(), since: when(), used };
     OperatorsPage {
-        shell: shell(Section::Operators),
+        shell: shell(AdminSection::Operators),
         operators: vec![operator("ada", false, Some(when())), operator(text, true, None)],
         tokens: vec![token(500, "nightly-report", Some(when())), token(501, text, None)],
         made: None,
@@ -113,7 +113,7 @@ fn queues(text: &str) -> QueuesPage {
         waiting: 0,
     };
     QueuesPage {
-        shell: shell(Section::Queues),
+        shell: shell(AdminSection::Queues),
         rows: vec![row("images", None, 0), row("orders", Some(when()), 48_211), row(text, None, 1)],
     }
 }
@@ -132,7 +132,7 @@ fn schedule(text: &str) -> SchedulePage {
         missed: 3,
     };
     SchedulePage {
-        shell: shell(Section::Schedule),
+        shell: shell(AdminSection::Schedule),
         rows: vec![
             row("also-bought", false, Some(when()), Some("succeeded")),
             row("sales-report", true, Some(when()), None),

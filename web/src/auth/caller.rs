@@ -1,7 +1,6 @@
 //! Whoever may look at a job: the customer it belongs to, or the machine that started it.
 
 use std::future::{Ready, ready};
-use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
@@ -10,6 +9,7 @@ use shared::signing::Token;
 use super::customer::{self, Customer};
 use super::machine::Machine;
 use crate::http::error::ApiError;
+use crate::http::extract::Extracting;
 
 /// Who asks for a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Caller {
 
 impl FromRequest for Caller {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

@@ -1,7 +1,5 @@
 //! Customers: anonymous, known by a Bearer token or by a session cookie.
 
-use std::pin::Pin;
-
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
@@ -13,8 +11,7 @@ use super::bearer::Bearer;
 use super::cookie;
 use crate::App;
 use crate::http::error::ApiError;
-
-type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
+use crate::http::extract::Extracting;
 
 /// The customer who asks, by Bearer token or by session cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,5 @@
 //! Machines: programs that may start tasks, known by a secret of the setting `MACHINE_TOKENS`.
 
-use std::pin::Pin;
-
 use actix_web::dev::Payload;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
@@ -10,6 +8,7 @@ use super::bearer::Bearer;
 use super::customer;
 use crate::App;
 use crate::http::error::ApiError;
+use crate::http::extract::Extracting;
 
 /// A program that may start tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +28,7 @@ impl Machine {
 
 impl FromRequest for Machine {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

@@ -6,7 +6,8 @@
 //! - [`link`]: what a link that was signed opens.
 //! - [`origin`]: the guard against requests that another site made a browser send.
 //!
-//! No two modules here know each other, directly or by a third one; none knows a page.
+//! Nothing here knows a page, a noun or the API, and there is no circle: extractors use [`bearer`] and [`cookie`],
+//! [`machine`] and [`caller`] use [`customer`].
 
 pub mod bearer;
 pub mod caller;

@@ -4,8 +4,6 @@
 //! `Authorization` header is sent, the cookie does not count: the guard against other sites lets such
 //! requests through.
 
-use std::pin::Pin;
-
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::web::Data;
@@ -22,6 +20,7 @@ use super::bearer::Bearer;
 use super::cookie;
 use crate::App;
 use crate::http::error::ApiError;
+use crate::http::extract::Extracting;
 
 /// The operator who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl From<domain::Operator> for Operator {
 
 impl FromRequest for Operator {
     type Error = ApiError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+    type Future = Extracting<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

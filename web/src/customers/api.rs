@@ -46,7 +46,7 @@ pub async fn create_token(app: Data<App>, request: HttpRequest) -> Result<HttpRe
 /// Makes the browser a customer, by a cookie: for a page's script, before its first call of the API.
 ///
 /// # Errors
-/// Those of [`customers::create`].
+/// 403, 429.
 #[utoipa::path(post, path = "/session", operation_id = "open_session", tag = "customers", security(()), responses(
     (status = 204, description = "The browser has a session cookie now"),
     (status = 403, description = "Another site asked", body = Problem, content_type = "application/problem+json"),

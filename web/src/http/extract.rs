@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::error::ApiError;
 use super::problem::FieldError;
 
-type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
+/// What an extractor gives that has to wait.
+pub type Extracting<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
 
 /// The largest JSON body, in bytes: fifty lines of an order fit many times.
 const MAX_JSON: usize = 64 * 1024;

@@ -50,11 +50,11 @@ impl Paging {
 /// Where a page for people begins. An id that is none is no reason to show nothing: the list then begins at its
 /// beginning.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Before {
+pub struct Cursor {
     before: Option<String>,
 }
 
-impl Before {
+impl Cursor {
     /// Only what is older than this.
     pub fn id<T: FromStr>(&self) -> Option<T> {
         self.before.as_deref()?.parse().ok()

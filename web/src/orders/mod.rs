@@ -89,7 +89,7 @@ async fn refuse(
     request: &PlaceOrder,
     mut mistakes: Mistakes,
 ) -> Result<Answered<AcceptedOrder>, ApiError> {
-    let ids = photo_ids(&request.draft);
+    let ids = request.draft.photo_ids();
     let photos = photos::find_many(conn, &ids).await?;
     let own = photos.iter().filter(|photo| photo.customer_id == request.customer).map(|photo| photo.id);
     let products = products::all(conn).await?;
@@ -106,7 +106,7 @@ async fn place_valid(
     let mut tx = db.begin().await?;
     tx.wait_for_locks(idempotency::WAIT);
     let limit = pressure.per_customer();
-    let known = placing::read(&mut tx, &request.keyed, &photo_ids(draft), limit, draft.express).await?;
+    let known = placing::read(&mut tx, &request.keyed, &draft.photo_ids(), limit, draft.express).await?;
     let accepting = match known {
         Ok(known) => decide(&known, pressure, request),
         Err(key) => {
@@ -160,11 +160,6 @@ fn decide(known: &Known, pressure: &Pressure, request: &PlaceOrder) -> Result<Ac
     Ok(placing::accept(known, new, options)?)
 }
 
-fn photo_ids(draft: &Draft) -> Vec<PhotoId> {
-    let ids: HashSet<PhotoId> = draft.lines.iter().filter_map(|line| line.photo_id).collect();
-    ids.into_iter().collect()
-}
-
 /// Holds the lines against the customer's photos and the catalogue, and adds today's prices.
 fn check_against(
     draft: &Draft,
@@ -216,7 +211,7 @@ pub async fn page(
 /// A customer's order as the API shows it.
 ///
 /// # Errors
-/// Those of [`find_own`].
+/// [`ApiError::NotFound`], also when it is somebody else's.
 pub async fn show(app: &App, customer: CustomerId, id: OrderId) -> Result<OrderView, ApiError> {
     app.db
         .run(move |db| async move {

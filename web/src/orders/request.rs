@@ -1,5 +1,7 @@
 //! What a new order looks like when it is sent.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
@@ -93,6 +95,14 @@ pub struct DraftLine {
     pub product: Option<String>,
     /// How many.
     pub quantity: Option<Quantity>,
+}
+
+impl Draft {
+    /// The photos of its lines, each once.
+    pub fn photo_ids(&self) -> Vec<PhotoId> {
+        let ids: HashSet<PhotoId> = self.lines.iter().filter_map(|line| line.photo_id).collect();
+        ids.into_iter().collect()
+    }
 }
 
 impl OrderRequest {

@@ -2,10 +2,11 @@
 
 use shared::domain::order::{OrderStatus, RejectReason};
 
-use super::pages::choices::ProductChoice;
-use super::pages::form::{OrderNewPage, OrderRowInput};
+use super::pages::callback::{CallEntry, OrderCallback};
+use super::pages::choices::{OrderRowInput, ProductChoice};
+use super::pages::form::OrderNewPage;
 use super::pages::list::{OrderRow, OrdersPage};
-use super::pages::order::{CallEntry, OrderCallback, OrderPage, PrintRow, TimelineEntry};
+use super::pages::order::{OrderPage, PrintRow, TimelineEntry};
 use crate::pages::samples::{NOON, html, id, shell};
 use crate::pages::{Section, Shell};
 use crate::photos::samples::pictures;

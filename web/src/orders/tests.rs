@@ -105,7 +105,7 @@ fn photos_and_products_must_be_there() {
     order["lines"][1]["product"] = json!("mug");
     let (draft, mut mistakes) = read(&order);
     let print = Product { id: "print-10x15".into(), name: "Print".into(), price_cents: 29, stock: 1 };
-    let own: HashSet<PhotoId> = photo_ids(&draft).into_iter().collect();
+    let own: HashSet<PhotoId> = draft.photo_ids().into_iter().collect();
     let lines = check_against(&draft, &own, std::slice::from_ref(&print), &mut mistakes);
     assert_eq!((lines.len(), lines[0].price_cents), (1, 29));
     check_against(&draft, &HashSet::new(), &[print], &mut mistakes);

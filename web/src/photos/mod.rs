@@ -172,7 +172,7 @@ pub async fn views(conn: &mut Conn, list: &[Photo]) -> Result<Vec<PhotoView>, Ap
 /// A customer's photo as the API shows it.
 ///
 /// # Errors
-/// Those of [`find_own`].
+/// [`ApiError::NotFound`], also when it is somebody else's.
 pub async fn show(app: &App, customer: CustomerId, id: PhotoId) -> Result<PhotoView, ApiError> {
     app.db
         .run(move |db| async move {

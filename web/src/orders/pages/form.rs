@@ -10,7 +10,7 @@ use shared::domain::order::Quantity;
 use shared::domain::photo::PhotoStatus;
 use uuid::Uuid;
 
-use super::choices::{PAYMENTS, PaymentChoice, ProductChoice};
+use super::choices::{OrderRowInput, PAYMENTS, PaymentChoice, ProductChoice};
 use super::fields::{Fields, fingerprint, order_of, ticked_rows};
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
@@ -20,9 +20,7 @@ use crate::http::problem::FieldError;
 use crate::http::trace::TraceContext;
 use crate::orders::{self, PlaceOrder};
 use crate::pages::{Section, Shell, html, html_with, see_other};
-use crate::photos::picture::{self, Picture, pictures};
-use crate::photos::view::PhotoView;
-use crate::products::{self, ProductView};
+use crate::products;
 use crate::{App, photos};
 
 /// The most photos that the form offers; more are chosen in the gallery.
@@ -63,35 +61,6 @@ pub struct OrderNewPage {
     pub express: bool,
     /// The errors, first those of the form as a whole. Fill it by [`OrderNewPage::show_error`].
     pub errors: Vec<FormError>,
-}
-
-/// One photo that can be ordered, with what was chosen for it.
-#[derive(Debug, Clone, Default)]
-pub struct OrderRowInput {
-    /// The photo's id.
-    pub photo_id: String,
-    /// Its file name; may be empty.
-    pub photo_name: String,
-    /// Its sizes, the smallest first; empty while it is being made.
-    pub pictures: Vec<Picture>,
-    /// Whether it is ticked.
-    pub chosen: bool,
-    /// The chosen product's id, or anything else for none.
-    pub product: String,
-    /// The number of prints, as typed.
-    pub quantity: String,
-}
-
-impl OrderRowInput {
-    /// What to call the photo.
-    pub fn label(&self) -> &str {
-        picture::photo_label(&self.photo_name)
-    }
-
-    /// For `srcset`.
-    pub fn srcset(&self) -> String {
-        picture::srcset(&self.pictures)
-    }
 }
 
 /// Something wrong with the form.
@@ -215,36 +184,13 @@ async fn blank(app: &App, customer: Option<Customer>) -> Result<OrderNewPage, Ap
     Ok(OrderNewPage {
         shell: Shell::of(app, customer, Section::Orders),
         idempotency_key: Uuid::now_v7().to_string(),
-        rows: orderable.map(|photo| row(photo, &cheapest)).collect(),
-        products: catalogue.iter().map(|product| choice(product, &catalogue)).collect(),
+        rows: orderable.map(|photo| OrderRowInput::of(photo, &cheapest)).collect(),
+        products: catalogue.iter().map(|product| ProductChoice::of(product, &catalogue)).collect(),
         email: String::new(),
         payment_token: "tok_ok".to_owned(),
         express: false,
         errors: Vec::new(),
     })
-}
-
-fn row(photo: &PhotoView, product: &str) -> OrderRowInput {
-    OrderRowInput {
-        photo_id: photo.id.to_string(),
-        photo_name: photo.file_name.clone().unwrap_or_default(),
-        pictures: pictures(photo),
-        chosen: false,
-        product: product.to_owned(),
-        quantity: "1".to_owned(),
-    }
-}
-
-fn choice(product: &ProductView, catalogue: &[ProductView]) -> ProductChoice {
-    let name_of =
-        |id: &String| catalogue.iter().find(|other| other.id == *id).map(|other| other.name.clone());
-    ProductChoice {
-        id: product.id.clone(),
-        name: product.name.clone(),
-        price_cents: product.price_cents,
-        stock: u32::try_from(product.stock).unwrap_or_default(),
-        also_bought: product.also_bought.iter().filter_map(name_of).collect(),
-    }
 }
 
 /// The form again, as it was sent, with what is wrong.

@@ -16,7 +16,7 @@ use super::{Shown, load};
 use crate::App;
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
-use crate::http::paging::Before;
+use crate::http::paging::Cursor;
 use crate::orders::view::OrderView;
 use crate::pages::{Section, Shell, format, html};
 use crate::photos::picture::{Picture, pictures, unsigned};
@@ -88,7 +88,7 @@ const THUMBS: usize = 4;
 pub async fn show(
     app: Data<App>,
     OptionalCustomer(customer): OptionalCustomer,
-    query: Query<Before>,
+    query: Query<Cursor>,
 ) -> Result<HttpResponse, ApiError> {
     let mut shown = match customer {
         Some(customer) => own_page(&app, customer, query.id()).await?,

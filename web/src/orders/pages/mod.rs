@@ -1,5 +1,6 @@
 //! The pages about orders: the list, one order, and the form for a new one.
 
+pub mod callback;
 pub mod choices;
 pub mod fields;
 pub mod form;

@@ -15,6 +15,7 @@ use shared::domain::job::JobState;
 use shared::domain::order::{OrderStatus, RejectReason};
 use uuid::Uuid;
 
+use super::callback::{OrderCallback, callback};
 use super::load;
 use super::status::{Badge, Step, badge, sentence_case, short_id, steps};
 use crate::App;
@@ -126,37 +127,6 @@ impl TimelineEntry {
         }
     }
 
-    /// When, readable.
-    pub fn time(&self) -> String {
-        format::readable_time(&self.at)
-    }
-}
-
-/// The callback of an order.
-#[derive(Debug, Clone)]
-pub struct OrderCallback {
-    /// Where to.
-    pub url: String,
-    /// Whether the receiver asked not to be called any more.
-    pub stopped: bool,
-    /// The calls that were made, newest first.
-    pub calls: Vec<CallEntry>,
-}
-
-/// A call that was made.
-#[derive(Debug, Clone)]
-pub struct CallEntry {
-    /// When (RFC 3339).
-    pub at: String,
-    /// The job's status that it told.
-    pub told: String,
-    /// What the receiver answered, or why it did not.
-    pub answer: String,
-    /// How long it took.
-    pub duration_ms: i64,
-}
-
-impl CallEntry {
     /// When, readable.
     pub fn time(&self) -> String {
         format::readable_time(&self.at)
@@ -305,19 +275,4 @@ fn page(app: &App, read: &Read, owner: Option<Customer>, signed_until: Option<Da
         read_only,
         problem: None,
     }
-}
-
-fn callback(view: &DeliveriesView) -> Option<OrderCallback> {
-    let receiver = view.callback.as_ref()?;
-    let calls = view.deliveries.iter().map(|call| CallEntry {
-        at: call.at.to_rfc3339(),
-        told: call.told.clone(),
-        answer: match (call.status, &call.error) {
-            (Some(status), _) => format!("answered {status}"),
-            (None, error) => error.clone().unwrap_or_default(),
-        },
-        duration_ms: call.duration_ms,
-    });
-    let stopped = receiver.stopped_at.is_some();
-    Some(OrderCallback { url: receiver.url.clone(), stopped, calls: calls.collect() })
 }

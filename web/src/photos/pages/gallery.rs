@@ -12,7 +12,7 @@ use shared::intake::Received;
 use super::PhotoCard;
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
-use crate::http::paging::Before;
+use crate::http::paging::Cursor;
 use crate::http::trace::TraceContext;
 use crate::pages::{Section, Shell, html, html_with, see_other};
 use crate::photos::{self, AcceptPhoto, upload};
@@ -65,7 +65,7 @@ const PAGE: usize = 24;
 pub async fn show(
     app: Data<App>,
     OptionalCustomer(customer): OptionalCustomer,
-    query: Query<Before>,
+    query: Query<Cursor>,
 ) -> Result<HttpResponse, ApiError> {
     html(&page(&app, customer, query.id(), Vec::new()).await?)
 }
