@@ -7,7 +7,7 @@ use shared::db::idempotency::StoredAnswer;
 
 use super::error::ApiError;
 use super::idempotency::text;
-use crate::jobs::JobView;
+use shared::job_view::JobView;
 
 /// How soon a look at the job is worth it, in seconds.
 pub const RETRY_AFTER: &str = "1";

@@ -12,7 +12,6 @@ pub mod extract;
 pub mod field;
 pub mod headers;
 pub mod idempotency;
-
 pub mod paging;
 pub mod problem;
 pub mod rates;

@@ -11,7 +11,7 @@ use shared::domain::photo::PhotoStatus;
 use uuid::Uuid;
 
 use super::choices::{OrderRowInput, PAYMENTS, PaymentChoice, ProductChoice};
-use super::fields::{Fields, fingerprint, order_of, ticked_rows};
+use super::fields::{Fields, order_hash, order_of, ticked_rows};
 use crate::auth::customer::{Customer, OptionalCustomer};
 use crate::http::error::ApiError;
 use crate::http::field::Mistakes;
@@ -156,7 +156,7 @@ pub async fn place(
     let keyed = KeyedRequest {
         customer: customer.id,
         key: key.cloned().unwrap_or_else(|| Uuid::now_v7().to_string()),
-        hash: fingerprint(&order)?,
+        hash: order_hash(&order)?,
     };
     let draft = order.check(app.config.sandbox_payments, app.config.callbacks, &mut mistakes);
     let request = PlaceOrder { customer: customer.id, draft, keyed, traceparent: trace.to_string() };
