@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
+use ::jobs::filter::FilterInput;
 use clap::{Args, Subcommand};
 use database::Db;
 use model::JobId;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::dead::{self, How, MOST_AT_A_TIME, Report, Which};
-use ::jobs::filter::FilterInput;
 
 use crate::{Error, say};
 

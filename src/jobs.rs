@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
+use ::jobs::filter::{FilterInput, JobFilter};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use database::Db;
@@ -10,7 +11,6 @@ use model::JobId;
 use shared::domain::operator::Actor;
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};
-use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{
     self, ErrorView, JobPage, JobStory, JobSummary, MOST, ProcessView, RelatedJobs,
 };

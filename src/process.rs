@@ -71,6 +71,7 @@ impl Process {
     /// # Errors
     /// When the system gives no threads or no signals; the complaint is printed.
     pub fn begin() -> Result<Self, ExitCode> {
+        shared::jobs::register();
         let stop = Stop::new();
         listen(stop.clone()).map_err(|error| complain(&error.into()))?;
         platform::tls::install_provider();

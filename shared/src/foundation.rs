@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::{BlobError, Blobs};
 use crate::config::{Common, Migrate, Program};
 use ::jobs::queues;
-use database::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
-use broker::{Broker, BrokerError, RabbitMqSettings};
 use ::jobs::relay;
+use broker::{Broker, BrokerError, RabbitMqSettings};
+use database::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
 use model::Queue;
 use platform::signing::{SecretKeys, SecretKeysError};
 use platform::telemetry::{self, Metrics, MetricsError};
@@ -179,7 +179,9 @@ async fn open_database(common: &Common) -> Result<(Db, SignalReceivers), StartEr
     let settings = DatabaseSettings {
         url: common.database.clone(),
         max_connections: common.database_connections,
-        limits: common.limits, migrations: crate::db::migrations::MIGRATIONS };
+        limits: common.limits,
+        migrations: crate::db::migrations::MIGRATIONS,
+    };
     let (db, signals) = Db::open(&settings)?;
     let deadline = tokio::time::Instant::now() + DATABASE_PATIENCE;
     loop {

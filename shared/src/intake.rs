@@ -7,12 +7,12 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::blobs::{BlobError, BlobPath, BlobWriter, Blobs};
-use ::jobs::Job;
-use crate::db::photos::{NewPhoto, Photo};
-use database::{DbError, Tx};
 use crate::db::accepting;
+use crate::db::photos::{NewPhoto, Photo};
 use crate::domain::photo::{ImageType, PictureLimits};
 use crate::domain::{CustomerId, PhotoId};
+use ::jobs::Job;
+use database::{DbError, Tx};
 use model::JobId;
 
 /// What a picture may be.

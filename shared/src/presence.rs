@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Program;
 use ::jobs::processes::{self, Identity};
-use database::{Db, DbError};
 use broker::Broker;
+use database::{Db, DbError};
 use model::ProcessId;
 use model::process::{Connections, Facts, SIGN_OF_LIFE};
 

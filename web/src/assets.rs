@@ -8,7 +8,14 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use actix_web::http::header;
+use actix_web::web::{Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use serde::Deserialize;
+
+use crate::http::conditional::has_it;
+use crate::http::error::ApiError;
 
 /// The directory `static/`.
 #[derive(RustEmbed)]
@@ -67,6 +74,30 @@ fn content_type(path: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         _ => "application/octet-stream",
     }
+}
+
+/// `?v=` of an asset.
+#[derive(Deserialize)]
+pub struct Version {
+    v: Option<String>,
+}
+
+/// Styles, scripts and the logo, from the binary.
+pub async fn show(
+    request: HttpRequest,
+    path: Path<String>,
+    version: Query<Version>,
+) -> Result<HttpResponse, ApiError> {
+    let asset = asset(&path).ok_or(ApiError::NotFound("asset"))?;
+    let current = version.v.as_deref().is_some_and(|v| is_current(&path, v));
+    let caching = if current { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let known = has_it(request.headers(), &asset.etag);
+    let mut response = if known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((header::ETAG, asset.etag)).insert_header((header::CACHE_CONTROL, caching));
+    if known {
+        return Ok(response.finish());
+    }
+    Ok(response.content_type(asset.content_type).body(asset.bytes.into_owned()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::web::Path;
 use askama::Template;
 use utoipa_swagger_ui::Config;
 
-use crate::error::ApiError;
+use crate::http::error::ApiError;
 
 /// What Swagger UI is told.
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::error::ApiError;
-use crate::problem::Problem;
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
 
 /// A database that takes longer does not count as there.
 const PING_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,41 +1,33 @@
 //! The HTTP front end: answers browsers and API clients at once and leaves all heavy work to jobs.
 //!
 //! - [`routes`]: the whole URL table on one screen; start reading here.
-//! - [`api`]: the JSON handlers, one file a noun: parse → decide → commit → respond.
-//! - [`pages`]: what people see; [`assets`]: the styles and scripts of it, embedded in the program.
+//! - [`photos`], [`orders`], [`jobs`] and the others: a folder for each noun. In it are its use cases, which return
+//!   values (`mod.rs`), and the two faces that answer with them: JSON (`api.rs`) and HTML (`pages`).
+//! - [`pages`]: what all pages have in common; [`assets`]: their styles and scripts, embedded in the program.
 //! - [`admin`]: the operators' pages; their JSON is below [`api`].
-//! - [`photos`], [`orders`]: what both the API and the pages do with them.
-//! - [`error`], [`problem`]: every refusal, and how it is shown.
-//! - [`status`]: who waits for which job.
+//! - [`auth`]: who is asking; [`http`]: what requests and answers have in common, every refusal among it.
 //!
 //! No SQL here, no picture codecs, no SMTP. All database work, reads too, goes through `Db::run`: it
-//! then ends properly whatever becomes of the request. But polls, see [`reads`].
+//! then ends properly whatever becomes of the request. But polls, see [`jobs::reads`].
 
 pub mod admin;
 pub mod api;
 pub mod assets;
-pub mod conditional;
+pub mod auth;
 pub mod config;
+pub mod customers;
 pub mod docs;
-pub mod error;
-pub mod extract;
-pub mod headers;
 pub mod health;
+pub mod http;
+pub mod jobs;
+pub mod mailbox;
 pub mod openapi;
 pub mod orders;
 pub mod pages;
 pub mod photos;
-pub mod pressure;
-pub mod problem;
-pub mod rate;
-pub mod reads;
+pub mod products;
 pub mod routes;
-pub mod session;
-pub mod status;
-pub mod trace;
-pub mod upload;
-pub mod validate;
-pub mod views;
+pub mod tasks;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -56,10 +48,10 @@ use tracing_actix_web::TracingLogger;
 pub use config::Config;
 
 use admin::overview_cache::OverviewCache;
-use pressure::Pressure;
-use rate::RateLimits;
-use reads::Reads;
-use status::StatusHub;
+use http::rates::RateLimits;
+use jobs::hub::StatusHub;
+use jobs::pressure::Pressure;
+use jobs::reads::Reads;
 
 /// Something else that runs in this process and shares its port.
 #[derive(Clone)]
@@ -137,12 +129,12 @@ pub async fn run(listener: TcpListener, app: App, stop: CancellationToken) -> st
         let app = App { reads: app.reads.of_this_thread(), ..app.clone() };
         ActixApp::new()
             .app_data(Data::new(app.clone()))
-            .configure(extract::configure)
+            .configure(http::extract::configure)
             .configure(|config| app.beside.iter().for_each(|beside| (beside.routes)(config)))
             .configure(|config| routes::configure(config, &app))
-            .wrap(from_fn(session::refuse_cross_site))
-            .wrap(from_fn(headers::finish))
-            .wrap(TracingLogger::<trace::RootSpan>::new())
+            .wrap(from_fn(auth::origin::refuse_cross_site))
+            .wrap(from_fn(http::headers::finish))
+            .wrap(TracingLogger::<http::trace::RootSpan>::new())
     });
     let server = server.disable_signals().shutdown_timeout(patience).listen(listener)?.run();
     let handle = server.handle();

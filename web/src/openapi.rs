@@ -7,8 +7,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use crate::api::admin as operations;
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
-use crate::{admin, health, problem, session};
+use crate::auth::cookie;
+use crate::http::problem;
+use crate::{customers, health, jobs, orders, photos, products, tasks};
 
 /// The description.
 #[derive(OpenApi)]
@@ -20,10 +21,11 @@ use crate::{admin, health, problem, session};
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
-        tokens::create, tokens::webhook_secret, session::open,
-        photos::create, photos::list, photos::show, photos::delete, images::show,
-        products::list, orders::create, orders::list, orders::show, orders::cancel,
-        jobs::show, jobs::cancel, events::stream, deliveries::list, tasks::start,
+        customers::api::create_token, customers::api::show_webhook_secret, customers::api::open_session,
+        photos::api::create, photos::api::list, photos::api::show, photos::api::delete, photos::images::show,
+        products::api::list,
+        orders::api::create, orders::api::list, orders::api::show, orders::api::cancel,
+        jobs::api::show, jobs::api::cancel, jobs::events::stream, jobs::api::list_deliveries, tasks::api::start,
         health::live, health::ready, health::metrics, show,
         operations::jobs::list, operations::jobs::show, operations::jobs::retry, operations::jobs::cancel,
         operations::jobs::run,
@@ -37,7 +39,7 @@ use crate::{admin, health, problem, session};
         operations::overview::show, operations::overview::history, operations::overview::processes,
     ),
     components(schemas(problem::Problem, problem::FieldError)),
-    modifiers(&Credentials),
+    modifiers(&Schemes),
     security(("bearer" = []), ("session" = [])),
     tags(
         (name = "customers", description = "Who is asking"),
@@ -52,13 +54,13 @@ use crate::{admin, health, problem, session};
 pub struct Description;
 
 /// How customers say who they are.
-struct Credentials;
+struct Schemes;
 
-impl Modify for Credentials {
+impl Modify for Schemes {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
         let bearer =
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("From POST /api/tokens"));
-        let cookie = ApiKeyValue::with_description(session::COOKIE, "From POST /session, for browsers");
+        let session = ApiKeyValue::with_description(cookie::CUSTOMER, "From POST /session, for browsers");
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
         let machine =
@@ -67,9 +69,9 @@ impl Modify for Credentials {
         let operator =
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An operator's token"));
         components.add_security_scheme("operator", SecurityScheme::Http(operator.build()));
-        let login = ApiKeyValue::with_description(admin::COOKIE, "From the login at /admin/login");
+        let login = ApiKeyValue::with_description(cookie::OPERATOR, "From the login at /admin/login");
         components.add_security_scheme("login", SecurityScheme::ApiKey(ApiKey::Cookie(login)));
-        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     }
 }
 

@@ -7,49 +7,49 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route, guard};
 
 use crate::api::admin as operations;
-use crate::api::{deliveries, events, images, jobs, orders, photos, products, tasks, tokens};
-use crate::error::ApiError;
-use crate::pages::serve as pages;
-use crate::{App, admin, docs, health, openapi, session};
+use crate::http::error::ApiError;
+use crate::{
+    App, admin, assets, customers, docs, health, jobs, mailbox, openapi, orders, photos, products, tasks,
+};
 
 /// Adds every route.
 #[rustfmt::skip]
 pub fn configure(routes: &mut ServiceConfig, app: &App) {
     if app.config.mailbox.is_some() {
         routes
-            .service(At::new("/mailbox").get(pages::mailbox::list))
-            .service(At::new("/mailbox/{id}").get(pages::mailbox::mail));
+            .service(At::new("/mailbox").get(mailbox::pages::list))
+            .service(At::new("/mailbox/{id}").get(mailbox::pages::mail));
     }
     routes
         // Customers
-        .service(At::new("/api/tokens").post(tokens::create))
-        .service(At::new("/api/webhook-secret").get(tokens::webhook_secret))
-        .service(At::new("/session").post(session::open))
+        .service(At::new("/api/tokens").post(customers::api::create_token))
+        .service(At::new("/api/webhook-secret").get(customers::api::show_webhook_secret))
+        .service(At::new("/session").post(customers::api::open_session))
         // Photos
-        .service(At::new("/api/photos").get(photos::list).post(photos::create))
-        .service(At::new("/api/photos/{id}").get(photos::show).delete(photos::delete))
+        .service(At::new("/api/photos").get(photos::api::list).post(photos::api::create))
+        .service(At::new("/api/photos/{id}").get(photos::api::show).delete(photos::api::delete))
         // Orders
-        .service(At::new("/api/products").get(products::list))
-        .service(At::new("/api/orders").get(orders::list).post(orders::create))
-        .service(At::new("/api/orders/{id}").get(orders::show))
-        .service(At::new("/api/orders/{id}/cancel").post(orders::cancel))
+        .service(At::new("/api/products").get(products::api::list))
+        .service(At::new("/api/orders").get(orders::api::list).post(orders::api::create))
+        .service(At::new("/api/orders/{id}").get(orders::api::show))
+        .service(At::new("/api/orders/{id}/cancel").post(orders::api::cancel))
         // Jobs
-        .service(At::new("/api/jobs/{id}").get(jobs::show).delete(jobs::cancel))
-        .service(At::new("/api/jobs/{id}/events").stream(events::stream))
-        .service(At::new("/api/jobs/{id}/deliveries").get(deliveries::list))
+        .service(At::new("/api/jobs/{id}").get(jobs::api::show).delete(jobs::api::cancel))
+        .service(At::new("/api/jobs/{id}/events").stream(jobs::events::stream))
+        .service(At::new("/api/jobs/{id}/deliveries").get(jobs::api::list_deliveries))
         // Tasks, for machines
-        .service(At::new("/api/tasks/{name}").post(tasks::start))
+        .service(At::new("/api/tasks/{name}").post(tasks::api::start))
         // Pages
-        .service(At::new("/").get(pages::photos::gallery))
-        .service(At::new("/photos").post(pages::photos::upload))
-        .service(At::new("/photos/{id}").get(pages::photos::photo))
-        .service(At::new("/photos/{id}/delete").post(pages::photos::delete))
-        .service(At::new("/photos/{id}/{variant}").get(images::show))
-        .service(At::new("/orders/new").get(pages::order_form::form))
-        .service(At::new("/orders").get(pages::orders::list).post(pages::order_form::place))
-        .service(At::new("/orders/{id}").get(pages::orders::order))
-        .service(At::new("/orders/{id}/cancel").post(pages::orders::cancel))
-        .service(At::new("/static/{path:.*}").get(pages::asset))
+        .service(At::new("/").get(photos::pages::gallery::show))
+        .service(At::new("/photos").post(photos::pages::gallery::upload))
+        .service(At::new("/photos/{id}").get(photos::pages::photo::show))
+        .service(At::new("/photos/{id}/delete").post(photos::pages::photo::delete))
+        .service(At::new("/photos/{id}/{variant}").get(photos::images::show))
+        .service(At::new("/orders/new").get(orders::pages::form::show))
+        .service(At::new("/orders").get(orders::pages::list::show).post(orders::pages::form::place))
+        .service(At::new("/orders/{id}").get(orders::pages::order::show))
+        .service(At::new("/orders/{id}/cancel").post(orders::pages::order::cancel))
+        .service(At::new("/static/{path:.*}").get(assets::show))
         // Operators' pages
         .service(At::new("/admin").get(admin::overview::show))
         .service(At::new("/admin/login").get(admin::login::form).post(admin::login::log_in))

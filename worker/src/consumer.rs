@@ -8,7 +8,6 @@
 //! broker sends them again. So only a queue with work in both lanes and no slot free pays for it, with a question
 //! for each message.
 
-use shared::jobs::queues::MAIL;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Poll;
@@ -239,6 +238,7 @@ mod tests {
     use model::JobId;
 
     use super::*;
+    use shared::jobs::queues::MAIL;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -5,7 +5,6 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::Queue;
 use platform::EmailAddress;
 use platform::callbacks::{CallbackClient, CallbackPolicy};
 use platform::mail::smtp::SmtpUrl;
@@ -205,6 +204,7 @@ pub fn health_listener(settings: &WorkerSettings) -> Result<TcpListener, ConfigE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::Queue;
 
     #[test]
     fn a_default_worker_is_not_crowded_and_one_with_many_slots_is() {

@@ -245,7 +245,7 @@ pub struct Tx {
 }
 
 impl Tx {
-    pub fn new(conn: Conn, signals: Signals) -> Self {
+    pub(crate) fn new(conn: Conn, signals: Signals) -> Self {
         Self { conn: Some(conn), signals, after_commit: AfterCommit::default() }
     }
 

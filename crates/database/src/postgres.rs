@@ -29,6 +29,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 
 /// A connection, and what Diesel does not tell about it.
 pub struct PostgresConnection {
+    /// The connection.
     pub conn: AsyncPgConnection,
     last_error: LastError,
     /// Between a statement and its answer. Whoever is dropped there leaves a connection that nobody can use: its

@@ -30,6 +30,7 @@ pub struct Publication {
 pub struct Dropped(Arc<Mutex<Vec<Publication>>>);
 
 impl Dropped {
+    /// Remembers them.
     pub fn add(&self, publications: impl IntoIterator<Item = Publication>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(publications);
     }
@@ -123,7 +124,7 @@ pub struct SignalReceivers {
 }
 
 impl Signals {
-    pub fn new() -> (Self, SignalReceivers) {
+    pub(crate) fn new() -> (Self, SignalReceivers) {
         let (publications, publications_rx) = mpsc::channel(CAPACITY);
         let (changes, changes_rx) = mpsc::channel(CAPACITY);
         let wake = Arc::new(Notify::new());

@@ -9,7 +9,6 @@ use diesel::sql_types::Integer;
 use diesel_async::RunQueryDsl;
 
 use crate::TOGETHER;
-use model::registry;
 use crate::schema::{jobs, processes as process_rows};
 use crate::{Job, callbacks};
 use crate::{hot, processes};
@@ -18,6 +17,7 @@ use database::gathered::Gathered;
 use database::signals::AfterCommit;
 use database::{Db, DbError, in_time, with};
 use model::job::JobState;
+use model::registry;
 use model::{JobId, ProcessId, WorkerId};
 use model::{KindInfo, Unique};
 
@@ -115,7 +115,7 @@ macro_rules! claimed {
 
 /// A process that lives.
 #[diesel::dsl::auto_type]
-pub fn living(worker: WorkerId) -> _ {
+pub(crate) fn living(worker: WorkerId) -> _ {
     let process: ProcessId = worker.into();
     process_rows::table
         .find(process)

@@ -150,6 +150,10 @@ fn id_is_taken() -> DbError {
     DbError::Duplicate("another job has this id".into())
 }
 
+/// Arguments as they are stored.
+///
+/// # Errors
+/// They are no JSON.
 pub fn to_json<K: Kind>(args: &K) -> Result<Value, DbError> {
     serde_json::to_value(args)
         .map_err(|e| DbError::Other(diesel::result::Error::SerializationError(e.into())))

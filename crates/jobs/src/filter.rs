@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use model::OwnerId;
 use crate::view::status_name;
-use model::registry;
 use model::JobId;
+use model::OwnerId;
 use model::job::{Failure, JobState};
+use model::registry;
 use model::stored_text::is_storable;
 use model::{KindInfo, Queue};
 

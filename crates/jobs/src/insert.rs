@@ -24,16 +24,23 @@ use model::{KindInfo, Lane};
 /// What jobs that are to be written have in common.
 #[derive(Debug)]
 pub struct NewJobs<'a> {
+    /// Their kind.
     pub kind: &'a KindInfo,
+    /// Where they go.
     pub lane: Lane,
+    /// How long they wait before they are due.
     pub delay: Duration,
+    /// Whose they are.
     pub owner: Option<OwnerId>,
+    /// The job that they are parts of.
     pub parent: Option<JobId>,
+    /// Trace Context of the request that causes them.
     pub traceparent: Option<&'a str>,
     /// The line that one stands in, and its place there.
     pub place: Option<(&'a str, i64)>,
     /// Of one.
     pub unique_key: Option<&'a str>,
+    /// Whether somebody is told how they go on.
     pub has_callback: bool,
 }
 
@@ -42,7 +49,6 @@ pub struct NewJobs<'a> {
 /// than any message is published again is neither queued nor does it run.
 ///
 /// The databases spell the time in different words, and one has no parameters for times.
-#[macro_export]
 macro_rules! place {
     (now: $now:literal, microseconds: $microseconds:literal) => {
         concat!(
@@ -62,7 +68,6 @@ macro_rules! place {
 }
 
 /// SQLite numbers the parameters as they come in the text.
-#[macro_export]
 macro_rules! insert {
     (now: $now:literal, microseconds: $microseconds:literal, each: $each:literal, taken: $taken:literal) => {
         concat!(
@@ -93,7 +98,6 @@ macro_rules! insert {
     };
 }
 
-#[macro_export]
 macro_rules! insert_postgres {
     (taken: $taken:literal) => {
         insert!(
@@ -106,7 +110,6 @@ macro_rules! insert_postgres {
     };
 }
 
-#[macro_export]
 macro_rules! insert_sqlite {
     (taken: $taken:literal) => {
         insert!(
@@ -181,8 +184,11 @@ pub const HORIZON_MICROS: i64 = MAX_REPUBLISH.as_micros() as i64;
 /// A job as it is written, and what only its row has.
 #[derive(Debug)]
 pub struct Decided {
+    /// The job.
     pub job: Job,
+    /// When somebody looks at it.
     pub due_at: Option<Timestamp>,
+    /// The lane in which its owner has no room for it.
     pub parked: Option<String>,
 }
 
@@ -312,11 +318,13 @@ pub(super) async fn insert(
     Ok(each.into_iter().filter_map(job).collect())
 }
 
+/// As many as the databases can count.
 pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2)
 }
 
 impl NewJobs<'_> {
+    /// A job as its row was written.
     pub fn written(&self, args: Value, Written { id, state, run_at, created_at }: Written) -> Job {
         Job {
             id,

@@ -23,9 +23,9 @@ use diesel::sqlite::Sqlite;
 use diesel_async::RunQueryDsl;
 
 use crate::dead::DEAD;
-use crate::subject;
 use crate::filter::{Age, FailedAs, JobFilter, Text};
 use crate::schema::jobs;
+use crate::subject;
 use database::{Conn, DbError, with};
 use model::OwnerId;
 use model::job::{Failure, JobState};

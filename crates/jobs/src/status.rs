@@ -79,6 +79,7 @@ const NOT_PLANNED: &str = "NOT (state = 'pending' AND started_at IS NULL AND run
 #[derive(QueryableByName)]
 pub struct Counted {
     #[diesel(sql_type = BigInt)]
+    /// How many.
     pub jobs: i64,
 }
 

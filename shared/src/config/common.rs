@@ -8,9 +8,9 @@ use url::Url;
 
 use super::ConfigError;
 use crate::blobs::BlobUrl;
-use database::{DatabaseUrl, Limits};
 use crate::domain::photo::PictureLimits;
 use crate::intake::IntakeLimits;
+use database::{DatabaseUrl, Limits};
 use platform::callbacks::CallbackPolicy;
 use platform::signing::MachineTokens;
 

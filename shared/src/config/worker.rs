@@ -1,6 +1,5 @@
 //! Settings of the worker.
 
-use crate::jobs::queues::{IMAGES, ORDERS};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -121,6 +120,7 @@ fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jobs::queues::{IMAGES, ORDERS};
 
     #[test]
     fn queues_are_read_with_their_slots() {

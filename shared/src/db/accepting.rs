@@ -10,18 +10,18 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use database::{commit_with, together};
-use database::expressions::{now, now_minus};
 use super::idempotency::{self, KEPT, Key, KeyedRequest, StoredAnswer, claiming, stored};
+use super::photos::{NewPhoto, Photo, writing};
+use super::schema::{idempotency_keys as keys, photos};
+use crate::domain::photo::PhotoStatus;
+use crate::jobs::MakeThumbnails;
 use ::jobs::Job;
 use ::jobs::enqueue::{self, Options};
 use ::jobs::insert::{self, NewJobs, Written};
 use ::jobs::inserting;
-use super::photos::{NewPhoto, Photo, writing};
-use super::schema::{idempotency_keys as keys, photos};
+use database::expressions::{now, now_minus};
 use database::{Conn, DbError, Tx};
-use crate::domain::photo::PhotoStatus;
-use crate::jobs::MakeThumbnails;
+use database::{commit_with, together};
 use model::KindInfo;
 
 const KIND: &KindInfo = &KindInfo::of::<MakeThumbnails>();

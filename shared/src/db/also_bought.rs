@@ -7,10 +7,10 @@ use diesel::dsl::count;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::expressions::now_minus;
 use super::schema::{also_bought, order_lines, orders};
-use database::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::domain::order::OrderStatus;
+use database::expressions::now_minus;
+use database::{Conn, DbError, Tx, WHOLE_TABLE, with};
 
 /// The most others of one product that are kept.
 pub const MOST_OTHERS: i64 = 3;

@@ -4,11 +4,11 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use database::expressions::now;
 use super::schema::audit;
-use database::{Conn, DbError, with};
 use crate::domain::AuditId;
 use crate::domain::operator::{Actor, Via};
+use database::expressions::now;
+use database::{Conn, DbError, with};
 use model::stored_text::clean_json;
 use model::{StoredText, Timestamp};
 

@@ -7,8 +7,8 @@ use diesel_async::RunQueryDsl;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use database::{Conn, DbError, with};
 use crate::domain::{OrderId, PhotoId};
+use database::{Conn, DbError, with};
 use model::sql_types::Id;
 
 /// Something that does not agree.

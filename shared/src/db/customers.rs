@@ -6,15 +6,15 @@ use std::time::Duration;
 use ::jobs::Job;
 use ::jobs::schema::jobs;
 use ::jobs::status::count_of;
-use diesel::prelude::*;
 use diesel::dsl::sql;
+use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use database::expressions::{now, now_minus};
 use super::schema::customers;
-use database::{Conn, DbError, with};
 use crate::domain::CustomerId;
+use database::expressions::{now, now_minus};
+use database::{Conn, DbError, with};
 use model::sql_types::Id;
 use model::{JobId, Queue};
 

@@ -3,16 +3,16 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::together;
-use ::jobs::status::Standing;
-use ::jobs::children;
 use super::orders::{LINE, Order, OrderLine};
-use ::jobs::schema::jobs;
 use super::schema::{order_lines, orders, photos, products};
-use database::{Conn, DbError};
 use crate::domain::OrderId;
 use crate::domain::photo::PhotoStatus;
 use crate::jobs::RenderPrint;
+use ::jobs::children;
+use ::jobs::schema::jobs;
+use ::jobs::status::Standing;
+use database::together;
+use database::{Conn, DbError};
 use model::JobId;
 use model::Kind;
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::commit_with;
 use super::schema::idempotency_keys as keys;
-use database::{DbError, Tx};
 use crate::domain::CustomerId;
+use database::commit_with;
+use database::{DbError, Tx};
 
 /// Writes the key's row, or takes one that has expired. PostgreSQL makes the second insert of a key wait for the
 /// first one's transaction; on SQLite that wait happened when the transaction began.

@@ -4,14 +4,14 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::expressions::now;
-use ::jobs::Job;
-use ::jobs::enqueue::{Options, enqueue};
 use super::schema::ingested_files as files;
-use database::{Conn, Db, DbError, Tx, with};
 use crate::blobs::IncomingFile;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::IngestFile;
+use ::jobs::Job;
+use ::jobs::enqueue::{Options, enqueue};
+use database::expressions::now;
+use database::{Conn, Db, DbError, Tx, with};
 use model::{JobId, StoredText};
 
 /// Those of the files that nobody took yet, in one look.

@@ -7,10 +7,10 @@ use diesel::prelude::*;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use database::{commit_with, together};
-use database::expressions::{now, now_minus};
 use super::schema::{mail_recipients, mails};
+use database::expressions::{now, now_minus};
 use database::{Conn, DbError, Tx, with};
+use database::{commit_with, together};
 use model::JobId;
 use platform::EmailAddress;
 

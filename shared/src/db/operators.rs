@@ -5,11 +5,11 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::expressions::{for_share, now, now_minus};
 use super::schema::{operator_sessions, operator_tokens, operators};
-use database::{Conn, DbError, Tx, with};
 use crate::domain::operator::Operator;
 use crate::domain::{OperatorId, OperatorTokenId};
+use database::expressions::{for_share, now, now_minus};
+use database::{Conn, DbError, Tx, with};
 use model::Timestamp;
 
 /// A session that was not used for so long is over.

@@ -5,14 +5,14 @@ use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 
-use database::together;
-use database::expressions::now;
 use super::schema::{order_events, order_lines, orders, photo_variants, products};
-use database::{Conn, DbError, Tx, with};
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, Variant};
 use crate::domain::print::PrintFormat;
 use crate::domain::{CustomerId, OrderId, PhotoId};
+use database::expressions::now;
+use database::together;
+use database::{Conn, DbError, Tx, with};
 use model::sql_types::Id;
 use model::{JobId, Timestamp};
 use platform::EmailAddress;

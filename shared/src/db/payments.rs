@@ -9,10 +9,10 @@ use diesel::sql_types::Text;
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use database::expressions::now;
 use super::schema::payments;
-use database::{Db, DbError, with};
 use crate::domain::OrderId;
+use database::expressions::now;
+use database::{Db, DbError, with};
 
 /// An order's entry in the ledger.
 #[derive(Debug, Clone, Queryable, Selectable)]

@@ -3,12 +3,12 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use database::expressions::for_update;
 use super::schema::{order_lines, orders, photo_variants, photos};
-use database::{Conn, DbError, Tx, with};
 use crate::domain::order::OrderStatus;
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
 use crate::domain::{CustomerId, PhotoId};
+use database::expressions::for_update;
+use database::{Conn, DbError, Tx, with};
 use model::{JobId, Timestamp};
 
 /// A photo's row.

@@ -13,13 +13,13 @@ use diesel::sql_types::{BigInt, Bool};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use database::expressions::{for_update_skip_locked, now, now_minus};
 use super::schema::{customers, idempotency_keys, mail_recipients, mails, orders, photos};
-use ::jobs::schema::{dead_messages, expired_jobs, jobs, ordering_keys, triggered_jobs};
-use database::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use crate::blobs::BlobPath;
 use crate::domain::order::OrderStatus;
 use crate::domain::{CustomerId, OrderId, PhotoId};
+use ::jobs::schema::{dead_messages, expired_jobs, jobs, ordering_keys, triggered_jobs};
+use database::expressions::{for_update_skip_locked, now, now_minus};
+use database::{Conn, DbError, Tx, WHOLE_TABLE, with};
 use model::JobId;
 use model::sql_types::Instant;
 

@@ -7,10 +7,10 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use super::schema::{order_lines, orders};
-use database::{Conn, DbError, with};
 use crate::domain::OrderId;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::sales::CountedOrder;
+use database::{Conn, DbError, with};
 use model::Timestamp;
 
 /// Where a page ended; the next one begins after it.

@@ -6,11 +6,11 @@ use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::RunQueryDsl;
 
+use super::schema::{products, stock_moves};
+use crate::domain::OrderId;
 use database::commit_with;
 use database::expressions::now;
-use super::schema::{products, stock_moves};
 use database::{DbError, Tx, with};
-use crate::domain::OrderId;
 
 /// It fails where the stock does not suffice, by the table's check: the commit is sent before it is answered.
 macro_rules! taking {

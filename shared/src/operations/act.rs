@@ -10,15 +10,15 @@ use uuid::Uuid;
 
 use super::dead::MOST_TRIES;
 use super::{OperationError, may_change};
+use crate::db::audit;
+use crate::domain::operator::Actor;
 use ::jobs::cancel::CancelOutcome;
 use ::jobs::dead::redrive;
 use ::jobs::run_now::run_now;
+use ::jobs::subject::{cancel_job, discard_job};
+use ::jobs::view::status_name;
 use ::jobs::{Job, queues, status};
 use database::{Db, DbError, Tx};
-use crate::db::audit;
-use crate::domain::operator::Actor;
-use ::jobs::view::status_name;
-use ::jobs::subject::{cancel_job, discard_job};
 use model::JobId;
 use model::job::{Failure, JobState};
 

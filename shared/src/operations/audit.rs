@@ -5,10 +5,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::OperationError;
-use database::Db;
 use crate::db::audit;
 use crate::domain::AuditId;
 use crate::domain::operator::Via;
+use database::Db;
 use model::Timestamp;
 
 /// Something that an operator did.

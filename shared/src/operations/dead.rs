@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::{OperationError, may_change};
+use crate::db::audit;
+use crate::domain::operator::Actor;
+use ::jobs::dead::{self, Refusal};
+use ::jobs::dead_messages;
 use ::jobs::filter::{FilterInput, JobFilter};
 use ::jobs::redact::redact_text;
-use super::{OperationError, may_change};
-use ::jobs::dead::{self, Refusal};
-use database::{Db, DbError, Tx};
-use crate::db::audit;
-use ::jobs::dead_messages;
-use crate::domain::operator::Actor;
 use ::jobs::subject::discard_job;
+use database::{Db, DbError, Tx};
 use model::JobId;
 
 /// One call redrives or discards no more jobs: a caller goes on with [`Report::next`].

@@ -13,8 +13,8 @@ pub mod overview;
 pub mod queues;
 pub mod schedule;
 
-use database::DbError;
 use crate::domain::operator::Actor;
+use database::DbError;
 use platform::signing::passwords::HashError;
 
 /// Why something was not done.

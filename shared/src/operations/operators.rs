@@ -8,10 +8,10 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use database::{Db, DbError};
 use crate::db::{audit, operators};
 use crate::domain::operator::{Actor, Name, Operator};
 use crate::domain::{OperatorId, OperatorTokenId};
+use database::{Db, DbError};
 use model::Timestamp;
 use platform::signing::{Password, Token, passwords};
 

@@ -12,9 +12,9 @@ use super::OperationError;
 use ::jobs::depths::{self, Depth};
 use ::jobs::processes::{self, Process};
 use ::jobs::samples::{self, Bucket, Counts};
-use database::{Conn, Db, DbError};
 use broker::Broker;
 use broker::depths::in_broker;
+use database::{Conn, Db, DbError};
 use model::process::{BreakerState, Facts, SILENT_AFTER};
 use model::{JobId, Timestamp};
 

@@ -8,12 +8,12 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
+use crate::db::audit;
+use crate::domain::operator::Actor;
+use ::jobs::depths;
 use ::jobs::queues;
 use ::jobs::sweep::bring_back;
 use database::Db;
-use crate::db::audit;
-use ::jobs::depths;
-use crate::domain::operator::Actor;
 use model::Queue;
 use model::job::JobState;
 

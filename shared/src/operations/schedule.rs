@@ -5,14 +5,14 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{OperationError, may_change};
-use ::jobs::enqueue::Enqueued;
-use ::jobs::status;
-use ::jobs::schedules::{self, Row};
-use database::Db;
 use crate::db::audit;
 use crate::domain::operator::Actor;
-use ::jobs::schedule::{Entry, Tick};
 use crate::jobs::schedule::SCHEDULE;
+use ::jobs::enqueue::Enqueued;
+use ::jobs::schedule::{Entry, Tick};
+use ::jobs::schedules::{self, Row};
+use ::jobs::status;
+use database::Db;
 use model::{JobId, Timestamp};
 
 /// An entry of the schedule.

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::{Charge, PaymentError, SandboxToken};
-use database::{Db, DbError};
 use crate::db::payments;
 use crate::domain::OrderId;
+use database::{Db, DbError};
 
 /// How often `tok_flaky` finds the gateway unavailable before it works.
 const FLAKY_FAILURES: i32 = 2;

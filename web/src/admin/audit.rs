@@ -9,12 +9,12 @@ use shared::domain::AuditId;
 use shared::operations::audit::{self, AuditView};
 use uuid::Uuid;
 
-use super::Operator;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
-use crate::pages::serve::html;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::pages::html;
 
 /// Entries on a page.
 const SHOWN: i64 = 50;
@@ -71,7 +71,7 @@ pub async fn list(
     let before = query.before.map(AuditId);
     let page = app.db.run(move |db| async move { audit::page(&db, before, SHOWN).await }).await?;
     html(&AuditPage {
-        shell: AdminShell::of(&operator, Section::Audit),
+        shell: AdminShell::of(&operator, AdminSection::Audit),
         rows: page.items.into_iter().map(row).collect(),
         newest: before.is_none(),
         older_url: page.next.map(|id| format!("/admin/audit?before={id}")),

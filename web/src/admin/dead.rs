@@ -1,5 +1,6 @@
 //! `/admin/dead`: dead letters by reason; those of one reason, to be chosen from; and the report of what was done.
 
+use ::jobs::filter::{FilterInput, JobFilter};
 use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -8,18 +9,17 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self as operations, DeadLetters, Group, How, MessageView, Report, Which};
-use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobSummary};
 
-use super::Operator;
 use super::jobs::{address, fields};
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use crate::App;
 use crate::api::admin::dead::{MOST_PER_SECOND, MessagePage, MessagePaging, page};
 use crate::api::admin::jobs::Asked;
-use crate::error::ApiError;
-use crate::pages::serve::{html, see_other};
-use crate::problem::FieldError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::problem::FieldError;
+use crate::pages::{html, see_other};
 
 /// The list's path.
 const LIST: &str = "/admin/dead/jobs";
@@ -164,7 +164,7 @@ pub struct MessagesPage {
 /// [`ApiError::LogInFirst`].
 pub async fn show(app: Data<App>, operator: Operator) -> Result<HttpResponse, ApiError> {
     let letters = app.db.run(|db| async move { operations::letters(&db).await }).await?;
-    html(&DeadPage { shell: AdminShell::of(&operator, Section::Dead), letters })
+    html(&DeadPage { shell: AdminShell::of(&operator, AdminSection::Dead), letters })
 }
 
 /// `GET /admin/dead/jobs`
@@ -176,7 +176,8 @@ pub async fn list(
     operator: Operator,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let Asked { input, before, .. } = Asked::of(&request)?;
+    let Asked { input, paging } = Asked::of(&request)?;
+    let before = paging.before;
     let mut dead = input.clone();
     dead.failure.get_or_insert_with(|| "dead".to_owned());
     let filter = JobFilter::try_from(dead).map_err(shared::operations::OperationError::from)?;
@@ -186,7 +187,7 @@ pub async fn list(
     });
     let JobPage { items, next } = found.await?;
     html(&DeadJobsPage {
-        shell: AdminShell::of(&operator, Section::Dead),
+        shell: AdminShell::of(&operator, AdminSection::Dead),
         filter: input,
         jobs: items,
         next: next.map(|next| next.to_string()),
@@ -220,7 +221,7 @@ pub async fn decide(
     });
     let report = done.await?;
     let again = again(form, &report, how);
-    html(&ReportPage { shell: AdminShell::of(&operator, Section::Dead), discards, report, again })
+    html(&ReportPage { shell: AdminShell::of(&operator, AdminSection::Dead), discards, report, again })
 }
 
 /// What somebody decided.
@@ -296,7 +297,7 @@ pub async fn messages(
 ) -> Result<HttpResponse, ApiError> {
     let MessagePage { items, next } = page(&app, paging.before).await?;
     html(&MessagesPage {
-        shell: AdminShell::of(&operator, Section::Dead),
+        shell: AdminShell::of(&operator, AdminSection::Dead),
         messages: items,
         next: next.map(|next| next.to_string()),
     })

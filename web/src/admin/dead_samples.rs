@@ -1,9 +1,9 @@
 //! The pages of dead letters, filled with sample data.
 
+use ::jobs::filter::FilterInput;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use shared::operations::dead::{DeadLetters, Group, MessageGroup, MessageView, Refused, Report};
-use ::jobs::filter::FilterInput;
 use uuid::Uuid;
 
 use super::dead::{DeadJobsPage, DeadPage, MessagesPage, ReportPage};

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::shell::AdminShell;
-use crate::problem::{FieldError, Problem};
+use crate::http::problem::{FieldError, Problem};
 
 /// Any error answer to an operator's browser. Who they are is not known here: a request may be refused before it
 /// is looked up.

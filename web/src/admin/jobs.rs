@@ -1,5 +1,6 @@
 //! `/admin/jobs`: finding jobs, and one job's whole story with what can be done to it.
 
+use ::jobs::filter::{FilterInput, JobFilter};
 use ::jobs::view::status_name;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,16 +13,15 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use shared::domain::operator::Via;
 use shared::jobs::KINDS;
-use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
 
-use super::Operator;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use crate::App;
 use crate::api::admin::jobs::{Act, Asked};
-use crate::error::ApiError;
-use crate::extract::PathId;
-use crate::pages::serve::{html, render, see_other};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::pages::{html, render, see_other};
 
 /// The list's path.
 const LIST: &str = "/admin/jobs";
@@ -316,11 +316,11 @@ pub async fn list(
 ) -> Result<HttpResponse, ApiError> {
     let asked = Asked::of(&request)?;
     let mut page = JobsPage {
-        shell: AdminShell::of(&operator, Section::Jobs),
+        shell: AdminShell::of(&operator, AdminSection::Jobs),
         filter: asked.input.clone(),
         wrong: None,
         jobs: Vec::new(),
-        goes_on: asked.before.is_some(),
+        goes_on: asked.paging.before.is_some(),
         next: None,
     };
     let filter = match JobFilter::try_from(asked.input) {
@@ -333,7 +333,7 @@ pub async fn list(
                 .body(body));
         }
     };
-    let (before, limit) = (asked.before, asked.limit.unwrap_or(SHOWN));
+    let (before, limit) = (asked.paging.before, asked.paging.limit.unwrap_or(SHOWN));
     let JobPage { items, next } = app
         .db
         .run(move |db| {
@@ -352,7 +352,7 @@ pub async fn list(
 /// [`ApiError::LogInFirst`]; 404.
 pub async fn show(app: Data<App>, operator: Operator, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
     let story = app.db.run(move |db| async move { operations::show(&db, id.0).await }).await?;
-    html(&JobPageOfOne { shell: AdminShell::of(&operator, Section::Jobs), story })
+    html(&JobPageOfOne { shell: AdminShell::of(&operator, AdminSection::Jobs), story })
 }
 
 async fn act(act: Act, app: &App, operator: &Operator, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {

@@ -1,10 +1,10 @@
 //! The pages of jobs, filled with sample data.
 
+use ::jobs::filter::FilterInput;
 use ::jobs::view::ProgressView;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use ::jobs::filter::FilterInput;
 use shared::operations::jobs::{
     CallView, CallbackView, Can, ErrorView, Event, JobStory, JobSummary, ProcessSeen, ProcessView,
     RelatedJob, RelatedJobs, TryView,

@@ -9,13 +9,13 @@ use shared::domain::operator::Via;
 use shared::operations::OperationError;
 use shared::operations::operators::{self, OperatorView, TokenView};
 
-use super::Operator;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
-use crate::extract::PathId;
-use crate::pages::serve::{html, render, see_other};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::pages::{html, render, see_other};
 
 /// Who may operate, and one's own tokens.
 #[derive(Debug, Template)]
@@ -63,7 +63,7 @@ pub struct TokenRow {
 
 /// The form of a new token.
 #[derive(Debug, Deserialize)]
-pub struct NewToken {
+pub struct TokenForm {
     name: String,
 }
 
@@ -82,7 +82,7 @@ pub async fn list(app: Data<App>, operator: Operator) -> Result<HttpResponse, Ap
 pub async fn create_token(
     app: Data<App>,
     operator: Operator,
-    form: Form<NewToken>,
+    form: Form<TokenForm>,
 ) -> Result<HttpResponse, ApiError> {
     let (actor, name) = (operator.actor(Via::Page), form.into_inner().name);
     let typed = name.trim().to_owned();
@@ -136,7 +136,7 @@ async fn page(app: &App, operator: &Operator) -> Result<OperatorsPage, ApiError>
         })
         .await?;
     Ok(OperatorsPage {
-        shell: AdminShell::of(operator, Section::Operators),
+        shell: AdminShell::of(operator, AdminSection::Operators),
         operators: all.into_iter().map(operator_row).collect(),
         tokens: tokens.into_iter().map(token_row).collect(),
         made: None,

@@ -8,13 +8,13 @@ use shared::operations::overview::{
     BreakerOverview, Overview, ProcessOverview, QueueHistory, QueueOverview, Totals,
 };
 
-use super::Operator;
 use super::chart::Chart;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use crate::App;
-use crate::error::ApiError;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
 use crate::pages::format::{count, readable_time, span};
-use crate::pages::serve::html;
+use crate::pages::html;
 
 /// How it all is.
 #[derive(Debug, Template)]
@@ -29,7 +29,7 @@ pub struct OverviewPage {
     /// Names and numbers over all queues.
     pub totals: Vec<(&'static str, String)>,
     /// Every queue.
-    pub queues: Vec<QueueRow>,
+    pub queues: Vec<QueueSummary>,
     /// What the workers think of their dependencies.
     pub breakers: Vec<BreakerRow>,
     /// Every process.
@@ -47,7 +47,7 @@ pub struct Trouble {
 
 /// A queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueRow {
+pub struct QueueSummary {
     /// Its name.
     pub name: String,
     /// Since when it is paused, RFC 3339.
@@ -172,7 +172,7 @@ impl OverviewPage {
 pub async fn show(app: Data<App>, operator: Operator) -> Result<HttpResponse, ApiError> {
     let overview = app.overview.overview(&app.db, &app.broker).await?;
     let history = app.overview.history(&app.db).await?;
-    let shell = AdminShell::of(&operator, Section::Overview);
+    let shell = AdminShell::of(&operator, AdminSection::Overview);
     html(&OverviewPage::of(shell, &overview, &history))
 }
 
@@ -236,14 +236,14 @@ fn totals(totals: &Totals) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn queue_row(queue: &QueueOverview, history: &[QueueHistory]) -> QueueRow {
+fn queue_row(queue: &QueueOverview, history: &[QueueHistory]) -> QueueSummary {
     let points = history.iter().find(|history| history.queue == queue.name);
     let times = |mean: Option<i64>, longest: Option<i64>| match (mean, longest) {
         (Some(mean), Some(longest)) => format!("{} · {}", millis(mean), millis(longest)),
         _ => "–".to_owned(),
     };
     let oldest = queue.oldest_seconds.map(|seconds| span(std::time::Duration::from_secs(seconds)));
-    QueueRow {
+    QueueSummary {
         name: queue.name.clone(),
         paused_since: queue.paused_since.map(|since| since.rfc3339()),
         due: queue.due,

@@ -7,12 +7,12 @@ use model::Timestamp;
 use shared::domain::operator::Via;
 use shared::operations::queues::{self, QueueView};
 
-use super::Operator;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
-use crate::pages::serve::{html, see_other};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::pages::{html, see_other};
 
 /// Every queue.
 #[derive(Debug, Template)]
@@ -48,7 +48,7 @@ pub struct QueueRow {
 pub async fn list(app: Data<App>, operator: Operator) -> Result<HttpResponse, ApiError> {
     let all = app.db.run(|db| async move { queues::list(&db).await }).await?;
     let rows = all.into_iter().map(row).collect();
-    html(&QueuesPage { shell: AdminShell::of(&operator, Section::Queues), rows })
+    html(&QueuesPage { shell: AdminShell::of(&operator, AdminSection::Queues), rows })
 }
 
 fn row(view: QueueView) -> QueueRow {

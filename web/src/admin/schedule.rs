@@ -8,12 +8,12 @@ use shared::domain::operator::Via;
 use shared::operations::schedule::{self, Run, ScheduleView};
 use uuid::Uuid;
 
-use super::Operator;
-use super::shell::{AdminShell, Section};
+use super::shell::{AdminSection, AdminShell};
 use super::when::When;
 use crate::App;
-use crate::error::ApiError;
-use crate::pages::serve::{html, see_other};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::pages::{html, see_other};
 
 /// The schedule.
 #[derive(Debug, Template)]
@@ -80,7 +80,7 @@ pub async fn list(app: Data<App>, operator: Operator, after: Query<After>) -> Re
         (None, None) => None,
     };
     let rows = all.into_iter().map(row).collect();
-    html(&SchedulePage { shell: AdminShell::of(&operator, Section::Schedule), rows, note })
+    html(&SchedulePage { shell: AdminShell::of(&operator, AdminSection::Schedule), rows, note })
 }
 
 fn row(view: ScheduleView) -> ScheduleRow {

@@ -1,6 +1,6 @@
 //! What every page of the operators shows around its content.
 
-use super::Operator;
+use crate::auth::operator::Operator;
 use crate::pages::NavLink;
 
 /// What every page shows around its content.
@@ -11,12 +11,12 @@ pub struct AdminShell {
     /// Whether they may look and not touch: buttons that change something are not shown.
     pub read_only: bool,
     /// The part of the operations that the page belongs to.
-    pub section: Section,
+    pub section: AdminSection,
 }
 
 /// The parts of the operations, as in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Section {
+pub enum AdminSection {
     /// How everything is.
     Overview,
     /// Jobs of every kind and state.
@@ -37,25 +37,25 @@ pub enum Section {
 
 impl AdminShell {
     /// For a page that an operator sees.
-    pub fn of(operator: &Operator, section: Section) -> Self {
+    pub fn of(operator: &Operator, section: AdminSection) -> Self {
         Self { operator: Some(operator.name.clone()), read_only: operator.read_only, section }
     }
 
     /// For a page that anybody may see.
     pub fn of_nobody() -> Self {
-        Self { operator: None, read_only: true, section: Section::Elsewhere }
+        Self { operator: None, read_only: true, section: AdminSection::Elsewhere }
     }
 
     /// The navigation, with the page's own section marked.
     pub fn nav(&self) -> Vec<NavLink> {
-        const SECTIONS: [(Section, &str, &str); 7] = [
-            (Section::Overview, "/admin", "Overview"),
-            (Section::Jobs, "/admin/jobs", "Jobs"),
-            (Section::Dead, "/admin/dead", "Dead letters"),
-            (Section::Queues, "/admin/queues", "Queues"),
-            (Section::Schedule, "/admin/schedule", "Schedule"),
-            (Section::Audit, "/admin/audit", "Audit"),
-            (Section::Operators, "/admin/operators", "Operators"),
+        const SECTIONS: [(AdminSection, &str, &str); 7] = [
+            (AdminSection::Overview, "/admin", "Overview"),
+            (AdminSection::Jobs, "/admin/jobs", "Jobs"),
+            (AdminSection::Dead, "/admin/dead", "Dead letters"),
+            (AdminSection::Queues, "/admin/queues", "Queues"),
+            (AdminSection::Schedule, "/admin/schedule", "Schedule"),
+            (AdminSection::Audit, "/admin/audit", "Audit"),
+            (AdminSection::Operators, "/admin/operators", "Operators"),
         ];
         let link = |(section, href, label)| NavLink { href, label, current: section == self.section };
         SECTIONS.map(link).to_vec()

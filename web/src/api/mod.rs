@@ -1,15 +1,3 @@
-//! The JSON API: one file a noun, each handler in four paragraphs: parse → decide → commit → respond.
+//! The operators' JSON; that of customers and machines is with its nouns.
 
-pub mod accepted;
 pub mod admin;
-mod attachment;
-pub mod deliveries;
-pub mod events;
-pub mod images;
-pub mod jobs;
-pub mod orders;
-pub mod pages;
-pub mod photos;
-pub mod products;
-pub mod tasks;
-pub mod tokens;

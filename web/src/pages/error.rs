@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::Shell;
+use crate::http::problem::{FieldError, Problem};
 
 /// Any error answer to a browser.
 #[derive(Debug, Template)]
@@ -17,18 +18,9 @@ pub struct ErrorPage {
     /// What went wrong this time; may be empty.
     pub detail: String,
     /// What is wrong with which field.
-    pub errors: Vec<FieldProblem>,
+    pub errors: Vec<FieldError>,
     /// To be quoted when asking for help; found in the log.
     pub request_id: Option<String>,
-}
-
-/// One field that was not taken.
-#[derive(Debug, Clone)]
-pub struct FieldProblem {
-    /// The field's name; may be empty.
-    pub field: String,
-    /// What is wrong with it.
-    pub message: String,
 }
 
 impl ErrorPage {
@@ -58,5 +50,36 @@ impl ErrorPage {
             500.. => "This is our fault, not yours, and it has been recorded. Try again in a moment.",
             _ => "Go back to your photos and try again.",
         }
+    }
+}
+
+/// The page of a problem.
+pub fn render(problem: &Problem, shell: Shell) -> String {
+    let page = ErrorPage {
+        shell,
+        status: problem.status,
+        title: problem.title.clone(),
+        detail: problem.detail.clone(),
+        errors: problem.errors.clone(),
+        request_id: problem.request_id.clone(),
+    };
+    // Nothing better is left to say when even this page can't be rendered.
+    page.render().unwrap_or_else(|_| problem.title.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::StatusCode;
+
+    use super::*;
+    use crate::http::problem::of_status;
+    use crate::pages::Section;
+
+    #[test]
+    fn a_page_escapes_what_others_wrote() {
+        let mut problem = of_status(StatusCode::BAD_REQUEST);
+        problem.detail = "<script>alert('x')</script>".into();
+        let shell = Shell { session: false, mailbox: false, section: Section::Elsewhere };
+        assert!(!render(&problem, shell).contains("<script>alert"));
     }
 }

@@ -1,8 +1,10 @@
-//! What people see: one view struct a page, named `…Page`, and the template that it fills.
+//! What people see, and what all pages have in common. The pages themselves are with their nouns: a view struct
+//! for each, named `…Page`, the handler that fills it, and the template that lays it out (`templates/`).
 //!
 //! The structs hold what is shown and nothing else: plain values, already allowed to be seen by the
-//! visitor. Handlers make them; templates (`templates/`) lay them out, and escape every value.
-//! Helpers here are pure: text out of values.
+//! visitor. Templates escape every value.
+//!
+//! A form answers with 303, so that reloading does not send it again (Post/Redirect/Get).
 //!
 //! Rules that the tests of this module hold, on ordinary and on hostile data: nothing a visitor wrote
 //! is unescaped, there is no inline script, style or event handler (the content security policy
@@ -10,16 +12,19 @@
 
 pub mod error;
 pub mod format;
-pub mod mailbox;
-pub mod order_form;
-pub mod orders;
-pub mod photos;
-pub mod serve;
 
 #[cfg(test)]
-mod samples;
+pub mod samples;
 #[cfg(test)]
 mod tests;
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use askama::Template;
+
+use crate::App;
+use crate::auth::customer::Customer;
+use crate::http::error::ApiError;
 
 /// What every page shows around its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +62,11 @@ pub struct NavLink {
 }
 
 impl Shell {
+    /// For this visitor.
+    pub fn of(app: &App, customer: Option<Customer>, section: Section) -> Self {
+        Self { session: customer.is_some(), mailbox: app.config.mailbox.is_some(), section }
+    }
+
     /// The navigation, with the page's own section marked.
     pub fn nav(&self) -> Vec<NavLink> {
         let entry = |section, href, label| NavLink { href, label, current: self.section == section };
@@ -74,38 +84,31 @@ impl Shell {
     }
 }
 
-/// A picture that can be fetched: one size of a photo.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// The size's name: `thumb`, `medium`, `large`.
-    pub name: String,
-    /// Its path; with a signature where the page is read without a session.
-    pub url: String,
-    /// Pixels.
-    pub width: u32,
-    /// Pixels.
-    pub height: u32,
-    /// Length of the file.
-    pub bytes: u64,
-}
-
-impl Picture {
-    /// The file's length, readable.
-    pub fn size(&self) -> String {
-        format::file_size(self.bytes)
-    }
-}
-
-/// The sizes as a `srcset` with widths (HTML §2.5.6): the browser picks what its screen needs.
+/// A page.
 ///
-/// URLs must hold no white space and no comma at their ends, which paths of photos never do.
-fn srcset(pictures: &[Picture]) -> String {
-    let candidates: Vec<String> =
-        pictures.iter().map(|picture| format!("{} {}w", picture.url, picture.width)).collect();
-    candidates.join(", ")
+/// # Errors
+/// Those of [`render`].
+pub fn html(page: &impl Template) -> Result<HttpResponse, ApiError> {
+    html_with(StatusCode::OK, page)
 }
 
-/// What to call a photo in text: its file name, or a stand-in for one that came without.
-fn photo_label(name: &str) -> &str {
-    if name.trim().is_empty() { "Untitled photo" } else { name }
+/// A page that says more by its status: what was sent is not right, or not now.
+///
+/// # Errors
+/// Those of [`render`].
+pub fn html_with(status: StatusCode, page: &impl Template) -> Result<HttpResponse, ApiError> {
+    Ok(HttpResponse::build(status).content_type("text/html; charset=utf-8").body(render(page)?))
+}
+
+/// A page as text.
+///
+/// # Errors
+/// The template does not render, which is a mistake of ours.
+pub fn render(page: &impl Template) -> Result<String, ApiError> {
+    page.render().map_err(|error| ApiError::Internal(format!("a page could not be rendered: {error}")))
+}
+
+/// The answer to a form: look there.
+pub fn see_other(path: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, path)).finish()
 }

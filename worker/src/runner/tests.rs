@@ -59,6 +59,7 @@ struct Shop {
 
 impl Shop {
     async fn open(handlers: &'static [Handler]) -> Self {
+        shared::jobs::register();
         platform::tls::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let settings = DatabaseSettings {

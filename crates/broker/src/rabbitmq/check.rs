@@ -8,10 +8,10 @@ use lapin::options::QueueDeclareOptions;
 use lapin::protocol::AMQPSoftError;
 use lapin::{ConnectionProperties, ErrorKind};
 
+use crate::BrokerError;
+use crate::rabbitmq::address::Address;
 use crate::rabbitmq::declare::{self, DURABLE, PASSIVE};
 use crate::rabbitmq::{RabbitMqSettings, is_prefix, socket};
-use crate::rabbitmq::address::Address;
-use crate::BrokerError;
 use crate::topology::{QueueSpec, Topology};
 use model::Lane;
 

@@ -10,10 +10,10 @@ use tokio::sync::broadcast;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::hints::{CAPACITY, HintEvent, StatusHints};
 use crate::rabbitmq::declare::within;
 use crate::rabbitmq::link::Link;
 use crate::rabbitmq::{ANSWER_TIMEOUT, Context};
-use crate::hints::{CAPACITY, HintEvent, StatusHints};
 use crate::topology::HINTS_KEPT;
 
 /// Starts to listen; ends when the stream is dropped or the broker closed.

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 use tracing::info;
 
-use crate::rabbitmq::{Context, declare, socket};
 use crate::PublishError;
+use crate::rabbitmq::{Context, declare, socket};
 use platform::outage::Outage;
 
 /// How long the broker may take to say goodbye.

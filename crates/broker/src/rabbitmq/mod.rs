@@ -43,12 +43,12 @@ pub(crate) use crate::rabbitmq::socket::connect;
 pub use subscription::Subscription;
 pub(super) use subscription::Unacked;
 
+use crate::hints::{StatusHint, StatusHints};
 use crate::rabbitmq::address::Address;
 pub(crate) use crate::rabbitmq::former::Pace;
 use crate::rabbitmq::link::{Link, Role};
 use crate::rabbitmq::publisher::Publisher;
 use crate::rabbitmq::pull::Pull;
-use crate::hints::{StatusHint, StatusHints};
 use crate::recreated::{Recreated, Reports};
 use crate::topology::{Consumed, Topology};
 use crate::{Answer, BrokerError, Delivery, PublishError, Publishing};

@@ -16,9 +16,9 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::hints::StatusHint;
 use crate::rabbitmq::link::Link;
 use crate::rabbitmq::{Context, HINT_TIMEOUT, PUBLISH_TIMEOUT, declare};
-use crate::hints::StatusHint;
 use crate::{Answer, PublishError, Publishing};
 use model::{Envelope, Lane};
 

@@ -7,10 +7,10 @@ use lapin::options::BasicGetOptions;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::delivery::{self, Delivery};
 use crate::rabbitmq::link::Link;
 use crate::rabbitmq::subscription::properties;
 use crate::rabbitmq::{ANSWER_TIMEOUT, Unacked};
-use crate::delivery::{self, Delivery};
 
 pub(super) struct Pull {
     link: Link,

@@ -16,10 +16,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
+use crate::delivery::{self, Delivery, Properties, Settled};
 use crate::rabbitmq::declare::within;
 use crate::rabbitmq::link::Link;
 use crate::rabbitmq::{ANSWER_TIMEOUT, Context, former};
-use crate::delivery::{self, Delivery, Properties, Settled};
 use crate::topology::Consumed;
 
 /// As long as a queue of the present generation may be quiet.

@@ -23,10 +23,10 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
+use crate::schema::jobs;
 use crate::share::{self, SHARE, Share};
 use crate::{callbacks, lane_of, queues};
 use database::expressions::{for_update_skip_locked, is_one_of, now, now_plus};
-use crate::schema::jobs;
 use database::{Conn, Db, DbError, Publication, Tx, with};
 use model::OwnerId;
 use model::job::{JobState, QUARANTINED_LAPSES};

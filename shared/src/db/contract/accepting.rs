@@ -4,11 +4,11 @@ use super::bench::{Bench, done};
 use super::promises;
 use super::shop::new_photo;
 use crate::db::accepting::{accept_and_commit, accept_keyed};
+use crate::db::customers;
 use crate::db::idempotency::{Key, KeyedRequest, WAIT, store_and_commit};
 use crate::db::photos::{self, NewPhoto};
-use database::DbError;
-use crate::db::customers;
 use crate::domain::CustomerId;
+use database::DbError;
 use model::job::JobState;
 
 promises!(both:

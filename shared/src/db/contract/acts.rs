@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::bench::{Bench, own};
 use super::promises;
 use crate::db::audit;
-use ::jobs::enqueue::Options;
-use ::jobs::settle::{Ended, Note, settle};
-use ::jobs::{Job, queues};
 use crate::domain::operator::{Actor, Via};
 use crate::operations::OperationError;
 use crate::operations::act::{self, Done};
+use ::jobs::enqueue::Options;
+use ::jobs::settle::{Ended, Note, settle};
+use ::jobs::{Job, queues};
 use model::JobId;
 use model::job::{Ending, JobState};
 

@@ -12,23 +12,23 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::config::Program;
-use database::expressions::for_update;
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
+use crate::presence::identity;
 use ::jobs::claim::{Claimed, claim};
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::lease::{end_orphan, orphans};
+use ::jobs::processes;
+use ::jobs::schema::jobs;
 use ::jobs::settle::{Ended, Note, settle, settle_waiting};
 use ::jobs::share::promote;
 use ::jobs::sweep::{Swept, sweep};
 use ::jobs::{Claim, FencedError, Job, status};
-use ::jobs::schema::jobs;
+use database::expressions::for_update;
 use database::{Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, with};
-use ::jobs::processes;
-use crate::domain::{CustomerId, PhotoId};
-use crate::jobs::MakeThumbnails;
-use crate::presence::identity;
+use model::Lane;
 use model::job::{Ending, JobState};
 use model::{JobId, Timestamp, WorkerId};
-use model::{Lane, Queue};
 
 /// Far longer than anything here takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -79,6 +79,7 @@ impl Bench {
     }
 
     async fn open(url: DatabaseUrl, place: Place) -> Self {
+        crate::jobs::register();
         let (db, signals) = Db::open(&settings(url.clone())).unwrap();
         db.migrate().await.unwrap();
         let worker = begin_process(&db).await;

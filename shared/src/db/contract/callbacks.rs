@@ -2,13 +2,13 @@
 
 use super::bench::{Bench, end_lapsed, own};
 use super::promises;
-use ::jobs::deliveries::{self, Call};
 use ::jobs::cancel::cancel;
+use ::jobs::deliveries::{self, Call};
 use ::jobs::enqueue::Options;
+use ::jobs::kinds::DeliverCallback;
 use ::jobs::lease::lock_own;
 use ::jobs::relay::due::take_due;
 use ::jobs::{Job, status};
-use ::jobs::kinds::DeliverCallback;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use model::JobId;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::bench::{Bench, done, own};
 use super::keys::claim;
 use super::promises;
+use crate::db::customers;
 use crate::db::idempotency::{Key, KeyedRequest, WAIT};
 use ::jobs::FencedError;
 use ::jobs::lease::lock_own;
 use database::DbError;
-use crate::db::customers;
 
 promises!(postgres:
     a_lock_that_is_not_to_be_had_in_time_may_be_later,

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::bench::{Bench, own, waits};
 use super::promises;
-use database::DbError;
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
 use ::jobs::enqueue::{Enqueued, Options, enqueue, enqueue_all, enqueue_unique};
 use ::jobs::relay::due::take_due;
 use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle_with_step};
 use ::jobs::share::SHARE;
 use ::jobs::status::unfinished_children;
 use ::jobs::{Job, cancel, queues};
-use crate::domain::{CustomerId, PhotoId};
-use crate::jobs::MakeThumbnails;
+use database::DbError;
 use model::JobId;
 use model::job::{Ending, JobState};
 use model::{Kind, Queue, Unique};

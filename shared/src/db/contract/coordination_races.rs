@@ -3,9 +3,9 @@
 use super::bench::{Bench, done};
 use super::coordination::{due, existing, new};
 use super::promises;
-use ::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
+use ::jobs::enqueue::{Options, enqueue, enqueue_unique};
 use model::job::{Ending, JobState};
 
 promises!(postgres:

@@ -6,11 +6,11 @@ use super::bench::{Bench, done};
 use super::coordination::due;
 use super::dead::{dead, redriven};
 use super::promises;
-use database::DbError;
-use ::jobs::dead::{Refusal, redrive};
-use ::jobs::enqueue::{Options, enqueue_unique};
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
+use ::jobs::dead::{Refusal, redrive};
+use ::jobs::enqueue::{Options, enqueue_unique};
+use database::DbError;
 use model::job::{Ending, JobState};
 
 promises!(postgres:

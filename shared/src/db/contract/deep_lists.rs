@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::bench::Bench;
 use super::promises;
-use ::jobs::listing;
 use ::jobs::filter::JobFilter;
+use ::jobs::listing;
 use model::JobId;
 
 promises!(both: a_page_of_a_deep_table_takes_no_longer_than_one_of_a_shallow_one);

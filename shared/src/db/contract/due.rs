@@ -10,6 +10,8 @@ use super::coordination::{due, in_line, new, owned};
 use super::dead::redriven;
 use super::pauses::{open, pause, resume};
 use super::promises;
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
 use ::jobs::Job;
 use ::jobs::cancel::CancelOutcome;
 use ::jobs::enqueue::{Options, enqueue_unique};
@@ -17,11 +19,9 @@ use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle_given_up};
 use ::jobs::share::{SHARE, promote};
 use ::jobs::sweep::Swept;
 use ::jobs::unpublished::not_published;
-use crate::domain::{CustomerId, PhotoId};
-use crate::jobs::MakeThumbnails;
 use model::JobId;
+use model::Lane;
 use model::job::{Ending, JobState};
-use model::{Lane, Queue};
 
 promises!(both:
     a_new_job_is_out_parked_or_due_at_its_time,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::bench::{Bench, PATIENCE, own};
 use super::promises;
-use database::DbError;
-use ::jobs::enqueue::{Options, enqueue};
-use ::jobs::lease::lock_own;
 use crate::domain::PhotoId;
 use crate::jobs::MakeThumbnails;
+use ::jobs::enqueue::{Options, enqueue};
+use ::jobs::lease::lock_own;
+use database::DbError;
 use model::job::{Ending, JobState};
 
 promises!(postgres:

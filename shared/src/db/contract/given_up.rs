@@ -13,11 +13,11 @@ use url::Url;
 
 use super::bench::{Bench, PATIENCE, own};
 use super::promises;
+use crate::domain::PhotoId;
+use crate::jobs::MakeThumbnails;
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::lease::lock_own;
 use database::{DatabaseSettings, DatabaseUrl, Db, with};
-use crate::domain::PhotoId;
-use crate::jobs::MakeThumbnails;
 use model::job::{Ending, JobState};
 
 promises!(both:

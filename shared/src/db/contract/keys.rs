@@ -6,13 +6,13 @@ use diesel_async::RunQueryDsl;
 
 use super::bench::{Bench, done};
 use super::promises;
-use database::together;
-use database::expressions::{now, now_minus};
+use crate::db::customers;
 use crate::db::idempotency::{KEPT, Key, KeyedRequest, WAIT, claiming, found, store_and_commit, stored};
 use crate::db::schema::idempotency_keys as keys;
-use database::{DbError, Tx};
-use crate::db::customers;
 use crate::domain::CustomerId;
+use database::expressions::{now, now_minus};
+use database::together;
+use database::{DbError, Tx};
 
 promises!(both:
     the_same_request_gets_the_same_answer,

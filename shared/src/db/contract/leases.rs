@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
 use crate::config::Program;
+use crate::presence::identity;
 use ::jobs::lease::{OwnRun, end_all, own_runs, put_back};
+use ::jobs::processes::{self, Watched};
 use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle};
 use ::jobs::{Claim, Job};
-use ::jobs::processes::{self, Watched};
-use crate::presence::identity;
 use model::job::{Ending, Failure, JobState, MAX_LAPSES};
 use model::{JobId, ProcessId, WorkerId};
 

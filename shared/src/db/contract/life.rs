@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::promises;
+use crate::domain::PhotoId;
+use crate::jobs::MakeThumbnails;
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::relay::due::take_due;
 use ::jobs::status;
 use ::jobs::unpublished::{broker_is_new, lane_was_recreated, not_published};
-use crate::domain::PhotoId;
-use crate::jobs::MakeThumbnails;
 use model::JobId;
 use model::job::{Ending, JobState};
 use model::{Lane, Queue};

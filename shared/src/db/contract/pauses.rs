@@ -3,9 +3,9 @@
 use super::bench::Bench;
 use super::coordination::due;
 use super::promises;
+use crate::jobs::queues::{MAIL, ORDERS};
 use ::jobs::enqueue::Options;
 use ::jobs::queues;
-use crate::jobs::queues::{MAIL, ORDERS};
 use model::JobId;
 use model::Queue;
 use model::job::JobState;

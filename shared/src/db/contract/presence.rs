@@ -7,13 +7,12 @@ use std::time::Duration;
 use super::bench::Bench;
 use super::promises;
 use crate::config::Program;
-use ::jobs::depths::{self, Depth};
-use ::jobs::queues;
-use ::jobs::processes::{self, Process};
-use ::jobs::samples::{self, Counts};
 use crate::presence::identity;
+use ::jobs::depths::{self, Depth};
+use ::jobs::processes::{self, Process};
+use ::jobs::queues;
+use ::jobs::samples::{self, Counts};
 use model::ProcessId;
-use model::Queue;
 use model::job::{Ending, JobState};
 use model::process::Facts;
 

@@ -24,8 +24,13 @@ const JOBS: usize = 8;
 
 async fn database(folder: &tempfile::TempDir) -> (Db, SignalReceivers) {
     let url = DatabaseUrl::Sqlite(folder.path().join("test.db"));
-    let (db, signals) =
-        Db::open(&DatabaseSettings { url, max_connections: 1, limits: Limits::default(), migrations: crate::db::migrations::MIGRATIONS }).unwrap();
+    let (db, signals) = Db::open(&DatabaseSettings {
+        url,
+        max_connections: 1,
+        limits: Limits::default(),
+        migrations: crate::db::migrations::MIGRATIONS,
+    })
+    .unwrap();
     db.migrate().await.unwrap();
     (db, signals)
 }

@@ -13,11 +13,11 @@ use ::jobs::cancel::{CancelOutcome, cancel};
 use ::jobs::claim::{Claimed, claim, put_back_unknown};
 use ::jobs::enqueue::Options;
 use ::jobs::lease::put_back;
+use ::jobs::processes;
 use ::jobs::relay::due::take_due;
 use ::jobs::unpublished::not_published;
 use ::jobs::{FencedError, Job};
 use database::Publication;
-use ::jobs::processes;
 use model::JobId;
 use model::job::{Ending, JobState};
 

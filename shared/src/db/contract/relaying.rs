@@ -5,12 +5,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::bench::{Bench, PATIENCE};
 use super::promises;
-use database::Db;
-use broker::Broker;
 use ::jobs::relay;
+use broker::Broker;
+use database::Db;
 use model::JobId;
 use model::job::JobState;
-use model::{Envelope, Lane, Queue};
+use model::{Envelope, Lane};
 
 promises!(both:
     a_relay_without_a_broker_takes_nothing_and_leaves_what_it_was_given_to_others,

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::bench::{Bench, end_lapsed, own, waits};
 use super::promises;
+use crate::domain::PhotoId;
+use crate::jobs::MakeThumbnails;
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::lease::lock_own;
 use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle, settle_waiting};
 use ::jobs::{Claim, ErrorEntry, FencedError, Job, status};
-use crate::domain::PhotoId;
-use crate::jobs::MakeThumbnails;
 use model::JobId;
 use model::job::{Ending, Failure, JobState};
 use model::stored_text::MAX_BYTES;

@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 
 use super::bench::Bench;
 use super::promises;
-use ::jobs::schedules::{Ticked, due, mirror, tick};
 use crate::jobs::AlsoBought;
 use ::jobs::schedule::Entry;
+use ::jobs::schedules::{Ticked, due, mirror, tick};
 use model::job::Ending;
 
 promises!(both:

@@ -8,12 +8,12 @@ use diesel_async::RunQueryDsl;
 use super::bench::{Bench, done};
 use super::promises;
 use super::shop::{CANVAS, begin_placing, in_stock, order_of, photo_of, pieces};
+use crate::db::payments;
 use crate::db::photos::{self, Deletion};
 use crate::db::schema::products;
 use crate::db::stock::{self, Reserved};
-use database::{Tx, with};
-use crate::db::payments;
 use crate::domain::{CustomerId, OrderId, PhotoId};
+use database::{Tx, with};
 
 promises!(postgres:
     of_two_orders_that_want_the_last_piece_one_gets_it,

@@ -8,12 +8,12 @@ use super::cancelling::ask;
 use super::coordination::{in_line, new};
 use super::due::{IMAGES, full, holds};
 use super::promises;
+use crate::domain::{CustomerId, PhotoId};
+use crate::jobs::MakeThumbnails;
 use ::jobs::claim::{Claimed, Claims};
 use ::jobs::enqueue::{Options, enqueue_unique};
 use ::jobs::settle::{Ended, Note, Settles};
 use ::jobs::{FencedError, Job};
-use crate::domain::{CustomerId, PhotoId};
-use crate::jobs::MakeThumbnails;
 use model::JobId;
 use model::job::{Ending, JobState};
 

@@ -5,10 +5,10 @@ use shared::domain::AuditId;
 use shared::operations::audit::{self, AuditPage};
 
 use crate::App;
-use crate::admin::Operator;
-use crate::api::pages::Paging;
-use crate::error::ApiError;
-use crate::problem::Problem;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::paging::Paging;
+use crate::http::problem::Problem;
 
 /// What operators did, the newest first.
 ///

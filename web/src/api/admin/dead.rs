@@ -1,5 +1,6 @@
 //! `/api/admin/dead`: dead letters by reason, and what is to become of them.
 
+use ::jobs::filter::FilterInput;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Query};
 use model::JobId;
@@ -7,15 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::domain::operator::Via;
 use shared::operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
-use ::jobs::filter::FilterInput;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::JsonBody;
-use crate::problem::{FieldError, Problem};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::JsonBody;
+use crate::http::problem::{FieldError, Problem};
 
 /// Which dead jobs, and how.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -190,7 +190,7 @@ pub async fn discard_messages(
     operator: Operator,
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
-    let MessageSelection { queue, reason } = parse(&body)?;
+    let MessageSelection { queue, reason } = body.parse()?;
     let actor = operator.actor(Via::Api);
     let db = app.db.patient();
     let done = db.run(move |db| {
@@ -201,7 +201,7 @@ pub async fn discard_messages(
 }
 
 fn read(body: &JsonBody) -> Result<(Which, How), ApiError> {
-    let Selection { jobs, filter, all, dry_run, per_second, after, already } = parse(body)?;
+    let Selection { jobs, filter, all, dry_run, per_second, after, already } = body.parse()?;
     if per_second.is_some_and(|rate| !(1..=MOST_PER_SECOND).contains(&rate)) {
         let message = format!("is 1 to {MOST_PER_SECOND}");
         return Err(ApiError::Invalid(vec![FieldError::new("per_second", message)]));
@@ -209,14 +209,4 @@ fn read(body: &JsonBody) -> Result<(Which, How), ApiError> {
     let jobs = jobs.into_iter().map(JobId).collect();
     let which = Which::asked(jobs, filter, all, after.map(JobId))?;
     Ok((which, How { dry_run, per_second, already }))
-}
-
-/// What is wrong names its field: `filter.kindd`, or `body` where there is none.
-fn parse<T: for<'de> Deserialize<'de>>(body: &JsonBody) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(&body.value).map_err(|wrong| {
-        let message = wrong.inner().to_string();
-        let place = wrong.path().to_string();
-        let field = if place == "." { "body".to_owned() } else { place };
-        ApiError::Invalid(vec![FieldError::new(field, message)])
-    })
 }

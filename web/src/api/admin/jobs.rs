@@ -1,5 +1,6 @@
 //! `/api/admin/jobs`: jobs of everybody, what is to be known of each, and what can be done to it.
 
+use ::jobs::filter::{FilterInput, JobFilter};
 use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use database::Db;
@@ -8,29 +9,28 @@ use serde_json::{Map, Value};
 use shared::domain::operator::{Actor, Via};
 use shared::operations::OperationError;
 use shared::operations::act::{self, Acted};
-use ::jobs::filter::{FilterInput, JobFilter};
 use shared::operations::jobs::{self, JobPage, JobStory, MOST};
 use utoipa::IntoParams;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::PathId;
-use crate::problem::{FieldError, Problem};
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::PathId;
+use crate::http::problem::{FieldError, Problem};
 
 /// How many a page has unless asked otherwise.
 const DEFAULT: i64 = 20;
 
 /// Where a page begins, and how long it is; beside the filter's fields.
-#[derive(Debug, IntoParams)]
+#[derive(Debug, Default, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "describes what `Asked` reads")]
 pub struct JobPaging {
     /// Only those that are older than the job of this id: the last page's `next`.
-    before: Option<uuid::Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    pub before: Option<JobId>,
     /// How many, 1 to 100; 20 if not said.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<i64>,
+    pub limit: Option<i64>,
 }
 
 /// What a query string asks for. A name that means nothing is refused: it may be a filter with a slip of the pen,
@@ -39,10 +39,8 @@ pub struct JobPaging {
 pub struct Asked {
     /// The filter as it was typed.
     pub input: FilterInput,
-    /// Where the page begins.
-    pub before: Option<JobId>,
-    /// How long it is.
-    pub limit: Option<i64>,
+    /// Which page.
+    pub paging: JobPaging,
 }
 
 impl Asked {
@@ -58,10 +56,12 @@ impl Asked {
         for (name, value) in pairs.into_inner() {
             match name.as_str() {
                 _ if value.is_empty() => {}
-                "before" => asked.before = Some(value.parse().map_err(|_| wrong("before", "is no id"))?),
+                "before" => {
+                    asked.paging.before = Some(value.parse().map_err(|_| wrong("before", "is no id"))?)
+                }
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-                    asked.limit = Some(limit.ok_or_else(|| wrong("limit", "is 1 to 100"))?);
+                    asked.paging.limit = Some(limit.ok_or_else(|| wrong("limit", "is 1 to 100"))?);
                 }
                 _ => _ = filter.insert(name, Value::String(value)),
             }
@@ -90,7 +90,7 @@ impl Asked {
 pub async fn list(app: Data<App>, _: Operator, request: HttpRequest) -> Result<Json<JobPage>, ApiError> {
     let asked = Asked::of(&request)?;
     let filter = JobFilter::try_from(asked.input).map_err(OperationError::from)?;
-    let (before, limit) = (asked.before, asked.limit.unwrap_or(DEFAULT));
+    let (before, limit) = (asked.paging.before, asked.paging.limit.unwrap_or(DEFAULT));
     let page = app.db.run(move |db| {
         let filter = filter.clone();
         async move { jobs::list(&db, &filter, before, limit).await }

@@ -3,7 +3,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::domain::OperatorTokenId;
 use shared::domain::operator::Via;
 use shared::operations::operators::{self, OperatorView, TokenView};
@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::extract::{JsonBody, Noun, PathId};
-use crate::problem::Problem;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::extract::{JsonBody, Noun, PathId};
+use crate::http::problem::Problem;
 
 impl Noun for OperatorTokenId {
     const NOUN: &'static str = "token";
@@ -41,8 +41,7 @@ pub struct TokenList {
 }
 
 /// What to call a new token.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "the description of a body that is read by hand")]
+#[derive(Debug, Deserialize, ToSchema)]
 pub struct TokenToMake {
     /// 1 to 40 lower-case letters, digits, dots, hyphens and underscores.
     #[schema(example = "nightly-report")]
@@ -109,7 +108,7 @@ pub async fn create_token(
     body: JsonBody,
 ) -> Result<HttpResponse, ApiError> {
     let actor = operator.actor(Via::Api);
-    let name = body.value["name"].as_str().unwrap_or_default().to_owned();
+    let TokenToMake { name } = body.parse()?;
     let made = app
         .db
         .run(move |db| {

@@ -7,9 +7,9 @@ use shared::operations::overview::{Overview, ProcessOverview, QueueHistory};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::admin::Operator;
-use crate::error::ApiError;
-use crate::problem::Problem;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
 
 /// How it all is: computed at most once in two seconds, however many ask.
 ///

@@ -7,9 +7,10 @@ use shared::operations::queues::{self, QueueView};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::admin::{Operator, queues as pages};
-use crate::error::ApiError;
-use crate::problem::Problem;
+use crate::admin::queues as pages;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
 
 /// Every queue.
 #[derive(Debug, Serialize, ToSchema)]

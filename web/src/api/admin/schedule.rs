@@ -7,9 +7,10 @@ use shared::operations::schedule::{self, Run, ScheduleView};
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::admin::{Operator, schedule as pages};
-use crate::error::ApiError;
-use crate::problem::Problem;
+use crate::admin::schedule as pages;
+use crate::auth::operator::Operator;
+use crate::http::error::ApiError;
+use crate::http::problem::Problem;
 
 /// The schedule.
 #[derive(Debug, Serialize, ToSchema)]
