@@ -1,8 +1,8 @@
-# Two images, each with one program and nothing of the other:{% capture commands %}
+# Two images, each with one program and nothing of the other:
 #
 #   docker build --target web --tag print-shop-web .
 #   docker build --target worker --tag print-shop-worker .
-#{% endcapture %}{{ commands | replace: "print-shop", project-name }}
+#
 # BuildKit builds them (Docker's default since 23). The downloaded crates and the compiled dependencies live in cache
 # mounts that both builds share: after a change only the workspace itself is compiled again. The programs lose their
 # line numbers, four fifths of their size; a backtrace keeps the names.

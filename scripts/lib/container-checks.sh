@@ -140,7 +140,7 @@ nobody_is_root() {
     done
 }
 
-# ---- the story ----
+# ---- the story of docs/story.md ----
 
 # 12 megapixels of grain, which compresses as badly as a photograph.
 make_photo() {
