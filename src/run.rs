@@ -150,6 +150,7 @@ mod tests {
 
     #[test]
     fn a_wrong_name_or_argument_is_one_line() {
+        shared::jobs::register();
         assert!(check("remake_thumbnails", r#"{"photo_id":"0190d1f2-0000-7000-8000-000000000000"}"#).is_ok());
         let table = [
             ("fulfil_order", "{}", "remake_thumbnails"),

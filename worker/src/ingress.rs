@@ -206,6 +206,7 @@ mod tests {
 
     #[test]
     fn each_reason_to_refuse_has_its_status() {
+        shared::jobs::register();
         let good =
             || json!({"token": SECRET, "kind": "remake_thumbnails", "args": {"photo_id": JobId::new()}});
         let named = Properties { message_id: Some("1".into()), ..Properties::default() };

@@ -308,7 +308,6 @@ macro_rules! contract {
                 async fn $test() {
                     let server = Server::from_environment();
                     super::$test(&server.connected().await).await;
-                    server.clean_up().await;
                 }
             )*
         }

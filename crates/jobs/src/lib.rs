@@ -291,13 +291,13 @@ mod tests {
 
     #[test]
     fn the_lane_follows_from_the_queue_and_from_what_happened_to_the_job() {
-        let mail = Lane::ordinary(Queue::CALLBACKS);
-        let express = Lane { express: true, ..mail };
-        assert_eq!(lane_of("mail", false, false, 0), Some(mail));
-        assert_eq!(lane_of("mail", true, false, 1), Some(express));
-        assert_eq!(lane_of("mail", false, true, 0), Some(express));
+        let callbacks = Lane::ordinary(Queue::CALLBACKS);
+        let express = Lane { express: true, ..callbacks };
+        assert_eq!(lane_of("callbacks", false, false, 0), Some(callbacks));
+        assert_eq!(lane_of("callbacks", true, false, 1), Some(express));
+        assert_eq!(lane_of("callbacks", false, true, 0), Some(express));
         let quarantine = Some(Lane::ordinary(Queue::QUARANTINE));
-        assert_eq!(lane_of("mail", true, true, QUARANTINED_LAPSES), quarantine);
+        assert_eq!(lane_of("callbacks", true, true, QUARANTINED_LAPSES), quarantine);
         assert_eq!(lane_of("no name", false, false, 0), None);
         assert_eq!(lane_of("no name", false, false, 4), quarantine);
     }

@@ -124,6 +124,7 @@ mod tests {
 
     #[test]
     fn queues_are_read_with_their_slots() {
+        crate::jobs::register();
         let some = parse_queues("images=2, orders", 4).unwrap();
         let expected = vec![(IMAGES, 2), (ORDERS, 16)];
         assert_eq!((some.slots, some.follow), (expected, false));

@@ -369,6 +369,7 @@ mod tests {
             ("rate", "5"),
             ("dry_run", "yes"),
         ]);
+        shared::jobs::register();
         let decision = read(&chosen).unwrap();
         assert_eq!(decision.which, Which::These(vec![one, other]));
         assert_eq!(

@@ -142,6 +142,7 @@ pub async fn undo_at_once(context: &JobContext) -> Result<Outcome, JobError> {
 mod tests {
     #[test]
     fn every_kind_has_a_handler_and_every_handler_a_kind() {
+        shared::jobs::register();
         super::check_lists();
     }
 }

@@ -93,7 +93,6 @@ async fn nothing_confirmed_is_lost_when_the_broker_goes_down(verb: &str) {
     within(RESTART, "the consumer is registered", async || subscription.is_consuming()).await;
     assert_eq!(timeout(RESTART, hints.next()).await.unwrap(), Some(HintEvent::Missed));
     broker.close().await;
-    server.clean_up().await;
 }
 
 #[tokio::test]

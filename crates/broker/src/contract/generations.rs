@@ -57,7 +57,6 @@ async fn a_changed_argument_makes_a_new_queue_and_the_former_one_is_drained_and_
     let later = published(&next, COPIES).await;
     assert_eq!(job(&delivered(&mut subscription).await), later);
     next.close().await;
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -91,7 +90,6 @@ async fn programs_of_the_last_release_go_on_with_the_former_queue_and_may_come_b
     late.ack().await;
     last.close().await;
     next.close().await;
-    server.clean_up().await;
 }
 
 /// Until one consumer is left at the former queue.
@@ -133,5 +131,4 @@ async fn submissions_to_the_former_queue_are_taken_for_as_long_as_it_is_there() 
     assert_eq!(taken, HashSet::from([former.clone(), present]));
     assert!(server.queue(&former).await.is_some(), "whoever knows its name can go on");
     next.close().await;
-    server.clean_up().await;
 }

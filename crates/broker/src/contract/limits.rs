@@ -43,7 +43,6 @@ async fn a_message_that_comes_back_again_and_again_stays_in_its_queue_on_every_v
     assert_eq!(given_back(&channel, &topology.lane(LETTERS)).await, LOOKS);
     let mut subscription = broker.subscribe(LETTERS, 1).await;
     assert_eq!(job(&delivered(&mut subscription).await), id);
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -85,7 +84,6 @@ async fn every_queue_is_what_it_was_meant_to_be_on_every_version() {
         assert_eq!(queue["arguments"]["x-overflow"] == "reject-publish", is_work, "{queue}");
     }
     broker.close().await;
-    server.clean_up().await;
 }
 
 fn in_json((name, value): &(&str, Argument)) -> (String, Value) {
@@ -129,5 +127,4 @@ async fn the_quarantine_has_one_active_consumer_on_every_version() {
     first.cancel().await;
     let next = published(&one, QUARANTINE).await;
     assert_eq!(job(&delivered(&mut second).await), next, "now it has");
-    server.clean_up().await;
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::contract::*;
 use crate::topology::Topology;
 
-/// One RabbitMQ; every test has a prefix of its own there.
+/// One RabbitMQ; every test has a prefix of its own there, and leaves its queues to the end of the server: one that is
+/// deleted in the moment of its making ends, on RabbitMQ 3.10, the supervisor of all dead-lettering.
 pub(super) struct Server {
     url: String,
     api: Option<String>,
@@ -120,20 +121,6 @@ impl Server {
         })
         .await;
     }
-
-    pub(super) async fn clean_up(&self) {
-        let connection = self.connection().await;
-        let topology = Topology::new(self.prefix.as_str());
-        let named = ["named-later", "published-first"].into_iter().filter_map(Queue::named);
-        let queues = topology.queues(Lane::all().chain(named.map(Lane::ordinary)));
-        let next = Topology::of_the_next_generation(self.prefix.as_str()).queues(Lane::all());
-        for queue in queues.into_iter().chain(next) {
-            let channel = connection.create_channel().await.unwrap();
-            let _ = channel.queue_delete(queue.name.into(), Default::default()).await;
-        }
-        let channel = connection.create_channel().await.unwrap();
-        let _ = channel.exchange_delete(topology.events().into(), Default::default()).await;
-    }
 }
 
 pub(super) fn variable(name: &str) -> String {
@@ -151,7 +138,6 @@ async fn bytes_that_are_no_envelope_arrive_as_they_are() {
     channel.basic_publish("".into(), queue.into(), options, b"\xff\x00 not json", properties).await.unwrap();
     let mut subscription = broker.subscribe(LETTERS, 1).await;
     assert_eq!(delivered(&mut subscription).await.body, b"\xff\x00 not json");
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -175,7 +161,6 @@ async fn a_lost_connection_redelivers_what_is_unacked_and_makes_the_old_ack_stal
     eventually("connected again", async || broker.connected()).await;
     let next = published(&broker, COPIES).await;
     assert_eq!(job(&delivered(&mut subscription).await), next);
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -190,7 +175,6 @@ async fn a_message_to_a_missing_queue_is_an_error_and_the_queue_comes_back() {
     assert_eq!(timeout(PATIENCE, broker.recreated()).await.unwrap(), Recreated::Lane(SUMS));
     published(&broker, SUMS).await;
     assert!(timeout(QUIET, broker.recreated()).await.is_err(), "reported once");
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -220,7 +204,6 @@ async fn of_many_in_flight_exactly_the_confirmed_ones_are_in_a_queue() {
         }
     }
     assert_eq!(arrived, confirmed);
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -235,7 +218,6 @@ async fn a_consumer_that_the_broker_cancelled_says_so_and_registers_again() {
     registered(&subscription).await;
     let id = published(&broker, SUMS).await;
     assert_eq!(job(&delivered(&mut subscription).await), id);
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -255,7 +237,6 @@ async fn what_the_broker_gives_up_on_ends_in_the_dead_letter_queue() {
         message.is_some_and(|message| job_of(&message.data) == id)
     })
     .await;
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -270,7 +251,6 @@ async fn a_queue_that_was_declared_otherwise_is_used_as_it_is() {
     let mut subscription = broker.subscribe(LETTERS, 1).await;
     let id = published(&broker, LETTERS).await;
     assert_eq!(job(&delivered(&mut subscription).await), id);
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -367,7 +347,6 @@ async fn after_a_silence_it_connects_to_the_broker_that_comes() {
         () = eventually("it publishes", async || broker.publish(SUMS, &envelope()).await.is_ok()) => {}
     }
     assert!(broker.can_publish());
-    server.clean_up().await;
 }
 
 #[tokio::test]
@@ -390,5 +369,4 @@ async fn a_queue_that_is_full_says_nothing_of_the_others() {
     }
     assert_eq!(broker.publishing(), Publishing::Works);
     published(&broker, COPIES).await;
-    server.clean_up().await;
 }
