@@ -75,6 +75,7 @@ async fn every_handler_that_is_run_five_times_comes_to_the_same_end(setup: Setup
 /// What neither an upload nor an order does: tasks, the watched folder, callbacks. Replies need AMQP, and stand
 /// beside callbacks in all that matters here.
 async fn every_other_kind(app: &App, ada: &Visitor, photo: &str, receiver: &str) {
+    shared::jobs::register();
     let nightly = app.nobody().with_token(SECRET);
     let tasks: Vec<&str> = KindInfo::tasks().map(|task| task.name).collect();
     for task in &tasks {
