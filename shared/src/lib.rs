@@ -20,4 +20,3 @@ pub mod intake;
 pub mod jobs;
 pub mod operations;
 pub mod payments;
-pub mod presence;

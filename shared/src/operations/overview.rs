@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_process_turns_silent_after_thirty_seconds() {
-        let identity = crate::presence::identity(crate::config::Program::Web, model::ProcessId::new());
+        let identity = runtime::presence::identity(model::Program::Web, model::ProcessId::new());
         let seen = |now| {
             let process = Process {
                 identity: identity.clone(),

@@ -1,5 +1,8 @@
 use super::*;
 
+const FILES: Dependency = Dependency::new("files");
+const MAIL: Dependency = Dependency::new("mail");
+
 /// A call that begins and ends.
 fn ends(breaker: &Breaker, failed: bool, now: Instant) {
     let generation = breaker.lock().generation;
@@ -57,18 +60,18 @@ fn a_call_that_is_dropped_is_no_failure() {
 fn it_tells_since_when_it_is_open_through_probes_that_fail() {
     let (breaker, now) = (Breaker::default(), Instant::now());
     fail(&breaker, THRESHOLD, now);
-    let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(1));
+    let fact = breaker.fact(MAIL, now + Duration::from_secs(1));
     assert_eq!((fact.state, fact.failures, fact.for_seconds), (BreakerState::Open, THRESHOLD, 1));
     let probe = breaker.enter(now + FIRST_PAUSE, 0.5).unwrap();
-    assert_eq!(breaker.fact(Dependency::Mail, now).state, BreakerState::Probing);
+    assert_eq!(breaker.fact(MAIL, now).state, BreakerState::Probing);
     probe.ended(true);
-    let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(60));
+    let fact = breaker.fact(MAIL, now + Duration::from_secs(60));
     let expected = (BreakerState::Open, THRESHOLD + 1, 60);
     assert_eq!((fact.state, fact.failures, fact.for_seconds), expected);
     let later = now + Duration::from_secs(60);
     let probe = breaker.enter(later, 0.5).unwrap();
     breaker.record(probe.generation, false, later);
-    let fact = breaker.fact(Dependency::Mail, now + Duration::from_secs(60));
+    let fact = breaker.fact(MAIL, now + Duration::from_secs(60));
     assert_eq!((fact.state, fact.failures, fact.for_seconds), (BreakerState::Closed, 0, 0));
 }
 
@@ -78,12 +81,12 @@ fn a_call_from_before_the_probe_is_not_the_probe() {
     let (late_failure, late_success) = (breaker.enter(now, 0.5).unwrap(), breaker.enter(now, 0.5).unwrap());
     fail(&breaker, THRESHOLD, now);
     late_success.ended(false);
-    assert_eq!(breaker.fact(Dependency::Blobs, now).state, BreakerState::Open);
+    assert_eq!(breaker.fact(FILES, now).state, BreakerState::Open);
     let probe = breaker.enter(now + FIRST_PAUSE, 0.5).unwrap();
     late_failure.ended(true);
-    assert_eq!(breaker.fact(Dependency::Blobs, now).state, BreakerState::Probing);
+    assert_eq!(breaker.fact(FILES, now).state, BreakerState::Probing);
     probe.ended(false);
-    assert_eq!(breaker.fact(Dependency::Blobs, now).state, BreakerState::Closed);
+    assert_eq!(breaker.fact(FILES, now).state, BreakerState::Closed);
 }
 
 /// By [`State::turn_away`]: ten thousand jobs that wait for one gateway, each of which comes back when it was told
@@ -123,13 +126,13 @@ fn the_more_are_turned_away_the_longer_each_stays_and_so_many_come_back_in_a_sec
 
 #[tokio::test]
 async fn an_error_that_is_no_outage_of_the_dependency_opens_no_circuit() {
-    let breakers = Breakers::default();
+    let breakers = Breakers::of(&[FILES, MAIL]);
     for _ in 0..2 * THRESHOLD {
         let error = JobError::failed("this blob is not ours to read");
-        let answer: Result<(), _> = breakers.call(Dependency::Blobs, async { Err(error) }).await;
+        let answer: Result<(), _> = breakers.call(FILES, async { Err(error) }).await;
         assert!(matches!(answer, Err(JobError::Failed(_))));
-        let error = JobError::unavailable(Dependency::Database, "away");
-        let answer: Result<(), _> = breakers.call(Dependency::Blobs, async { Err(error) }).await;
+        let error = JobError::unavailable(Dependency::DATABASE, "away");
+        let answer: Result<(), _> = breakers.call(FILES, async { Err(error) }).await;
         assert!(matches!(answer, Err(JobError::Unavailable { .. })));
     }
     assert!(breakers.facts().iter().all(|fact| fact.state == BreakerState::Closed));

@@ -41,14 +41,16 @@ enum Circuit {
 }
 
 /// One circuit a dependency.
-#[derive(Debug, Clone, Default)]
-pub struct Breakers {
-    blobs: Arc<Breaker>,
-    payments: Arc<Breaker>,
-    mail: Arc<Breaker>,
-}
+#[derive(Debug, Clone)]
+pub struct Breakers(Arc<[(Dependency, Breaker)]>);
 
 impl Breakers {
+    /// One for each of these. What is not among them is always asked: without the database or the broker there is
+    /// nothing to do meanwhile.
+    pub fn of(dependencies: &[Dependency]) -> Self {
+        Self(dependencies.iter().map(|dependency| (*dependency, Breaker::default())).collect())
+    }
+
     /// Calls a dependency, unless its circuit is open.
     ///
     /// # Errors
@@ -58,12 +60,8 @@ impl Breakers {
         dependency: Dependency,
         call: impl Future<Output = Result<T, JobError>>,
     ) -> Result<T, JobError> {
-        let breaker = match dependency {
-            Dependency::Blobs => &self.blobs,
-            Dependency::Payments => &self.payments,
-            Dependency::Mail => &self.mail,
-            // They have no breaker: without the database or the broker there is nothing to do meanwhile.
-            Dependency::Database | Dependency::Broker => return call.await,
+        let Some((_, breaker)) = self.0.iter().find(|(known, _)| *known == dependency) else {
+            return call.await;
         };
         let attempt = breaker
             .enter(Instant::now(), rand::random())
@@ -80,12 +78,7 @@ impl Breakers {
 
     /// How each of them is.
     pub fn facts(&self) -> Vec<BreakerFact> {
-        let all = [
-            (Dependency::Blobs, &self.blobs),
-            (Dependency::Payments, &self.payments),
-            (Dependency::Mail, &self.mail),
-        ];
-        all.map(|(dependency, breaker)| breaker.fact(dependency, Instant::now())).into()
+        self.0.iter().map(|(dependency, breaker)| breaker.fact(*dependency, Instant::now())).collect()
     }
 }
 

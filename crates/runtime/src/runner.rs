@@ -5,8 +5,6 @@
 //! run that is left alone is acked before it ends: its job is decided on without it.)
 
 mod settling;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +24,7 @@ use tracing::Instrument;
 
 use crate::Worker;
 use crate::context::JobContext;
-use crate::jobs::{Handler, undo_at_once};
+use crate::handler::{Handler, undo_at_once};
 use crate::outcome::{JobError, Outcome};
 use crate::running::RunGuard;
 use crate::stop::StopReason;

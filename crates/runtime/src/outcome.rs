@@ -9,7 +9,6 @@ use database::DbError;
 use model::JobId;
 use model::job::{ErrorCode, JobState, RunError};
 use serde_json::Value;
-use shared::blobs::BlobError;
 
 use crate::stop::StopReason;
 
@@ -38,31 +37,24 @@ pub enum Outcome {
     Ended(JobState),
 }
 
-/// Something outside that a handler needs.
+/// Something outside that a handler needs, by its name in logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dependency {
-    /// The database.
-    Database,
-    /// The blob store.
-    Blobs,
-    /// The payment gateway.
-    Payments,
-    /// The mail server.
-    Mail,
-    /// The message broker.
-    Broker,
-}
+pub struct Dependency(&'static str);
 
 impl Dependency {
+    /// The database.
+    pub const DATABASE: Self = Self("database");
+    /// The message broker.
+    pub const BROKER: Self = Self("broker");
+
+    /// One of the application's.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
     /// The name in logs and metrics.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Database => "database",
-            Self::Blobs => "blobs",
-            Self::Payments => "payments",
-            Self::Mail => "mail",
-            Self::Broker => "broker",
-        }
+        self.0
     }
 }
 
@@ -142,7 +134,7 @@ impl From<DbError> for JobError {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(message) | DbError::Collision(message) => {
-                Self::unavailable(Dependency::Database, message)
+                Self::unavailable(Dependency::DATABASE, message)
             }
             other => Self::failed(other),
         }
@@ -158,15 +150,6 @@ impl From<FencedError> for JobError {
     }
 }
 
-impl From<BlobError> for JobError {
-    fn from(error: BlobError) -> Self {
-        match error {
-            BlobError::Unavailable(_) => Self::unavailable(Dependency::Blobs, error),
-            other => Self::failed(other),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,7 +159,7 @@ mod tests {
         for error in [DbError::Unavailable("full".into()), DbError::Collision("deadlock".into())] {
             assert!(matches!(
                 JobError::from(error),
-                JobError::Unavailable { dependency: Dependency::Database, .. }
+                JobError::Unavailable { dependency: Dependency::DATABASE, .. }
             ));
         }
         assert!(matches!(JobError::from(DbError::Duplicate("key".into())), JobError::Failed(_)));

@@ -2,7 +2,7 @@
 
 use model::ProcessId;
 use model::process::{Facts, MOST_RUNS, Slots};
-use shared::presence::common_facts;
+use crate::presence::common_facts;
 
 use crate::{Worker, health};
 

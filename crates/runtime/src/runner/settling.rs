@@ -11,7 +11,7 @@ use model::job::{Ending, JobState};
 use platform::backoff::Backoff;
 use serde_json::Value;
 
-use super::ANSWER;
+use crate::runner::ANSWER;
 use crate::Worker;
 use crate::outcome::{JobError, Outcome};
 use crate::running::RunGuard;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Program;
+use model::Program;
 use ::jobs::processes::{self, Identity};
 use broker::Broker;
 use database::{Db, DbError};
@@ -28,20 +28,6 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Which process it is, and how; asked for each sign of life. (One that was declared lost goes on under a new id.)
 pub type Tell = Box<dyn Fn() -> (ProcessId, Facts) + Send + Sync>;
-
-/// This process.
-///
-/// `version` is the program's.
-pub fn identity(program: Program, id: ProcessId) -> Identity {
-    let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Identity {
-        id,
-        program: program.name().to_owned(),
-        host,
-        pid: i32::try_from(std::process::id()).unwrap_or_default(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
 
 /// What every process can tell: [`Facts`] of one that runs no jobs.
 pub fn common_facts(db: &Db, broker: &Broker, stopping: &CancellationToken) -> Facts {
@@ -69,7 +55,7 @@ pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
             () = end.cancelled() => break,
         }
         let (id, facts) = tell();
-        let beaten = beat(&db, &identity(program, id), &facts, sign % FORGET_EVERY == 0).await;
+        let beaten = beat(&db, &Identity::of_this_process(program, id), &facts, sign % FORGET_EVERY == 0).await;
         if beaten.is_err() {
             metrics::counter!("signs_of_life_failed_total").increment(1);
         }

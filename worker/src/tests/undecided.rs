@@ -13,6 +13,8 @@ use tracing::instrument::WithSubscriber;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
+use runtime::runner::handle;
+
 use super::*;
 
 /// Nobody here consumes it.
@@ -23,7 +25,7 @@ const UNDECIDED: &str = "SELECT RAISE(ABORT, 'database is locked')";
 
 static RUNS: Mutex<Vec<JobId>> = Mutex::new(Vec::new());
 
-const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |context| {
+const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |context| {
     Box::pin(async move {
         RUNS.lock().unwrap().push(context.job.id);
         Ok(Outcome::Done(json!("made")))

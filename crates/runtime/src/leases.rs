@@ -14,7 +14,7 @@ use ::jobs::processes;
 use database::{Conn, Db, DbError, in_time};
 use model::WorkerId;
 use model::job::Ending;
-use shared::presence::identity;
+use crate::presence::identity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -8,7 +8,7 @@ use super::*;
 async fn a_run_that_outlives_its_time_out_is_shown_until_it_ends_and_hears_why_it_should() {
     static HEARD: Mutex<Option<StopReason>> = Mutex::new(None);
     static END: Notify = Notify::const_new();
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, Duration::from_secs(1), |context| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, Duration::from_secs(1), |context| {
         Box::pin(async move {
             if context.job.attempt > 1 {
                 return Ok(Outcome::Done(json!("again")));
@@ -35,9 +35,9 @@ async fn a_run_that_outlives_its_time_out_is_shown_until_it_ends_and_hears_why_i
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_in_which_too_many_handlers_work_on_drains_and_ends() {
     const HANDLERS: &[Handler] =
-        &[handler(MakeThumbnails::NAME, Duration::from_millis(10), |_| Box::pin(std::future::pending()))];
+        &[does(MakeThumbnails::NAME, Duration::from_millis(10), |_| Box::pin(std::future::pending()))];
     let shop = Shop::open(HANDLERS).await;
-    for _ in 0..crate::MOST_ABANDONED {
+    for _ in 0..runtime::MOST_ABANDONED {
         shop.enqueue(&photo()).await;
     }
     let ended = tokio::time::timeout(PATIENCE, shop.running).await.unwrap().unwrap();
@@ -49,7 +49,7 @@ async fn a_worker_in_which_too_many_handlers_work_on_drains_and_ends() {
 async fn a_run_that_is_left_alone_keeps_its_place_in_quarantine() {
     static END: Notify = Notify::const_new();
     const HANDLERS: &[Handler] = &[
-        handler(MakeThumbnails::NAME, Duration::from_secs(1), |context| {
+        does(MakeThumbnails::NAME, Duration::from_secs(1), |context| {
             Box::pin(async move {
                 if context.job.attempt == 1 {
                     END.notified().await;
@@ -57,7 +57,7 @@ async fn a_run_that_is_left_alone_keeps_its_place_in_quarantine() {
                 Ok(Outcome::Done(Value::Null))
             })
         }),
-        handler(FulfilOrder::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(Value::Null)) })),
+        does(FulfilOrder::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(Value::Null)) })),
     ];
     for is_lost in [false, true] {
         let shop = Shop::open(HANDLERS).await;
@@ -83,10 +83,10 @@ async fn a_run_that_is_left_alone_keeps_its_place_in_quarantine() {
 /// Nearly all jobs behind an open circuit are only ever turned away: they must come to an end, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_circuit_that_is_open_for_more_than_a_day_costs_attempts() {
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |_| {
         Box::pin(async {
             Err(JobError::CircuitOpen {
-                dependency: Dependency::Blobs,
+                dependency: BLOBS,
                 retry_after: Duration::from_secs(3600),
             })
         })
@@ -109,7 +109,7 @@ async fn a_circuit_that_is_open_for_more_than_a_day_costs_attempts() {
 async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_id() {
     static BEGAN: Notify = Notify::const_new();
     static HEARD: Mutex<Option<(StopReason, bool)>> = Mutex::new(None);
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |context| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |context| {
         Box::pin(async move {
             if context.job.fence > 1 {
                 return Ok(Outcome::Done(json!("by the new one")));
@@ -138,7 +138,7 @@ async fn a_process_that_was_declared_lost_ends_its_runs_and_goes_on_under_a_new_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_whose_answer_was_lost_is_put_back_without_a_lapse() {
     const HANDLERS: &[Handler] =
-        &[handler(MakeThumbnails::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(json!("made"))) }))];
+        &[does(MakeThumbnails::NAME, PATIENCE, |_| Box::pin(async { Ok(Outcome::Done(json!("made"))) }))];
     let shop = Shop::open(HANDLERS).await;
     until(|| shop.worker.lease.is_held()).await;
     // As the server has it that executed a claim, and whose answer never came.
@@ -156,7 +156,7 @@ async fn a_claim_whose_answer_was_lost_is_put_back_without_a_lapse() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_can_not_be_stored_is_settled_with_a_plain_note() {
     static RUNS: Mutex<u32> = Mutex::new(0);
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |_| {
         Box::pin(async {
             *RUNS.lock().unwrap() += 1;
             Ok(Outcome::Done(json!("what no row can hold")))
@@ -180,7 +180,7 @@ async fn an_outcome_that_can_not_be_stored_is_settled_with_a_plain_note() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_outcome_can_not_be_stored_in_any_words_counts_as_failed() {
     static RUNS: Mutex<u32> = Mutex::new(0);
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, PATIENCE, |_| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |_| {
         Box::pin(async {
             *RUNS.lock().unwrap() += 1;
             Ok(Outcome::Done(Value::Null))
@@ -204,7 +204,7 @@ async fn a_stop_waits_for_what_is_handed_over_and_releases_what_is_not() {
     static BEGAN: Notify = Notify::const_new();
     static RELEASED: Notify = Notify::const_new();
     const HANDLERS: &[Handler] = &[
-        handler(MakeThumbnails::NAME, PATIENCE, |context| {
+        does(MakeThumbnails::NAME, PATIENCE, |context| {
             Box::pin(async move {
                 context.begin_hand_over()?;
                 BEGAN.notify_one();
@@ -212,7 +212,7 @@ async fn a_stop_waits_for_what_is_handed_over_and_releases_what_is_not() {
                 Ok(Outcome::Done(json!("handed over")))
             })
         }),
-        handler(FulfilOrder::NAME, PATIENCE, |_| {
+        does(FulfilOrder::NAME, PATIENCE, |_| {
             BEGAN.notify_one();
             Box::pin(std::future::pending())
         }),

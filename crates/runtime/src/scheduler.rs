@@ -8,7 +8,7 @@ use ::jobs::schedule::Entry;
 use ::jobs::schedules;
 use database::{DbError, in_time};
 use platform::outage::Outage;
-use shared::jobs::schedule::SCHEDULE;
+use ::jobs::schedule::schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;
@@ -48,11 +48,11 @@ pub async fn run(worker: Arc<Worker>, stop: CancellationToken) {
 async fn look_once(worker: &Worker, mirrored: &mut Option<Instant>) -> Result<(), DbError> {
     let db = &worker.services.db;
     if mirrored.is_none_or(|then| then.elapsed() > MIRROR_EVERY) {
-        schedules::mirror(db, SCHEDULE).await?;
+        schedules::mirror(db, schedule()).await?;
         *mirrored = Some(Instant::now());
     }
     let due = schedules::due(db).await?;
-    for entry in SCHEDULE.iter().filter(|entry| due.iter().any(|name| name == entry.name)) {
+    for entry in schedule().iter().filter(|entry| due.iter().any(|name| name == entry.name)) {
         // One that fails must not hold up the others.
         if let Err(error) = tick(worker, entry).await {
             tracing::error!(schedule = entry.name, %error, "a tick of the schedule could not be taken");

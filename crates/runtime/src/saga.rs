@@ -55,14 +55,14 @@ pub enum StepEnd<R> {
 }
 
 /// What a step is given: the context of the run, and where the job is when the step is done.
-pub struct StepContext<'a> {
-    context: &'a JobContext,
+pub struct StepContext<'a, C> {
+    context: &'a C,
     checkpoint: Value,
     undoing: bool,
     progress: Progress,
 }
 
-impl StepContext<'_> {
+impl<C: Deref<Target = JobContext>> StepContext<'_, C> {
     /// Opens the transaction that ends the step; what it writes first is the checkpoint. Nothing slow comes after it,
     /// and what many want to lock comes last.
     ///
@@ -73,38 +73,41 @@ impl StepContext<'_> {
     }
 }
 
-impl Deref for StepContext<'_> {
-    type Target = JobContext;
+impl<C> Deref for StepContext<'_, C> {
+    type Target = C;
 
-    fn deref(&self) -> &JobContext {
+    fn deref(&self) -> &C {
         self.context
     }
 }
 
 /// What looks whether a step can be done.
-pub type Look<S, R> = for<'a> fn(&'a JobContext, &'a S) -> StepFuture<'a, Ready<R>>;
+pub type Look<C, S, R> = for<'a> fn(&'a C, &'a S) -> StepFuture<'a, Ready<R>>;
 
 /// What does a step.
-pub type Run<S, R> = for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepEnd<R>>;
+pub type Run<C, S, R> = for<'a> fn(&'a StepContext<'a, C>, &'a S) -> StepFuture<'a, StepEnd<R>>;
 
-/// A step and its undo. `S` is the subject, `R` the reasons for which the business may refuse.
-pub struct Step<S, R> {
+/// What undoes a step.
+pub type Undo<C, S> = for<'a> fn(&'a StepContext<'a, C>, &'a S) -> StepFuture<'a, StepTx>;
+
+/// A step and its undo. `C` is the context of the application's handlers, `S` the subject, `R` the reasons for which the business may refuse.
+pub struct Step<C, S, R> {
     /// What the status resource shows while the step is done.
     pub name: &'static str,
     /// Looks whether the step can be done; a crash after it repeats it.
-    pub ready: Option<Look<S, R>>,
+    pub ready: Option<Look<C, S, R>>,
     /// Does the step. `None`: it is done when it is ready, and nothing is committed.
-    pub run: Option<Run<S, R>>,
+    pub run: Option<Run<C, S, R>>,
     /// Undoes it, whether it happened or not. `None`: there is nothing to undo.
-    pub undo: Option<for<'a> fn(&'a StepContext<'a>, &'a S) -> StepFuture<'a, StepTx>>,
+    pub undo: Option<Undo<C, S>>,
 }
 
 /// A table of steps and what follows when all of them are undone.
-pub struct Saga<S: 'static, R: 'static> {
+pub struct Saga<C: 'static, S: 'static, R: 'static> {
     /// In order.
-    pub steps: &'static [Step<S, R>],
+    pub steps: &'static [Step<C, S, R>],
     /// Marks the subject as refused (or cancelled, without a reason), in one transaction.
-    pub undone: for<'a> fn(&'a StepContext<'a>, &'a S, Option<R>) -> StepFuture<'a, StepTx>,
+    pub undone: for<'a> fn(&'a StepContext<'a, C>, &'a S, Option<R>) -> StepFuture<'a, StepTx>,
     /// The job's result when all steps are done.
     pub done: fn(&S) -> Value,
     /// The job's result after a refusal.
@@ -123,12 +126,17 @@ enum Position<R> {
     Undone { reason: Option<R> },
 }
 
-impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Saga<S, R> {
+impl<C, S, R> Saga<C, S, R>
+where
+    C: Deref<Target = JobContext> + Sync,
+    S: Sync,
+    R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>,
+{
     /// Goes on from the job's checkpoint to an end.
     ///
     /// # Errors
     /// Whatever stopped a step: the job is tried again from the last checkpoint.
-    pub async fn run(&self, context: &JobContext, subject: &S) -> Result<Outcome, JobError> {
+    pub async fn run(&self, context: &C, subject: &S) -> Result<Outcome, JobError> {
         let mut position = self.position(context)?;
         // Once a run is enough: what is undone makes no new ones.
         let mut children_stopped = false;
@@ -179,7 +187,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
 
     /// What is undone is not to be made any more: its parts are cancelled, each in a transaction of its own
     /// (job rows are locked one at a time here, in no order that others know), and waited for.
-    async fn stop_children(&self, context: &JobContext) -> Result<Option<Outcome>, JobError> {
+    async fn stop_children(&self, context: &C) -> Result<Option<Outcome>, JobError> {
         let db = &context.services.db;
         // Bound first: in the head of the loop the connection would be held to its end, and the embedded
         // database has only that one.
@@ -210,7 +218,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
         })
     }
 
-    async fn forward(&self, context: &JobContext, subject: &S, done: usize) -> Result<Moved<R>, JobError> {
+    async fn forward(&self, context: &C, subject: &S, done: usize) -> Result<Moved<R>, JobError> {
         let step = &self.steps[done];
         let refused = |reason| {
             self.turn(context, Position::Undo { left: done + 1, reason: Some(reason) }, TURN_REFUSED)
@@ -263,7 +271,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     /// After a step was committed.
     async fn went(
         &self,
-        context: &JobContext,
+        context: &C,
         done: usize,
         cancelled: bool,
     ) -> Result<Position<R>, JobError> {
@@ -295,8 +303,8 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     fn step_to<'a>(
         &self,
         position: Position<R>,
-        context: &'a JobContext,
-    ) -> Result<StepContext<'a>, JobError> {
+        context: &'a C,
+    ) -> Result<StepContext<'a, C>, JobError> {
         Ok(StepContext {
             context,
             checkpoint: serde_json::to_value(position).map_err(JobError::failed)?,
@@ -308,7 +316,7 @@ impl<S: Sync, R: Copy + Send + Sync + Serialize + for<'de> Deserialize<'de>> Sag
     /// Changes the direction.
     async fn turn(
         &self,
-        context: &JobContext,
+        context: &C,
         position: Position<R>,
         point: (&str, &str),
     ) -> Result<Position<R>, JobError> {

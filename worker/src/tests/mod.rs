@@ -4,41 +4,36 @@
 mod stopping;
 mod undecided;
 
-use shared::jobs::queues::{IMAGES, MAIL, ORDERS};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use ::jobs::enqueue::{Options, enqueue};
-use ::jobs::relay;
 use ::jobs::settle::Progress;
-use ::jobs::status;
+use ::jobs::{Job, relay, status};
 use broker::Broker;
 use database::{DatabaseSettings, DatabaseUrl, Db, Limits};
-use model::JobId;
 use model::job::JobState;
-use model::{Kind, Lane};
+use model::{Envelope, JobId, Kind, Lane, Program, Queue, WorkedQueues};
 use platform::callbacks::{CallbackClient, CallbackPolicy};
-use platform::mail::{FileMailer, Mailer};
 use platform::telemetry::{Metrics, init_metrics};
+use runtime::breaker::Breakers;
+use runtime::context::JobContext;
+use runtime::handler::{self, Handler, HandlerFuture};
+use runtime::outcome::{JobError, Outcome};
+use runtime::services::Services;
+use runtime::stop::StopReason;
+use runtime::{Duties, Worker, WorkerError};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use serde_json::json;
-use shared::blobs::{BlobUrl, Blobs};
-use shared::config::{Keep, Program, WorkedQueues};
-use shared::domain::photo::PictureLimits;
+use serde_json::{Value, json};
 use shared::domain::{OrderId, PhotoId};
-use shared::intake::IntakeLimits;
+use shared::jobs::queues::{IMAGES, MAIL, ORDERS};
 use shared::jobs::{FulfilOrder, MakeThumbnails};
-use shared::payments::{Gateway, SandboxGateway};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::*;
-use crate::imaging::{ImagingPool, ImagingSettings};
-use crate::jobs::{Handle, Handler, HandlerFuture};
-use crate::outcome::Dependency;
-use crate::{Duties, Services, WorkerError};
+use crate::services::BLOBS;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,7 +65,7 @@ impl Shop {
         };
         let (db, signals) = Db::open(&settings).unwrap();
         db.migrate().await.unwrap();
-        let services = services(&db, &folder);
+        let services = services(&db);
         let (broker, stop) = (services.broker.clone(), CancellationToken::new());
         let relay = tokio::spawn(relay::run(db.clone(), services.broker.clone(), signals, stop.clone()));
         let slots = vec![(IMAGES, 1), (ORDERS, 1), (Queue::QUARANTINE, 1)];
@@ -80,12 +75,11 @@ impl Shop {
             queues,
             lease: LEASE,
             schedule: false,
-            incoming: None,
             ingress: false,
             shutdown: Duration::from_secs(5),
         };
         let worker = Worker::new(services, handlers, duties, stop.clone()).unwrap();
-        let running = tokio::spawn(crate::run(worker.clone()));
+        let running = tokio::spawn(runtime::run(worker.clone(), Vec::new()));
         Self { db, broker, stop, worker, running, relay, _folder: folder }
     }
 
@@ -148,31 +142,21 @@ impl Shop {
     }
 }
 
-fn services(db: &Db, folder: &TempDir) -> Services {
+fn services(db: &Db) -> Services {
     static METRICS: OnceLock<Metrics> = OnceLock::new();
-    let limits = PictureLimits { max_pixels: 1, max_side: 1 };
-    let mail = FileMailer::open(&folder.path().join("mail"), "shop@example.org".parse().unwrap()).unwrap();
     Services {
         db: db.clone(),
         broker: Broker::in_process(),
-        blobs: Blobs::open(&BlobUrl::Files(folder.path().join("blobs"))).unwrap(),
-        mailer: Arc::new(Mailer::Files(mail)),
-        gateway: Arc::new(Gateway::Sandbox(SandboxGateway::new(db.clone()))),
+        breakers: Breakers::of(&[BLOBS]),
         callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
-        review_after: None,
-        machines: Default::default(),
-        intake: IntakeLimits { bytes: 1, pictures: limits },
-        operator_email: None,
-        keep: Keep::default(),
-        imaging: Arc::new(ImagingPool::new(ImagingSettings::new(limits).unwrap())),
-        breakers: crate::breaker::Breakers::default(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
-        base_url: "http://localhost".parse().unwrap(),
+        machines: Default::default(),
         metrics: METRICS.get_or_init(|| init_metrics().unwrap()).clone(),
+        application: Arc::new(()),
     }
 }
 
-const fn handler(kind: &'static str, timeout: Duration, run: fn(JobContext) -> HandlerFuture) -> Handler {
+const fn does(kind: &'static str, timeout: Duration, run: fn(JobContext) -> HandlerFuture) -> Handler {
     Handler { kind, aliases: &[], version: 1, timeout, undoes: false, run }
 }
 
@@ -189,13 +173,13 @@ async fn a_handler_that_panics_costs_its_job_a_try_and_no_other_job_anything() {
     static BESIDE: Notify = Notify::const_new();
     static GO_ON: Notify = Notify::const_new();
     const HANDLERS: &[Handler] = &[
-        handler(MakeThumbnails::NAME, PATIENCE, |context| {
+        does(MakeThumbnails::NAME, PATIENCE, |context| {
             Box::pin(async move {
                 assert!(context.job.attempt > 1, "the first try panics");
                 Ok(Outcome::Done(json!("made")))
             })
         }),
-        handler(FulfilOrder::NAME, PATIENCE, |_| {
+        does(FulfilOrder::NAME, PATIENCE, |_| {
             Box::pin(async {
                 BESIDE.notify_one();
                 GO_ON.notified().await;
@@ -238,7 +222,7 @@ async fn a_handler_that_outlives_its_timeout_gives_its_slot_away_and_can_write_n
         vec![lost(begun), lost(step)]
     }
 
-    const HANDLERS: &[Handler] = &[handler(MakeThumbnails::NAME, Duration::from_secs(2), |context| {
+    const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, Duration::from_secs(2), |context| {
         Box::pin(async move {
             match context.job.attempt {
                 1 => {
@@ -299,21 +283,26 @@ impl Kind for TintPhoto {
     }
 }
 
-impl Handle for ColourPhoto {
-    async fn run(self, _: JobContext) -> Result<Outcome, JobError> {
-        Ok(Outcome::Done(json!({"one": self.tone})))
-    }
+fn colour(context: JobContext) -> HandlerFuture {
+    Box::pin(async move {
+        let args = handler::args::<ColourPhoto>(&context);
+        Ok(args.map_or_else(|outcome| outcome, |args| Outcome::Done(json!({"one": args.tone}))))
+    })
 }
 
-impl Handle for TintPhoto {
-    async fn run(self, _: JobContext) -> Result<Outcome, JobError> {
-        Ok(Outcome::Done(json!({"all": self.tones})))
-    }
+fn tint(context: JobContext) -> HandlerFuture {
+    Box::pin(async move {
+        let args = handler::args::<TintPhoto>(&context);
+        Ok(args.map_or_else(|outcome| outcome, |args| Outcome::Done(json!({"all": args.tones}))))
+    })
 }
+
+const COLOUR: Handler = Handler::of::<ColourPhoto>(colour);
+const TINT: Handler = Handler::of::<TintPhoto>(tint);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_worker_does_the_jobs_of_the_last_release_under_their_former_name() {
-    const NEWER: &[Handler] = &[Handler::of::<TintPhoto>()];
+    const NEWER: &[Handler] = &[TINT];
     let shop = Shop::open(NEWER).await;
     let former = shop.enqueue(&ColourPhoto { tone: "sepia".into() }).await;
     let present = shop.enqueue(&TintPhoto { tones: vec!["sepia".into(), "blue".into()] }).await;
@@ -329,9 +318,9 @@ async fn a_newer_worker_does_the_jobs_of_the_last_release_under_their_former_nam
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_worker_leaves_jobs_of_a_newer_name_or_version_to_a_newer_one() {
     /// As the first of the three deploys of a rename has it: it knows the name, and not yet the arguments.
-    const NAME_ONLY: Handler = Handler { aliases: &[TintPhoto::NAME], ..Handler::of::<ColourPhoto>() };
+    const NAME_ONLY: Handler = Handler { aliases: &[TintPhoto::NAME], ..COLOUR };
     const OLDER: &[Handler] = &[NAME_ONLY];
-    const OLDEST: &[Handler] = &[Handler::of::<ColourPhoto>()];
+    const OLDEST: &[Handler] = &[COLOUR];
     for handlers in [OLDER, OLDEST] {
         let shop = Shop::open(handlers).await;
         let newer = shop.enqueue(&TintPhoto { tones: vec!["blue".into()] }).await;
@@ -347,7 +336,7 @@ async fn an_older_worker_leaves_jobs_of_a_newer_name_or_version_to_a_newer_one()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_row_says_counts_more_than_its_message() {
-    const OLDER: &[Handler] = &[Handler::of::<ColourPhoto>()];
+    const OLDER: &[Handler] = &[COLOUR];
     let shop = Shop::open(OLDER).await;
     let mut tx = shop.db.begin().await.unwrap();
     // Its own message goes where nobody works.
