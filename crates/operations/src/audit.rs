@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::OperationError;
+use crate::OperationError;
 use crate::db::audit;
-use crate::domain::AuditId;
-use crate::domain::operator::Via;
+use crate::ids::AuditId;
+use crate::operator::Via;
 use database::Db;
 use model::Timestamp;
 

@@ -1,4 +1,4 @@
-//! Jobs, for operators: a list by a filter, and one job's whole story. What they may do to one: [`super::act`].
+//! Jobs, for operators: a list by a filter, and one job's whole story. What they may do to one: [`crate::act`].
 
 use std::collections::HashMap;
 
@@ -8,10 +8,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::OperationError;
-use crate::db::{orders, photos};
-use crate::domain::{OrderId, PhotoId};
-use crate::jobs::{FulfilOrder, MakeThumbnails};
+use crate::OperationError;
+use ::jobs::subject::{self, Happened};
 use ::jobs::deliveries::{self, Delivery, Receiver};
 use ::jobs::filter::JobFilter;
 use ::jobs::listing::{self, Listed};
@@ -416,39 +414,13 @@ async fn timeline(
         };
         all.push(event(call.at.0, "callback", Some(answer)));
     }
-    all.extend(subject_events(conn, job).await?);
+    let subject = subject::events(conn, job).await?;
+    all.extend(subject.into_iter().map(|Happened { at, what, detail }| event(at.0, &what, detail)));
     if job.state.is_final() {
         all.push(event(job.updated_at.0, job.state.name(), job.failure.map(|why| why.name().to_owned())));
     }
     all.sort_by_key(|event| event.at);
     Ok(all)
-}
-
-/// What happened to the photo or order that a job was made for.
-async fn subject_events(conn: &mut Conn, job: &Job) -> Result<Vec<Event>, DbError> {
-    let argument = |name: &str| job.args.get(name).and_then(Value::as_str);
-    let mut events = Vec::new();
-    match job.kind.as_str() {
-        FulfilOrder::NAME => {
-            if let Some(order) = argument("order_id").and_then(|id| id.parse::<OrderId>().ok()) {
-                for (_, event) in orders::timeline(conn, &[order]).await? {
-                    let (what, detail) = (format!("order {}", event.event), event.detail);
-                    events.push(Event { at: event.at.0, what, detail });
-                }
-            }
-        }
-        MakeThumbnails::NAME => {
-            if let Some(id) = argument("photo_id").and_then(|id| id.parse::<PhotoId>().ok())
-                && let Some(photo) = photos::find(conn, id).await?
-            {
-                let detail = photo.reason.map(|reason| format!("it is {}: {reason}", photo.status.name()));
-                let detail = detail.or_else(|| Some(format!("it is {}", photo.status.name())));
-                events.push(Event { at: photo.created_at.0, what: "photo accepted".into(), detail });
-            }
-        }
-        _ => {}
-    }
-    Ok(events)
 }
 
 /// The processes that a job was in, as far as they are known.

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
-use super::schema::audit;
-use crate::domain::AuditId;
-use crate::domain::operator::{Actor, Via};
+use crate::db::schema::audit;
+use crate::ids::AuditId;
+use crate::operator::{Actor, Via};
 use database::expressions::now;
 use database::{Conn, DbError, with};
 use model::stored_text::clean_json;

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{OperationError, may_change};
+use crate::{OperationError, may_change};
 use crate::db::{audit, operators};
-use crate::domain::operator::{Actor, Name, Operator};
-use crate::domain::{OperatorId, OperatorTokenId};
+use crate::operator::{Actor, Name, Operator};
+use crate::ids::{OperatorId, OperatorTokenId};
 use database::{Db, DbError};
 use model::Timestamp;
 use platform::signing::{Password, Token, passwords};

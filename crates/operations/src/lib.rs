@@ -6,14 +6,17 @@
 
 pub mod act;
 pub mod audit;
+pub mod db;
 pub mod dead;
+pub mod ids;
 pub mod jobs;
+pub mod operator;
 pub mod operators;
 pub mod overview;
 pub mod queues;
 pub mod schedule;
 
-use crate::domain::operator::Actor;
+use crate::operator::Actor;
 use database::DbError;
 use platform::signing::passwords::HashError;
 

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::{OperationError, may_change};
+use crate::{OperationError, may_change};
 use crate::db::audit;
-use crate::domain::operator::Actor;
-use crate::jobs::schedule::SCHEDULE;
+use crate::operator::Actor;
+use ::jobs::schedule::schedule;
 use ::jobs::enqueue::Enqueued;
 use ::jobs::schedule::{Entry, Tick};
 use ::jobs::schedules::{self, Row};
@@ -66,7 +66,7 @@ pub async fn list(db: &Db) -> Result<Vec<ScheduleView>, OperationError> {
     let rows = schedules::all(&mut conn).await?;
     let ids: Vec<JobId> = rows.iter().filter_map(|row| row.last_job).collect();
     let jobs = status::find_many(&mut conn, &ids).await?;
-    let views = SCHEDULE.iter().map(|entry| {
+    let views = schedule().iter().map(|entry| {
         let row = rows.iter().find(|row| row.name == entry.name);
         let last = jobs.iter().find(|job| row.is_some_and(|row| row.last_job == Some(job.id)));
         view(entry, row, last.map(|job| job.state.name()))
@@ -96,7 +96,7 @@ fn view(entry: &Entry, row: Option<&Row>, last_state: Option<&str>) -> ScheduleV
 /// [`OperationError::Unknown`]: there is none of that name.
 pub async fn run_now(db: &Db, actor: &Actor, name: &str) -> Result<Run, OperationError> {
     may_change(actor)?;
-    let entry = SCHEDULE.iter().find(|entry| entry.name == name);
+    let entry = schedule().iter().find(|entry| entry.name == name);
     let entry = entry.ok_or(OperationError::Unknown("schedule"))?;
     let mut tx = db.begin().await?;
     let id = audit::begin(&mut tx, actor, "schedule.run", &json!({"schedule": entry.name})).await?;

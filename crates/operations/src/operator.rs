@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::OperatorId;
+use crate::ids::OperatorId;
 
 /// By which way an operator did something.
 #[derive(
@@ -110,6 +110,8 @@ impl FromStr for Name {
         }
     }
 }
+
+model::text_columns!(Via);
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::OperationError;
+use crate::OperationError;
 use ::jobs::depths::{self, Depth};
 use ::jobs::processes::{self, Process};
 use ::jobs::samples::{self, Bucket, Counts};

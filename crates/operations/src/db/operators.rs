@@ -5,9 +5,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::schema::{operator_sessions, operator_tokens, operators};
-use crate::domain::operator::Operator;
-use crate::domain::{OperatorId, OperatorTokenId};
+use crate::db::schema::{operator_sessions, operator_tokens, operators};
+use crate::operator::Operator;
+use crate::ids::{OperatorId, OperatorTokenId};
 use database::expressions::{for_share, now, now_minus};
 use database::{Conn, DbError, Tx, with};
 use model::Timestamp;
