@@ -15,7 +15,8 @@ use database::{DatabaseSettings, DatabaseUrl, Db, Limits};
 use model::{Lane, Queue};
 use platform::signing::SecretKeys;
 use shared::blobs::Blobs;
-use shared::config::{Common, CommonSettings, Migrate, Program, WorkerSettings};
+use shared::config::{Common, CommonSettings, Migrate, WorkerSettings};
+use model::Program;
 use worker::start::{Checked, MAIL_FOLDER};
 
 use crate::say;

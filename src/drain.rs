@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use worker::{Worker, drain};
+use runtime::drain;
+use worker::Worker;
 
 use crate::{Error, say};
 
@@ -11,10 +12,10 @@ use crate::{Error, say};
 /// # Errors
 /// When a part of the worker died, or the worker was told to stop before.
 pub async fn work_until_empty(worker: Arc<Worker>) -> Result<(), Error> {
-    let stop = worker.stop.clone();
+    let stop = worker.engine.stop.clone();
     let emptied = async {
         let later = tokio::select! {
-            later = drain::until_empty(&worker) => Some(later),
+            later = drain::until_empty(&worker.engine) => Some(later),
             () = stop.cancelled() => None,
         };
         stop.cancel();

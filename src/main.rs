@@ -7,11 +7,12 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use platform::mail::Mailer;
 use programs::{Process, Stop};
-use shared::config::{Common, CommonSettings, ConfigError, Program, WebSettings, WorkerSettings};
-use shared::domain::operator::Actor;
+use shared::config::{Common, CommonSettings, ConfigError, WebSettings, WorkerSettings};
+use model::Program;
+use operations::operator::Actor;
 use shared::foundation::{Foundation, StartError};
-use shared::operations::operators;
-use shared::presence;
+use operations::operators;
+use runtime::presence;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -152,7 +153,7 @@ async fn run(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
     let relay_stop = CancellationToken::new();
     let mut relay = tokio::spawn(foundation.relay(relay_stop.clone()));
     let told = worker.clone();
-    let tell = Box::new(move || worker::presence::tell(&told));
+    let tell = Box::new(move || runtime::facts::tell(&told.engine));
     let present =
         tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));
@@ -182,7 +183,7 @@ async fn run(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
 fn beside(worker: &Arc<worker::Worker>) -> web::Beside {
     let (routes, parts) = (worker.clone(), worker.clone());
     web::Beside {
-        routes: Arc::new(move |config| worker::health::beside_web(config, &routes)),
-        dead_parts: Arc::new(move || worker::health::dead_parts(&parts)),
+        routes: Arc::new(move |config| runtime::health::beside_web(config, &routes.engine)),
+        dead_parts: Arc::new(move || runtime::health::dead_parts(&parts.engine)),
     }
 }

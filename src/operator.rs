@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use database::Db;
 use platform::signing::Password;
-use shared::domain::operator::Actor;
-use shared::operations::operators;
+use operations::operator::Actor;
+use operations::operators;
 
 use crate::{Error, say};
 

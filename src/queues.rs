@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use database::Db;
-use shared::domain::operator::Actor;
-use shared::operations::queues;
+use operations::operator::Actor;
+use operations::queues;
 
 use crate::{Error, say};
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::{BlobError, Blobs};
-use crate::config::{Common, Migrate, Program};
+use crate::config::{Common, Migrate};
+use model::Program;
 use ::jobs::queues;
 use ::jobs::relay;
 use broker::{Broker, BrokerError, RabbitMqSettings};

@@ -18,6 +18,4 @@ pub mod domain;
 pub mod foundation;
 pub mod intake;
 pub mod jobs;
-pub mod operations;
 pub mod payments;
-pub mod presence;

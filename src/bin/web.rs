@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use model::ProcessId;
 use programs::{Process, Stop};
-use shared::config::{CommonSettings, ConfigError, Program, WebSettings};
+use shared::config::{CommonSettings, ConfigError, WebSettings};
+use model::Program;
 use shared::foundation::Foundation;
-use shared::presence;
+use runtime::presence;
 use tokio_util::sync::CancellationToken;
 
 /// The print shop's web front end.

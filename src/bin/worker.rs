@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use programs::{Process, Stop};
-use shared::config::{
-    Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, Program, WorkerSettings,
-};
+use shared::config::{Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, WorkerSettings};
+use model::Program;
 use shared::foundation::Foundation;
-use shared::presence;
+use runtime::presence;
 use tokio_util::sync::CancellationToken;
 
 /// Does the heavy work of the print shop.
@@ -106,9 +105,9 @@ async fn work(common: &Common, settings: &WorkerSettings, stop: Stop) -> Result<
     let worker = worker::start::worker(&foundation, common, checked, base_url, stop.token.clone())?;
     let relay_stop = CancellationToken::new();
     let mut relay = tokio::spawn(foundation.relay(relay_stop.clone()));
-    let health = tokio::spawn(worker::health::serve(listener, worker.clone(), relay_stop.clone()));
+    let health = tokio::spawn(runtime::health::serve(listener, worker.engine.clone(), relay_stop.clone()));
     let told = worker.clone();
-    let tell = Box::new(move || worker::presence::tell(&told));
+    let tell = Box::new(move || runtime::facts::tell(&told.engine));
     let present =
         tokio::spawn(presence::run(foundation.db.clone(), common.program, tell, relay_stop.clone()));
     programs::say(&format!("listening on http://{address}"));

@@ -5,7 +5,8 @@ use std::time::Duration;
 use platform::callbacks::CallbackPolicy;
 use platform::mail::FileMailer;
 use platform::signing::MachineTokens;
-use shared::config::{Common, Program, RateLimit, WebSettings};
+use shared::config::{Common, RateLimit, WebSettings};
+use model::Program;
 use shared::domain::photo::PictureLimits;
 use url::Url;
 

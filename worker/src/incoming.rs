@@ -4,7 +4,6 @@
 //! A look is cheap (a listing, and one statement a page of it) and leaves no trace, so it is a loop and not a job.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use database::DbError;
 use futures_util::StreamExt;
@@ -14,7 +13,7 @@ use shared::db::{customers, ingested_files};
 use shared::domain::CustomerId;
 use tokio_util::sync::CancellationToken;
 
-use crate::Worker;
+use crate::Services;
 
 /// So many files are looked up at a time.
 const PAGE: usize = 500;
@@ -31,7 +30,7 @@ enum LookError {
 }
 
 /// Looks at the folder again and again, until `stop`.
-pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToken) {
+pub async fn run(services: Services, incoming: Incoming, stop: CancellationToken) {
     let mut tick = tokio::time::interval(incoming.every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = HashMap::new();
@@ -41,7 +40,7 @@ pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToke
             _ = tick.tick() => {}
             () = stop.cancelled() => return,
         }
-        let looked = look(&worker, &incoming, &mut seen, &stop).await;
+        let looked = look(&services, &incoming, &mut seen, &stop).await;
         let outcome = if looked.is_ok() { "done" } else { "failed" };
         metrics::counter!("incoming_looks_total", "outcome" => outcome).increment(1);
         match looked {
@@ -60,12 +59,11 @@ pub async fn run(worker: Arc<Worker>, incoming: Incoming, stop: CancellationToke
 
 /// One look. `seen` is what the look before saw of files that nobody has taken.
 async fn look(
-    worker: &Worker,
+    services: &Services,
     incoming: &Incoming,
     seen: &mut HashMap<String, String>,
     stop: &CancellationToken,
 ) -> Result<(), LookError> {
-    let services = &worker.services;
     let hash = incoming.token.hash().to_string();
     let customer = customers::by_token_hash(&mut services.db.conn().await?, &hash).await?;
     let customer = customer.ok_or(LookError::NoCustomer)?;
@@ -86,7 +84,7 @@ async fn look(
         let new = ingested_files::not_taken(&mut services.db.conn().await?, page).await?;
         for file in new {
             if whole || is_complete(&file, seen) {
-                match take(worker, &file, customer).await {
+                match take(services, &file, customer).await {
                     // One file that can't be written down keeps no other out.
                     Err(error) if !error.is_unavailable() => {
                         tracing::debug!(path = file.path, %error, "an incoming file could not be taken");
@@ -108,8 +106,8 @@ fn is_complete(file: &IncomingFile, seen: &HashMap<String, String>) -> bool {
     seen.get(&file.path) == Some(&file.version)
 }
 
-async fn take(worker: &Worker, file: &IncomingFile, customer: CustomerId) -> Result<(), DbError> {
-    if let Some(job) = ingested_files::take(&worker.services.db, file, customer).await? {
+async fn take(services: &Services, file: &IncomingFile, customer: CustomerId) -> Result<(), DbError> {
+    if let Some(job) = ingested_files::take(&services.db, file, customer).await? {
         tracing::info!(path = file.path, job = %job.id, "a file came in");
     }
     Ok(())

@@ -6,18 +6,27 @@ use std::time::Duration;
 use broker::Broker;
 use database::Db;
 use platform::EmailAddress;
-use platform::callbacks::CallbackClient;
 use platform::mail::Mailer;
-use platform::signing::{MachineTokens, SecretKeys};
-use platform::telemetry::Metrics;
+use platform::signing::SecretKeys;
 use shared::blobs::Blobs;
 use shared::config::Keep;
 use shared::intake::IntakeLimits;
 use shared::payments::Gateway;
 use url::Url;
 
-use crate::breaker::Breakers;
+use runtime::breaker::Breakers;
+use runtime::outcome::Dependency;
 use crate::imaging::pool::ImagingPool;
+
+/// The blob store, as breakers and logs name it.
+pub const BLOBS: Dependency = Dependency::new("blobs");
+/// The payment gateway.
+pub const PAYMENTS: Dependency = Dependency::new("payments");
+/// The mail server.
+pub const MAIL_SERVER: Dependency = Dependency::new("mail");
+
+/// What may be away for a while, though the engine goes on.
+pub const DEPENDENCIES: &[Dependency] = &[BLOBS, PAYMENTS, MAIL_SERVER];
 
 /// The outside world.
 #[derive(Clone)]
@@ -32,13 +41,11 @@ pub struct Services {
     pub mailer: Arc<Mailer>,
     /// Who takes the money.
     pub gateway: Arc<Gateway>,
-    /// Tells customers' own addresses how their jobs go on.
-    pub callbacks: CallbackClient,
     /// Where pictures are decoded.
     pub imaging: Arc<ImagingPool>,
     /// One circuit breaker a dependency.
     pub breakers: Breakers,
-    /// Signs the links in mail, and callbacks.
+    /// Signs the links in mail.
     pub keys: Arc<SecretKeys>,
     /// The site's address, for the links in mail.
     pub base_url: Url,
@@ -46,12 +53,8 @@ pub struct Services {
     pub review_after: Option<Duration>,
     /// What a picture may be that comes in.
     pub intake: IntakeLimits,
-    /// The programs that may submit jobs.
-    pub machines: MachineTokens,
     /// Who gets the daily sales report, if anybody does.
     pub operator_email: Option<EmailAddress>,
     /// How long things are kept that nobody needs any more.
     pub keep: Keep,
-    /// What was measured.
-    pub metrics: Metrics,
 }

@@ -9,17 +9,20 @@ use platform::EmailAddress;
 use platform::callbacks::{CallbackClient, CallbackPolicy};
 use platform::mail::smtp::SmtpUrl;
 use platform::mail::{FileMailer, Mailer, Sender, SmtpMailer};
-use shared::config::{
-    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, Program, ScheduleSwitch, WorkedQueues,
-    WorkerSettings,
-};
+use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, ScheduleSwitch, WorkerSettings};
+use model::{Program, WorkedQueues};
 use shared::foundation::Foundation;
 use shared::payments::{Gateway, HttpGateway, SandboxGateway};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::jobs::HANDLERS;
 use crate::imaging::pool::{ImagingPool, ImagingSettings};
-use crate::{Duties, Services, Worker};
+use runtime::{crash_points, handler};
+use runtime::Duties;
+use runtime::breaker::Breakers;
+use crate::services::DEPENDENCIES;
+use crate::{Services, Worker};
 
 /// The folder in `DATA_DIR` where mail goes that no server takes.
 pub const MAIL_FOLDER: &str = "mail";
@@ -107,8 +110,8 @@ pub fn worker(
     base_url: Url,
     stop: CancellationToken,
 ) -> Result<Arc<Worker>, ConfigError> {
-    crate::jobs::check_lists();
-    crate::crash_points::arm();
+    handler::check(HANDLERS);
+    crash_points::arm();
     let mailer = match checked.smtp {
         Some(smtp) => Mailer::Smtp(smtp),
         None => mail_files(common, checked.sender)?,
@@ -123,23 +126,31 @@ pub fn worker(
         blobs: foundation.blobs.clone(),
         mailer: Arc::new(mailer),
         gateway: Arc::new(gateway),
-        callbacks: checked.callbacks,
         imaging: Arc::new(checked.imaging),
-        breakers: crate::breaker::Breakers::default(),
+        breakers: Breakers::of(DEPENDENCIES),
         keys: foundation.keys.clone(),
         base_url,
-        machines: common.machines.clone(),
         intake: common.intake_limits(),
         review_after: checked.review_after,
         operator_email: checked.operator_email,
         keep: checked.keep,
-        metrics: foundation.metrics.clone(),
     };
-    let handlers = crate::jobs::HANDLERS;
+    let engine = runtime::services::Services {
+        db: services.db.clone(),
+        broker: services.broker.clone(),
+        breakers: services.breakers.clone(),
+        callbacks: checked.callbacks,
+        keys: services.keys.clone(),
+        machines: common.machines.clone(),
+        metrics: foundation.metrics.clone(),
+        application: Arc::new(services.clone()),
+    };
     let Checked { queues, lease, schedule, incoming, ingress, .. } = checked;
     let (program, shutdown) = (common.program, common.shutdown);
-    let duties = Duties { program, queues, lease, schedule, incoming, ingress, shutdown };
-    Worker::new(services, handlers, duties, stop).map_err(|error| ConfigError::new("DATABASE_URL", error))
+    let duties = Duties { program, queues, lease, schedule, ingress, shutdown };
+    let engine = runtime::Worker::new(engine, HANDLERS, duties, stop)
+        .map_err(|error| ConfigError::new("DATABASE_URL", error))?;
+    Ok(Arc::new(Worker { engine, services, incoming }))
 }
 
 fn smtp(url: &str, sender: &Sender) -> Result<SmtpMailer, ConfigError> {

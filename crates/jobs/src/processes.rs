@@ -15,7 +15,7 @@ use crate::schema::processes;
 use database::expressions::{now, now_minus};
 use database::{Conn, DbError, with};
 use model::process::Facts;
-use model::{ProcessId, Timestamp};
+use model::{ProcessId, Program, Timestamp};
 
 /// One start of a program.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -31,6 +31,20 @@ pub struct Identity {
     pub pid: i32,
     /// The program's version.
     pub version: String,
+}
+
+impl Identity {
+    /// Of the process that runs this. The version is that of the whole release.
+    pub fn of_this_process(program: Program, id: ProcessId) -> Self {
+        let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Self {
+            id,
+            program: program.name().to_owned(),
+            host,
+            pid: i32::try_from(std::process::id()).unwrap_or_default(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// A process that holds a lease, as a supervisor sees it.

@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use database::{DbError, Tx};
+use database::{Conn, DbError, Tx};
 use futures_util::future::BoxFuture;
-use model::JobId;
+use model::{JobId, Timestamp};
 
 use crate::Job;
 use crate::cancel::{CancelOutcome, cancel};
@@ -21,9 +21,30 @@ pub trait Subjects: Send + Sync {
     /// Those of the database.
     fn cancelled<'a>(&'a self, tx: &'a mut Tx, job: &'a Job) -> BoxFuture<'a, Result<(), DbError>>;
 
+    /// What happened to what the job is about, for operators.
+    ///
+    /// # Errors
+    /// Those of the database.
+    fn events<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        job: &'a Job,
+    ) -> BoxFuture<'a, Result<Vec<Happened>, DbError>>;
+
     /// Where to look for the job of something by that thing's id: each is a query for ids of jobs that ends where the
     /// id belongs, and is answered by an index.
     fn job_of(&self) -> &'static [&'static str];
+}
+
+/// Something that happened to what a job is about.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: String,
+    /// More of it.
+    pub detail: Option<String>,
 }
 
 static SUBJECTS: OnceLock<&'static dyn Subjects> = OnceLock::new();
@@ -74,5 +95,16 @@ pub async fn mark_subject_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbErro
     match SUBJECTS.get() {
         Some(subjects) => subjects.cancelled(tx, job).await,
         None => Ok(()),
+    }
+}
+
+/// See [`Subjects::events`].
+///
+/// # Errors
+/// Those of the database.
+pub async fn events(conn: &mut Conn, job: &Job) -> Result<Vec<Happened>, DbError> {
+    match SUBJECTS.get() {
+        Some(subjects) => subjects.events(conn, job).await,
+        None => Ok(Vec::new()),
     }
 }

@@ -10,6 +10,28 @@ use utoipa::ToSchema;
 
 use crate::{JobId, Timestamp};
 
+/// Which program a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// Web and worker in one process, on embedded defaults.
+    AllInOne,
+    /// The web front end alone.
+    Web,
+    /// The worker alone.
+    Worker,
+}
+
+impl Program {
+    /// The program's name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllInOne => "all-in-one",
+            Self::Web => "web",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// How often a process gives a sign of life.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 

@@ -135,6 +135,15 @@ impl fmt::Display for Queue {
     }
 }
 
+/// The queues that a worker works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkedQueues {
+    /// Each with the jobs at a time.
+    pub slots: Vec<(Queue, usize)>,
+    /// Whether it also works on those that are named while it runs.
+    pub follow: bool,
+}
+
 /// A line of messages: each queue has an ordinary one and an express one (priority queue). They share the
 /// queue's slots, and what is in the express lane is taken first.
 ///

@@ -14,28 +14,6 @@ use database::{DatabaseUrl, Limits};
 use platform::callbacks::CallbackPolicy;
 use platform::signing::MachineTokens;
 
-/// Which program is starting: it decides what may be left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// Web and worker in one process, on embedded defaults.
-    AllInOne,
-    /// The web front end alone.
-    Web,
-    /// The worker alone.
-    Worker,
-}
-
-impl Program {
-    /// The program's name, for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AllInOne => "all-in-one",
-            Self::Web => "web",
-            Self::Worker => "worker",
-        }
-    }
-}
-
 /// What to do about the database's schema at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Migrate {

@@ -11,11 +11,11 @@ mod worker;
 
 use std::fmt;
 
-pub use common::{Common, CommonSettings, Migrate, Program};
+pub use common::{Common, CommonSettings, Migrate};
 pub use incoming::{Incoming, IncomingSettings};
 pub use upkeep::{Keep, ScheduleSwitch, UpkeepSettings};
 pub use web::{RateLimit, WebSettings};
-pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkedQueues, WorkerSettings};
+pub use worker::{DEFAULT_WORKER_HTTP_ADDR, WorkerSettings};
 
 /// A setting is wrong, missing or contradicts another: one line for the person who starts the program.
 #[derive(Debug, Clone, PartialEq, Eq)]

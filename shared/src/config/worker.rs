@@ -73,15 +73,6 @@ impl WorkerSettings {
     }
 }
 
-/// The queues that a worker works on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkedQueues {
-    /// Each with the jobs at a time.
-    pub slots: Vec<(Queue, usize)>,
-    /// Whether it also works on those that are named while it runs.
-    pub follow: bool,
-}
-
 fn parse_queues(text: &str, cores: usize) -> Result<WorkedQueues, ConfigError> {
     let wrong = |problem: String| ConfigError::new("QUEUES", problem);
     let mut slots: Vec<(Queue, usize)> = Vec::new();

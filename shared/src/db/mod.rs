@@ -2,7 +2,6 @@
 
 pub mod accepting;
 pub mod also_bought;
-pub mod audit;
 pub mod consistency;
 #[cfg(test)]
 mod contract;
@@ -12,7 +11,6 @@ pub mod idempotency;
 pub mod ingested_files;
 pub mod mails;
 pub mod migrations;
-pub mod operators;
 pub mod orders;
 pub mod payments;
 pub mod photos;

@@ -239,7 +239,8 @@ async fn keys(tx: &mut Tx, age: Duration, limit: i64) -> Result<usize, DbError> 
     Ok(with!(tx.conn(), |c| diesel::delete(idempotency_keys::table.filter(old)).execute(c).await)?)
 }
 
-const HAS_NOTHING: &str = "NOT EXISTS (SELECT 1 FROM photos WHERE customer_id = customers.id) \
+/// Every table that says whose its rows are is named here: a test reads the schema.
+pub(super) const HAS_NOTHING: &str = "NOT EXISTS (SELECT 1 FROM photos WHERE customer_id = customers.id) \
      AND NOT EXISTS (SELECT 1 FROM orders WHERE customer_id = customers.id) \
      AND NOT EXISTS (SELECT 1 FROM idempotency_keys WHERE customer_id = customers.id) \
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE owner = customers.id) \

@@ -2,8 +2,7 @@
 
 pub use model::sql_types::{Id, Instant};
 
-use crate::domain::operator::Via;
 use crate::domain::order::{OrderStatus, RejectReason};
 use crate::domain::photo::{ImageType, PhotoStatus, Variant};
 
-model::text_columns!(PhotoStatus, Variant, OrderStatus, RejectReason, ImageType, Via);
+model::text_columns!(PhotoStatus, Variant, OrderStatus, RejectReason, ImageType);

@@ -13,20 +13,6 @@ id!(
     /// An order of prints.
     OrderId
 );
-id!(
-    /// Somebody who may operate the system.
-    OperatorId
-);
-id!(
-    /// A row of the audit.
-    AuditId
-);
-
-id!(
-    /// An operator's token for programs.
-    OperatorTokenId
-);
-
 impl OrderId {
     /// The end of the id: enough to tell one's own orders apart. (The beginning of a UUIDv7 is its time.)
     pub fn short(&self) -> String {

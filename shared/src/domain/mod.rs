@@ -5,10 +5,9 @@
 pub mod file_name;
 pub mod ids;
 pub mod money;
-pub mod operator;
 pub mod order;
 pub mod photo;
 pub mod print;
 pub mod sales;
 
-pub use ids::{AuditId, CustomerId, OperatorId, OperatorTokenId, OrderId, PhotoId};
+pub use ids::{CustomerId, OrderId, PhotoId};

@@ -2,10 +2,11 @@
 
 use ::jobs::Job;
 use ::jobs::enqueue::{Options, enqueue};
-use ::jobs::subject::Subjects;
-use database::{DbError, Tx};
+use ::jobs::subject::{Happened, Subjects};
+use database::{Conn, DbError, Tx};
 use futures_util::future::BoxFuture;
 use model::Kind;
+use serde_json::Value;
 
 use super::{EmailTemplate, FulfilOrder, MakeThumbnails, RenderPrint, SendEmail};
 use crate::db::{orders, photos};
@@ -29,6 +30,14 @@ impl Subjects for Shop {
 
     fn cancelled<'a>(&'a self, tx: &'a mut Tx, job: &'a Job) -> BoxFuture<'a, Result<(), DbError>> {
         Box::pin(mark_cancelled(tx, job))
+    }
+
+    fn events<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        job: &'a Job,
+    ) -> BoxFuture<'a, Result<Vec<Happened>, DbError>> {
+        Box::pin(events(conn, job))
     }
 
     fn job_of(&self) -> &'static [&'static str] {
@@ -62,4 +71,31 @@ async fn mark_cancelled(tx: &mut Tx, job: &Job) -> Result<(), DbError> {
         _ => {}
     }
     Ok(())
+}
+
+/// What happened to the photo or order that a job was made for.
+async fn events(conn: &mut Conn, job: &Job) -> Result<Vec<Happened>, DbError> {
+    let argument = |name: &str| job.args.get(name).and_then(Value::as_str);
+    let mut events = Vec::new();
+    match job.kind.as_str() {
+        FulfilOrder::NAME => {
+            if let Some(order) = argument("order_id").and_then(|id| id.parse::<OrderId>().ok()) {
+                for (_, event) in orders::timeline(conn, &[order]).await? {
+                    let (what, detail) = (format!("order {}", event.event), event.detail);
+                    events.push(Happened { at: event.at, what, detail });
+                }
+            }
+        }
+        MakeThumbnails::NAME => {
+            if let Some(id) = argument("photo_id").and_then(|id| id.parse::<PhotoId>().ok())
+                && let Some(photo) = photos::find(conn, id).await?
+            {
+                let detail = photo.reason.map(|reason| format!("it is {}: {reason}", photo.status.name()));
+                let detail = detail.or_else(|| Some(format!("it is {}", photo.status.name())));
+                events.push(Happened { at: photo.created_at, what: "photo accepted".into(), detail });
+            }
+        }
+        _ => {}
+    }
+    Ok(events)
 }

@@ -5,8 +5,8 @@ use actix_web::web::{Data, Query};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::domain::AuditId;
-use shared::operations::audit::{self, AuditView};
+use operations::ids::AuditId;
+use operations::audit::{self, AuditView};
 use uuid::Uuid;
 
 use super::shell::{AdminSection, AdminShell};

@@ -3,7 +3,7 @@
 //!
 //! Colours come from the style sheet, by class; the words in the `title` say the same as the picture.
 
-use shared::operations::overview::Point;
+use operations::overview::Point;
 
 /// The chart's own units; the style sheet says how large it is shown.
 const WIDTH: usize = 288;

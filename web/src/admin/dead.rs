@@ -7,9 +7,9 @@ use askama::Template;
 use model::JobId;
 use serde::Deserialize;
 use serde_json::Value;
-use shared::domain::operator::Via;
-use shared::operations::dead::{self as operations, DeadLetters, Group, How, MessageView, Report, Which};
-use shared::operations::jobs::{self, JobPage, JobSummary};
+use operations::operator::Via;
+use operations::dead::{DeadLetters, Group, How, MessageView, Report, Which, self as operations};
+use operations::jobs::{self, JobPage, JobSummary};
 
 use super::jobs::{address, fields};
 use super::shell::{AdminSection, AdminShell};
@@ -180,7 +180,7 @@ pub async fn list(
     let before = paging.before;
     let mut dead = input.clone();
     dead.failure.get_or_insert_with(|| "dead".to_owned());
-    let filter = JobFilter::try_from(dead).map_err(shared::operations::OperationError::from)?;
+    let filter = JobFilter::try_from(dead).map_err(operations::OperationError::from)?;
     let found = app.db.run(move |db| {
         let filter = filter.clone();
         async move { jobs::list(&db, &filter, before, SHOWN).await }

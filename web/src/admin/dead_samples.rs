@@ -3,7 +3,7 @@
 use ::jobs::filter::FilterInput;
 use askama::Template;
 use chrono::{DateTime, Utc};
-use shared::operations::dead::{DeadLetters, Group, MessageGroup, MessageView, Refused, Report};
+use operations::dead::{DeadLetters, Group, MessageGroup, MessageView, Refused, Report};
 use uuid::Uuid;
 
 use super::dead::{DeadJobsPage, DeadPage, MessagesPage, ReportPage};

@@ -11,9 +11,9 @@ use model::Queue;
 use model::job::{Failure, JobState};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use shared::domain::operator::Via;
+use operations::operator::Via;
 use shared::jobs::KINDS;
-use shared::operations::jobs::{self as operations, JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
+use operations::jobs::{JobPage, JobStory, JobSummary, ProcessView, RelatedJobs, self as operations};
 
 use super::shell::{AdminSection, AdminShell};
 use crate::App;

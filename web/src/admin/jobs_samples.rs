@@ -5,10 +5,7 @@ use ::jobs::view::ProgressView;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use shared::operations::jobs::{
-    CallView, CallbackView, Can, ErrorView, Event, JobStory, JobSummary, ProcessSeen, ProcessView,
-    RelatedJob, RelatedJobs, TryView,
-};
+use operations::jobs::{CallView, CallbackView, Can, ErrorView, Event, JobStory, JobSummary, ProcessSeen, ProcessView, RelatedJob, RelatedJobs, TryView};
 use uuid::Uuid;
 
 use super::jobs::{JobPageOfOne, JobsPage};

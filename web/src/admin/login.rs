@@ -4,7 +4,7 @@ use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
-use shared::operations::operators;
+use operations::operators;
 
 use super::shell::AdminShell;
 use crate::App;

@@ -1,5 +1,5 @@
 //! The operators' pages under `/admin`: one file a noun, handlers and view structs. They show what
-//! `shared::operations` returns; the JSON of the same nouns is in `crate::api::admin`.
+//! `operations` returns; the JSON of the same nouns is in `crate::api::admin`.
 //!
 //! - [`Operator`](crate::auth::operator::Operator): whoever asks; every handler here and there takes one.
 //! - [`shell`]: what every page shows around its content.

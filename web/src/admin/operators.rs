@@ -4,10 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
-use shared::domain::OperatorTokenId;
-use shared::domain::operator::Via;
-use shared::operations::OperationError;
-use shared::operations::operators::{self, OperatorView, TokenView};
+use operations::ids::OperatorTokenId;
+use operations::operator::Via;
+use operations::OperationError;
+use operations::operators::{self, OperatorView, TokenView};
 
 use super::shell::{AdminSection, AdminShell};
 use super::when::When;

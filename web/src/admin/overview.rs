@@ -4,9 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 use model::process::{BreakerState, Facts};
-use shared::operations::overview::{
-    BreakerOverview, Overview, ProcessOverview, QueueHistory, QueueOverview, Totals,
-};
+use operations::overview::{BreakerOverview, Overview, ProcessOverview, QueueHistory, QueueOverview, Totals};
 
 use super::chart::Chart;
 use super::shell::{AdminSection, AdminShell};
@@ -337,7 +335,7 @@ pub mod samples {
 
     use model::Timestamp;
     use serde_json::json;
-    use shared::operations::overview::{Point, Rates};
+    use operations::overview::{Point, Rates};
 
     use super::*;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use broker::Broker;
 use database::Db;
-use shared::operations::OperationError;
-use shared::operations::overview::{self, Overview, QueueHistory};
+use operations::OperationError;
+use operations::overview::{self, Overview, QueueHistory};
 use tokio::sync::Mutex;
 
 /// How long an overview is shown.

@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
 use model::Timestamp;
-use shared::domain::operator::Via;
-use shared::operations::queues::{self, QueueView};
+use operations::operator::Via;
+use operations::queues::{self, QueueView};
 
 use super::shell::{AdminSection, AdminShell};
 use super::when::When;

@@ -1,7 +1,7 @@
 //! The operators' pages in every state.
 
 use actix_web::http::StatusCode;
-use shared::operations::overview::{Overview, QueueHistory};
+use operations::overview::{Overview, QueueHistory};
 
 use super::audit::{AuditPage, AuditRow};
 use super::login::LoginPage;

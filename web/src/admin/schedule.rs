@@ -4,8 +4,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
-use shared::domain::operator::Via;
-use shared::operations::schedule::{self, Run, ScheduleView};
+use operations::operator::Via;
+use operations::schedule::{self, Run, ScheduleView};
 use uuid::Uuid;
 
 use super::shell::{AdminSection, AdminShell};

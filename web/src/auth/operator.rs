@@ -11,10 +11,10 @@ use actix_web::{FromRequest, HttpRequest};
 use database::Db;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use platform::signing::Token;
-use shared::domain::OperatorId;
-use shared::domain::operator as domain;
-use shared::domain::operator::{Actor, Via};
-use shared::operations::{OperationError, operators};
+use operations::ids::OperatorId;
+use operations::operator as domain;
+use operations::operator::{Actor, Via};
+use operations::{OperationError, operators};
 
 use super::bearer::Bearer;
 use super::cookie;

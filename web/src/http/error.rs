@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, ResponseError};
 use database::{DbError, MaybeCollision};
 use shared::blobs::BlobError;
 use shared::intake::IntakeError;
-use shared::operations::OperationError;
+use operations::OperationError;
 
 use super::problem::{self, FieldError, Problem};
 

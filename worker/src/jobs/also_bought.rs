@@ -7,7 +7,7 @@ use shared::jobs::AlsoBought;
 
 use super::Handle;
 use crate::context::JobContext;
-use crate::outcome::{JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// So old orders still count: what goes together changes with the season.
 const WINDOW: Duration = Duration::from_secs(90 * 24 * 3600);

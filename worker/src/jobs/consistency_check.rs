@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::services::BLOBS;
 use ::jobs::settle::Progress;
 use database::WHOLE_TABLE;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use super::Handle;
 use crate::Services;
 use crate::context::JobContext;
-use crate::outcome::{Dependency, JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// So many orders or photos are looked at between two checkpoints.
 const PAGE: i64 = 200;
@@ -164,7 +165,7 @@ async fn missing(
                 Err(error) => Err(error.into()),
             }
         };
-        let instead = services.breakers.call(Dependency::Blobs, ask).await?;
+        let instead = services.breakers.call(BLOBS, ask).await?;
         Ok::<_, JobError>(instead.map(|found| (path, found)))
     });
     let asked: Vec<_> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;

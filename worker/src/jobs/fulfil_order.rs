@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use crate::services::PAYMENTS;
 use ::jobs::enqueue::Options;
 use ::jobs::status::Standing;
 use ::jobs::waits::outcomes;
@@ -16,12 +17,13 @@ use shared::jobs::{EmailTemplate, FulfilOrder, RenderPrint, SendEmail};
 use shared::payments::{Charge, PaymentError};
 
 use super::{Handle, picture};
-use crate::context::{JobContext, LastWrite, StepTx};
-use crate::outcome::{Dependency, JobError, Outcome};
-use crate::saga::{Ready, Saga, Step, StepContext, StepEnd, StepFuture};
+use crate::context::JobContext;
+use runtime::context::{LastWrite, StepTx};
+use runtime::outcome::{JobError, Outcome};
+use runtime::saga::{Ready, Saga, Step, StepContext, StepEnd, StepFuture};
 
 /// Fulfilment, as data.
-const FULFILMENT: Saga<Fulfilment, RejectReason> = Saga {
+const FULFILMENT: Saga<JobContext, Fulfilment, RejectReason> = Saga {
     steps: &[
         Step { name: "waiting for photos", ready: Some(photos_ready), run: None, undo: None },
         Step { name: "reserving stock", ready: None, run: Some(reserve), undo: Some(release) },
@@ -91,7 +93,7 @@ fn is_refusal((_, state, failure): &Standing) -> bool {
     *state == JobState::Cancelled || *failure == Some(Failure::Discarded)
 }
 
-fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
+fn reserve<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let mut wanted: BTreeMap<String, i32> = BTreeMap::new();
         for (line, _) in &subject.lines {
@@ -108,7 +110,7 @@ fn reserve<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a>
     })
 }
 
-fn release<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
+fn release<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let mut tx = context.begin_last().await?;
         stock::release(&mut tx, subject.order.id).await?;
@@ -117,14 +119,14 @@ fn release<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFut
 }
 
 /// The gateway is asked with the order as key: asked twice, it charges once.
-fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
+fn charge<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let services = &context.services;
         let order = &subject.order;
         let token = order.payment_token.parse().map_err(JobError::failed)?;
         context.before_effect()?;
         let charge = Charge { order_id: order.id, amount_cents: order.total_cents, token };
-        let charged = services.breakers.call(Dependency::Payments, async {
+        let charged = services.breakers.call(PAYMENTS, async {
             match services.gateway.charge(&charge).await {
                 Ok(()) => Ok(true),
                 Err(PaymentError::Declined) => Ok(false),
@@ -140,12 +142,12 @@ fn charge<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> 
     })
 }
 
-fn refund<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
+fn refund<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         let services = &context.services;
         context.before_effect()?;
         let refund = async { services.gateway.refund(subject.order.id).await.map_err(payment_error) };
-        services.breakers.call(Dependency::Payments, refund).await?;
+        services.breakers.call(PAYMENTS, refund).await?;
         context.begin_last().await
     })
 }
@@ -153,14 +155,14 @@ fn refund<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFutu
 fn payment_error(error: PaymentError) -> JobError {
     match error {
         PaymentError::Unavailable { reason: message, retry_after } => {
-            JobError::Unavailable { dependency: Dependency::Payments, message, retry_after }
+            JobError::Unavailable { dependency: PAYMENTS, message, retry_after }
         }
         other => JobError::failed(other),
     }
 }
 
 /// One child job a line renders its print; the order waits for all of them without holding a worker.
-fn render<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
+fn render<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let order_id = subject.order.id;
         let mut tx = context.begin_last().await?;
@@ -197,7 +199,7 @@ fn prints_ready<'a>(
 }
 
 /// The jobs that render are over by now: the saga has cancelled them and waited.
-fn discard_prints<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
+fn discard_prints<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         for position in positions(subject) {
             // The money is given back next: it must not wait for a file that can't be removed.
@@ -212,7 +214,7 @@ fn positions(subject: &Fulfilment) -> impl Iterator<Item = u16> {
     (0..).take(subject.lines.len())
 }
 
-fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a> {
+fn confirm<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> End<'a> {
     Box::pin(async move {
         let mut tx = context.begin_last().await?;
         orders::set_status(&mut tx, subject.order.id, OrderStatus::Confirmed, None).await?;
@@ -228,7 +230,7 @@ fn confirm<'a>(context: &'a StepContext<'a>, subject: &'a Fulfilment) -> End<'a>
 
 /// Everything is undone: the order says so, and so does a mail.
 fn undone<'a>(
-    context: &'a StepContext<'a>,
+    context: &'a StepContext<'a, JobContext>,
     subject: &'a Fulfilment,
     reason: Option<RejectReason>,
 ) -> StepFuture<'a, StepTx> {

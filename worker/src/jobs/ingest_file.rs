@@ -1,4 +1,5 @@
 use futures_util::StreamExt;
+use crate::services::BLOBS;
 use serde_json::json;
 use shared::blobs::{BlobError, BlobPath};
 use shared::db::ingested_files;
@@ -8,7 +9,7 @@ use shared::jobs::IngestFile;
 
 use super::Handle;
 use crate::context::JobContext;
-use crate::outcome::{Dependency, JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// What became of the bytes.
 enum Copied {
@@ -26,7 +27,7 @@ impl Handle for IngestFile {
         if ingested_files::is_over(&mut services.db.conn().await?, context.job.id).await? {
             return Ok(Outcome::Done(json!({"path": self.path})));
         }
-        let copied = services.breakers.call(Dependency::Blobs, copy(&context, &self)).await?;
+        let copied = services.breakers.call(BLOBS, copy(&context, &self)).await?;
         let mut tx = context.begin().await?;
         let outcome = match copied {
             Copied::Refused(reason) => {

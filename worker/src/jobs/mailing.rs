@@ -1,5 +1,6 @@
 //! How every mail of ours is sent, whatever it says.
 
+use crate::services::MAIL_SERVER;
 use std::time::Duration;
 
 use database::{DbError, in_time};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use shared::db::mails::{self, Place};
 
 use crate::context::JobContext;
-use crate::outcome::{Dependency, JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// The most mails to one recipient …
 const RECIPIENT_LIMIT: i64 = 10;
@@ -125,14 +126,14 @@ async fn hand_over(context: &JobContext, mail: &OutgoingMail) -> HandedOver {
         return HandedOver::NotSent(Err(error));
     }
     let mut unknown = false;
-    let sent = services.breakers.call(Dependency::Mail, async {
+    let sent = services.breakers.call(MAIL_SERVER, async {
         match services.mailer.send(mail).await {
             Ok(()) => Ok(None),
             Err(MailError::Rejected(why)) => Ok(Some(why)),
-            Err(MailError::Unavailable(why)) => Err(JobError::unavailable(Dependency::Mail, why)),
+            Err(MailError::Unavailable(why)) => Err(JobError::unavailable(MAIL_SERVER, why)),
             Err(MailError::Unanswered(why)) => {
                 unknown = true;
-                Err(JobError::unavailable(Dependency::Mail, why))
+                Err(JobError::unavailable(MAIL_SERVER, why))
             }
             Err(error @ MailError::Other(_)) => Err(JobError::failed(error)),
         }

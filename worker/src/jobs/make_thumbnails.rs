@@ -9,7 +9,7 @@ use shared::jobs::MakeThumbnails;
 use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::imaging::{Picture, Task};
-use crate::outcome::{JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 impl Handle for MakeThumbnails {
     /// Original → sizes in the blob store → photo ready, in this order: a crash repeats the work, and

@@ -1,5 +1,6 @@
 //! What the jobs that make pictures of an original have in common.
 
+use crate::services::BLOBS;
 use ::jobs::ErrorEntry;
 use bytes::Bytes;
 use model::StoredText;
@@ -10,7 +11,7 @@ use shared::domain::PhotoId;
 use crate::Services;
 use crate::context::JobContext;
 use crate::imaging::{ImagingError, Picture};
-use crate::outcome::{Dependency, JobError};
+use runtime::outcome::JobError;
 
 /// A picture that crashes or outlasts its process so often is not tried again.
 const MAX_CRASHES: u32 = 3;
@@ -23,7 +24,7 @@ pub async fn original(context: &JobContext, photo: PhotoId) -> Result<Option<Byt
             other => Ok(Some(other?)),
         }
     };
-    context.services.breakers.call(Dependency::Blobs, get).await
+    context.services.breakers.call(BLOBS, get).await
 }
 
 /// Tells pictures, and pictures that can never be made (with a sentence for the customer), from what another
@@ -57,7 +58,7 @@ fn crashes(log: &[ErrorEntry]) -> u32 {
 pub async fn put(context: &JobContext, path: BlobPath, picture: Picture) -> Result<(), JobError> {
     let content_type = picture.content_type.content_type();
     let put = async { Ok(context.services.blobs.put(path, Bytes::from(picture.bytes), content_type).await?) };
-    context.services.breakers.call(Dependency::Blobs, put).await
+    context.services.breakers.call(BLOBS, put).await
 }
 
 /// Removes a blob that nobody needs. Whether it is gone: one that the store refuses to remove is left to the next clean-up,
@@ -72,7 +73,7 @@ pub async fn remove(services: &Services, path: BlobPath) -> Result<bool, JobErro
             deleted => Ok(deleted.map(|()| true)?),
         }
     };
-    services.breakers.call(Dependency::Blobs, delete).await
+    services.breakers.call(BLOBS, delete).await
 }
 
 #[cfg(test)]

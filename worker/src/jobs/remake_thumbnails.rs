@@ -5,7 +5,7 @@ use shared::jobs::RemakeThumbnails;
 use super::Handle;
 use super::make_thumbnails::{deleted, done, mark_ready, render, store};
 use crate::context::JobContext;
-use crate::outcome::{JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 impl Handle for RemakeThumbnails {
     /// As the first time, but a photo that is ready stays ready whatever happens here.

@@ -7,8 +7,8 @@ use shared::jobs::RenderPrint;
 use super::{Handle, picture};
 use crate::context::JobContext;
 use crate::imaging::Task;
-use crate::outcome::{JobError, Outcome};
-use crate::stop::StopReason;
+use runtime::outcome::{JobError, Outcome};
+use runtime::stop::StopReason;
 
 impl Handle for RenderPrint {
     /// Original → print in the blob store. There is no row to write: that this job succeeded is what the

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use crate::services::BLOBS;
 use std::time::{Duration, Instant};
 
 use ::jobs::settle::Progress;
@@ -18,13 +19,13 @@ use shared::jobs::Retention;
 use super::mailing::RECIPIENT_WINDOW;
 use super::{Handle, picture};
 use crate::context::JobContext;
-use crate::outcome::{Dependency, JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// So many rows go in one transaction.
 const ROWS: i64 = 100;
 
 /// So many blobs are looked at together.
-const BLOBS: usize = 500;
+const BLOB_PAGE: usize = 500;
 
 /// A run that has worked for so long lets others have the slot, and goes on after them.
 const ENOUGH: Duration = Duration::from_secs(10 * 60);
@@ -167,11 +168,11 @@ async fn orphans(
 ) -> Result<Next, JobError> {
     let blobs = &context.services.blobs;
     let after = position.after.as_deref().and_then(BlobPath::parse);
-    let mut pages = blobs.list(after).try_chunks(BLOBS);
+    let mut pages = blobs.list(after).try_chunks(BLOB_PAGE);
     loop {
         context.go_on()?;
         let page = async { pages.try_next().await.map_err(|error| JobError::from(error.1)) };
-        let Some(page) = context.services.breakers.call(Dependency::Blobs, page).await? else { break };
+        let Some(page) = context.services.breakers.call(BLOBS, page).await? else { break };
         let removed = remove_orphans(context, age, &page).await?;
         position.after = page.last().filter(|_| blobs.lists_in_order()).map(|last| last.path.to_string());
         let tx = context.begin().await?;
@@ -214,7 +215,7 @@ async fn remove_orphans(context: &JobContext, age: Duration, page: &[Listed]) ->
 /// What killed uploads left.
 async fn unfinished(context: &JobContext, age: Duration, position: &mut Position) -> Result<Next, JobError> {
     let remove = async { Ok(context.services.blobs.remove_unfinished(Utc::now() - age).await?) };
-    let removed = context.services.breakers.call(Dependency::Blobs, remove).await?;
+    let removed = context.services.breakers.call(BLOBS, remove).await?;
     position.done += 1;
     let tx = context.begin().await?;
     commit(context, tx, position, Sweep::Unfinished, removed).await

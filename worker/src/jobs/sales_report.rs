@@ -11,7 +11,7 @@ use shared::jobs::SalesReport;
 use super::{Handle, mailing};
 use crate::context::JobContext;
 use crate::mail::report::{Report, compose};
-use crate::outcome::{JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// So many orders are counted in one go.
 const PAGE: i64 = 500;

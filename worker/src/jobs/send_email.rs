@@ -8,7 +8,7 @@ use shared::jobs::{EmailTemplate, SendEmail};
 use super::{Handle, mailing};
 use crate::context::JobContext;
 use crate::mail::{self, OrderMail, OrderMailLine, Thumb};
-use crate::outcome::{JobError, Outcome};
+use runtime::outcome::{JobError, Outcome};
 
 /// How long the signed link in a mail works.
 const LINK_LIFETIME: chrono::TimeDelta = chrono::TimeDelta::days(30);

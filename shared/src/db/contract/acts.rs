@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::bench::{Bench, own};
 use super::promises;
-use crate::db::audit;
-use crate::domain::operator::{Actor, Via};
-use crate::operations::OperationError;
-use crate::operations::act::{self, Done};
+use operations::db::audit;
+use operations::operator::{Actor, Via};
+use operations::OperationError;
+use operations::act::{self, Done};
 use ::jobs::enqueue::Options;
 use ::jobs::settle::{Ended, Note, settle};
 use ::jobs::{Job, queues};

@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::config::Program;
+use model::Program;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
-use crate::presence::identity;
+use ::jobs::processes::Identity;
 use ::jobs::claim::{Claimed, claim};
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::lease::{end_orphan, orphans};
@@ -351,7 +351,7 @@ pub(super) fn waits() -> Ended {
 /// A worker's process that holds its lease.
 pub(super) async fn begin_process(db: &Db) -> WorkerId {
     let worker = WorkerId::new();
-    let itself = identity(Program::Worker, worker.into());
+    let itself = Identity::of_this_process(Program::Worker, worker.into());
     processes::take_lease(&mut db.conn().await.unwrap(), &itself, LEASE).await.unwrap();
     worker
 }

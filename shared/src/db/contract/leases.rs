@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
-use crate::config::Program;
-use crate::presence::identity;
+use model::Program;
+use ::jobs::processes::Identity;
 use ::jobs::lease::{OwnRun, end_all, own_runs, put_back};
 use ::jobs::processes::{self, Watched};
 use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle};
@@ -86,14 +86,14 @@ async fn only_a_process_that_was_seen_unchanged_is_declared_lost(bench: &mut Ben
 }
 
 async fn a_process_without_a_lease_is_not_watched(bench: &mut Bench) {
-    let web = identity(Program::Web, ProcessId::new());
+    let web = Identity::of_this_process(Program::Web, ProcessId::new());
     processes::beat(&mut bench.db.conn().await.unwrap(), &web, &Default::default()).await.unwrap();
     let all = processes::watched(&mut bench.db.conn().await.unwrap()).await.unwrap();
     assert_eq!(all.len(), 1);
 }
 
 async fn a_sign_of_life_renews_no_lease(bench: &mut Bench) {
-    let itself = identity(Program::Worker, bench.worker.into());
+    let itself = Identity::of_this_process(Program::Worker, bench.worker.into());
     processes::beat(&mut bench.db.conn().await.unwrap(), &itself, &Default::default()).await.unwrap();
     let seen = watched(bench, bench.worker).await.unwrap();
     assert_eq!((seen.renewals, seen.lease()), (0, LEASE), "and takes none away");

@@ -27,6 +27,7 @@ promises!(both:
     a_job_is_kept_as_long_as_its_subject_is_unfinished,
     tombstones_do_not_stay_for_ever,
     a_customer_who_has_something_is_kept,
+    no_table_of_the_customers_is_unknown_to_the_clean_up,
     an_answer_is_removed_with_its_key_after_a_day,
     the_place_of_a_mail_is_kept_as_long_as_its_job_may_come_back,
     messages_that_were_no_job_are_kept_for_a_while,
@@ -227,6 +228,32 @@ async fn a_customer_who_has_something_is_kept(bench: &mut Bench) {
     for kept in [with_photo, with_order, with_job, with_key, with_tombstone, young, in_use] {
         assert_eq!(bench.number(&format!("SELECT count(*) FROM customers WHERE id = '{kept}'")).await, 1);
     }
+}
+
+/// A new table that refers to customers would otherwise lose its rows, or stop the task for ever.
+async fn no_table_of_the_customers_is_unknown_to_the_clean_up(bench: &mut Bench) {
+    let known: Vec<String> = retention::HAS_NOTHING
+        .split(" FROM ")
+        .skip(1)
+        .filter_map(|rest| Some(format!("'{}'", rest.split(' ').next()?)))
+        .collect();
+    let of_customers = if bench.is_postgres() {
+        "SELECT table_name::text AS name FROM information_schema.columns \
+         WHERE table_schema = 'public' AND column_name IN ('customer_id', 'owner') \
+         UNION SELECT conrelid::regclass::text FROM pg_constraint \
+         WHERE contype = 'f' AND confrelid = 'customers'::regclass"
+    } else {
+        "SELECT tables.name AS name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns \
+         WHERE tables.type = 'table' AND columns.name IN ('customer_id', 'owner') \
+         UNION SELECT tables.name FROM sqlite_master AS tables, pragma_foreign_key_list(tables.name) AS keys \
+         WHERE tables.type = 'table' AND keys.\"table\" = 'customers'"
+    };
+    let count = async |which: &str| {
+        let names = known.join(", ");
+        bench.number(&format!("SELECT count(*) FROM ({of_customers}) AS of_customers WHERE name {which} ({names})")).await
+    };
+    assert_eq!(count("NOT IN").await, 0, "a table that is not in HAS_NOTHING");
+    assert_eq!(usize::try_from(count("IN").await).unwrap(), known.len(), "the schema was read");
 }
 
 async fn an_answer_is_removed_with_its_key_after_a_day(bench: &mut Bench) {

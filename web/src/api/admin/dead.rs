@@ -6,8 +6,8 @@ use actix_web::web::{Data, Json, Query};
 use model::JobId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::domain::operator::Via;
-use shared::operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
+use operations::operator::Via;
+use operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 

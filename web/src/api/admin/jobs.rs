@@ -6,10 +6,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use database::Db;
 use model::JobId;
 use serde_json::{Map, Value};
-use shared::domain::operator::{Actor, Via};
-use shared::operations::OperationError;
-use shared::operations::act::{self, Acted};
-use shared::operations::jobs::{self, JobPage, JobStory, MOST};
+use operations::operator::{Actor, Via};
+use operations::OperationError;
+use operations::act::{self, Acted};
+use operations::jobs::{self, JobPage, JobStory, MOST};
 use utoipa::IntoParams;
 
 use crate::App;

@@ -4,9 +4,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
 use serde::{Deserialize, Serialize};
-use shared::domain::OperatorTokenId;
-use shared::domain::operator::Via;
-use shared::operations::operators::{self, OperatorView, TokenView};
+use operations::ids::OperatorTokenId;
+use operations::operator::Via;
+use operations::operators::{self, OperatorView, TokenView};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
-use shared::operations::overview::{Overview, ProcessOverview, QueueHistory};
+use operations::overview::{Overview, ProcessOverview, QueueHistory};
 use utoipa::ToSchema;
 
 use crate::App;

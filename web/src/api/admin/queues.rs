@@ -2,8 +2,8 @@
 
 use actix_web::web::{Data, Json, Path};
 use serde::Serialize;
-use shared::domain::operator::Via;
-use shared::operations::queues::{self, QueueView};
+use operations::operator::Via;
+use operations::queues::{self, QueueView};
 use utoipa::ToSchema;
 
 use crate::App;

@@ -2,8 +2,8 @@
 
 use actix_web::web::{Data, Json, Path};
 use serde::Serialize;
-use shared::domain::operator::Via;
-use shared::operations::schedule::{self, Run, ScheduleView};
+use operations::operator::Via;
+use operations::schedule::{self, Run, ScheduleView};
 use utoipa::ToSchema;
 
 use crate::App;
