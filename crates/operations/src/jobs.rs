@@ -20,7 +20,6 @@ use ::jobs::triggers;
 use ::jobs::view::{ProgressView, status_name};
 use ::jobs::{ErrorEntry, Job, queues, status};
 use database::{Conn, Db, DbError};
-use model::Kind;
 use model::job::{Failure, JobState};
 use model::{JobId, ProcessId, Timestamp, WorkerId};
 use platform::callbacks::CallbackOn;

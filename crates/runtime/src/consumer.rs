@@ -238,12 +238,11 @@ mod tests {
     use model::JobId;
 
     use super::*;
-    use shared::jobs::queues::MAIL;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    const EXPRESS: Lane = Lane { queue: MAIL, express: true };
-    const ORDINARY: Lane = Lane::ordinary(MAIL);
+    const EXPRESS: Lane = Lane { queue: Queue::CALLBACKS, express: true };
+    const ORDINARY: Lane = Lane::ordinary(Queue::CALLBACKS);
 
     async fn process(prefix: &str) -> Broker {
         let url = std::env::var("TEST_AMQP_URL").expect("TEST_AMQP_URL: see scripts/test");
@@ -295,7 +294,7 @@ mod tests {
     async fn what_a_busy_worker_was_sent_is_done_by_an_idle_one() {
         let prefix = format!("test-{}.", JobId::new());
         let (one, two) = (process(&prefix).await, process(&prefix).await);
-        let mut busy = Lanes::subscribe(one.clone(), MAIL, 2).await;
+        let mut busy = Lanes::subscribe(one.clone(), Queue::CALLBACKS, 2).await;
         until("it consumes", async || busy.are_consuming()).await;
         // All that there is goes to the busy one, which is alone.
         let sent = [published(&one, EXPRESS).await, published(&one, ORDINARY).await];
@@ -303,7 +302,7 @@ mod tests {
             busy.lanes.iter().all(|lane| lane.subscription.as_ref().is_some_and(Subscription::is_holding))
         })
         .await;
-        let mut idle = Lanes::subscribe(two.clone(), MAIL, 2).await;
+        let mut idle = Lanes::subscribe(two.clone(), Queue::CALLBACKS, 2).await;
         let taken = async {
             let mut taken = Vec::new();
             while taken.len() < 2 {

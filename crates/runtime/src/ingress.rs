@@ -193,9 +193,26 @@ fn without_token(body: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Kind, Queue, registry};
+    use serde::Serialize;
     use serde_json::json;
 
     use super::*;
+
+    /// A task.
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Copy {
+        from: JobId,
+    }
+
+    impl Kind for Copy {
+        const NAME: &'static str = "copy";
+        const QUEUE: Queue = Queue::CALLBACKS;
+        const TRIGGERABLE: bool = true;
+    }
+
+    const KINDS: &[KindInfo] = &[KindInfo::of::<Copy>(), KindInfo::of::<SendReply>()];
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -206,9 +223,8 @@ mod tests {
 
     #[test]
     fn each_reason_to_refuse_has_its_status() {
-        shared::jobs::register();
-        let good =
-            || json!({"token": SECRET, "kind": "remake_thumbnails", "args": {"photo_id": JobId::new()}});
+        registry::register(KINDS, &[]);
+        let good = || json!({"token": SECRET, "kind": "copy", "args": {"from": JobId::new()}});
         let named = Properties { message_id: Some("1".into()), ..Properties::default() };
         let with = |name: &str, value: Value| {
             let mut body = good();
@@ -232,10 +248,10 @@ mod tests {
         assert_eq!(status(&named, &json!("hello")), Err(400));
         assert_eq!(status(&named, &with("more", json!(1))), Err(400));
         assert_eq!(status(&named, &with("token", json!("guessed"))), Err(401));
-        assert_eq!(status(&named, &with("kind", json!("fulfil_order"))), Err(404));
+        assert_eq!(status(&named, &with("kind", json!("send_reply"))), Err(404));
         assert_eq!(status(&named, &with("args", json!({}))), Err(422));
         for (queue, expected) in
-            [("reply.1", Ok(())), ("amq.gen-1", Ok(())), ("wqw.orders", Err(403)), ("reply.", Err(403))]
+            [("reply.1", Ok(())), ("amq.gen-1", Ok(())), ("wqw.callbacks", Err(403)), ("reply.", Err(403))]
         {
             let asking = Properties { reply_to: Some(queue.into()), ..named.clone() };
             assert_eq!(status(&asking, &good()), expected, "{queue}");

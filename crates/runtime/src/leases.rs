@@ -14,7 +14,7 @@ use ::jobs::processes;
 use database::{Conn, Db, DbError, in_time};
 use model::WorkerId;
 use model::job::Ending;
-use crate::presence::identity;
+use ::jobs::processes::Identity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -168,7 +168,7 @@ async fn renew(worker: &Worker) -> Result<(), DbError> {
         }
     }
     let (id, sent) = (lease.id(), Instant::now());
-    let itself = identity(worker.program, id.into());
+    let itself = Identity::of_this_process(worker.program, id.into());
     let taking = async |c: &mut Conn| processes::take_lease(c, &itself, lease.length).await;
     worker.renewals.look_in_time(PATIENCE, taking).await?;
     lease.renewed(sent);
