@@ -126,8 +126,8 @@ pub(crate) mod testing {
         }
     }
 
-    /// The shop.
+    /// Who sends.
     pub(crate) fn sender() -> Sender {
-        "Print shop <shop@prints.example>".parse().unwrap()
+        "Our team <team@notes.example>".parse().unwrap()
     }
 }
