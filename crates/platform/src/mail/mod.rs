@@ -114,7 +114,7 @@ pub(crate) mod testing {
         OutgoingMail {
             message_id_of: Uuid::now_v7(),
             to: "ada@example.org".parse().unwrap(),
-            subject: "Your order is on its way".to_owned(),
+            subject: "Your letter is on its way".to_owned(),
             text: "Hello Ada,\n.\nall is well.\n".to_owned(),
             html: "<p>Hello Ada <img src=\"cid:line-1@example.org\"></p>".to_owned(),
             inline: vec![InlinePicture {
