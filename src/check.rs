@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use ::jobs::queues;
 use broker::{RabbitMqSettings, rabbitmq};
 use database::{DatabaseSettings, DatabaseUrl, Db, Limits};
+use model::Program;
 use model::{Lane, Queue};
 use platform::signing::SecretKeys;
 use shared::blobs::Blobs;
 use shared::config::{Common, CommonSettings, Migrate, WorkerSettings};
-use model::Program;
 use worker::start::{Checked, MAIL_FOLDER};
 
 use crate::say;

@@ -6,9 +6,9 @@ use ::jobs::filter::FilterInput;
 use clap::{Args, Subcommand};
 use database::Db;
 use model::JobId;
-use operations::operator::Actor;
 use operations::OperationError;
 use operations::dead::{self, How, MOST_AT_A_TIME, Report, Which};
+use operations::operator::Actor;
 
 use crate::{Error, say};
 

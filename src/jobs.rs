@@ -8,10 +8,10 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use database::Db;
 use model::JobId;
-use operations::operator::Actor;
 use operations::OperationError;
 use operations::act::{self, Acted};
 use operations::jobs::{self, ErrorView, JobPage, JobStory, JobSummary, MOST, ProcessView, RelatedJobs};
+use operations::operator::Actor;
 
 use crate::{Error, say};
 

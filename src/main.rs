@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
-use platform::mail::Mailer;
-use programs::{Process, Stop};
-use shared::config::{Common, CommonSettings, ConfigError, WebSettings, WorkerSettings};
 use model::Program;
 use operations::operator::Actor;
-use shared::foundation::{Foundation, StartError};
 use operations::operators;
+use platform::mail::Mailer;
+use programs::{Process, Stop};
 use runtime::presence;
+use shared::config::{Common, CommonSettings, ConfigError, WebSettings, WorkerSettings};
+use shared::foundation::{Foundation, StartError};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use database::Db;
-use platform::signing::Password;
 use operations::operator::Actor;
 use operations::operators;
+use platform::signing::Password;
 
 use crate::{Error, say};
 

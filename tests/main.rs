@@ -23,6 +23,7 @@ mod deletion;
 mod drain;
 mod first_moments;
 mod gateway;
+mod guides;
 mod harness;
 mod imaging;
 mod in_a_browser;

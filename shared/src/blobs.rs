@@ -3,7 +3,6 @@
 //! A blob is written before the row that names it, so a row never points at nothing; a blob without a
 //! row is litter, no more.
 
-mod error;
 mod incoming;
 mod listing;
 
@@ -23,9 +22,9 @@ use object_store::{
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
-pub use error::BlobError;
 pub use incoming::IncomingFile;
 pub use listing::Listed;
+pub use platform::BlobError;
 
 use crate::domain::photo::Variant;
 use crate::domain::{OrderId, PhotoId};

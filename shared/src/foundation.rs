@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::blobs::{BlobError, Blobs};
+use crate::blobs::Blobs;
 use crate::config::{Common, Migrate};
-use model::Program;
 use ::jobs::queues;
 use ::jobs::relay;
 use broker::{Broker, BrokerError, RabbitMqSettings};
 use database::{DatabaseSettings, DatabaseUrl, Db, DbError, SignalReceivers};
+use model::Program;
 use model::Queue;
+use platform::BlobError;
 use platform::signing::{SecretKeys, SecretKeysError};
 use platform::telemetry::{self, Metrics, MetricsError};
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::blobs::{BlobError, BlobPath, BlobWriter, Blobs};
+use crate::blobs::{BlobPath, BlobWriter, Blobs};
 use crate::db::accepting;
 use crate::db::photos::{NewPhoto, Photo};
 use crate::domain::photo::{ImageType, PictureLimits};
@@ -14,6 +14,7 @@ use crate::domain::{CustomerId, PhotoId};
 use ::jobs::Job;
 use database::{DbError, Tx};
 use model::JobId;
+use platform::BlobError;
 
 /// What a picture may be.
 #[derive(Debug, Clone, Copy)]

@@ -1,15 +1,13 @@
-//! What `web` and `worker` both need, and nothing that only one of them does.
+//! The shop, as far as `web` and `worker` both need it, and nothing that only one of them does. It stands on the
+//! engine: the crates `model`, `platform`, `database`, `broker` and `jobs`, which know nothing of it.
 //!
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
-//! - [`jobs`]: the contract of each job kind.
-//! - [`db`]: all SQL; [`db::jobs`] is the job core.
-//! - [`messaging`]: the queue and the relay that publishes to it.
-//! - [`blobs`], [`mail`], [`payments`], [`config`], [`telemetry`], [`tls`]: the rest of the outside world.
-//! - [`callbacks`]: addresses of customers' own that are told how their jobs go on.
-//! - [`problem`], [`job_view`]: what is shown to the outside by more than one program.
-//! - [`operations`]: what an operator may see and do.
+//! - [`jobs`]: the contract of each job kind, and all that the engine is told of the shop.
+//! - [`db`]: the SQL of the shop's tables.
+//! - [`intake`]: a picture on its way in.
+//! - [`blobs`], [`payments`], [`config`]: the outside world.
+//! - [`operations`]: what an operator may see and do. [`presence`]: every program's heartbeat.
 //! - [`foundation`]: what every program opens first.
-//! - [`signing`]: secret keys, and what they vouch for: links, tokens and callbacks.
 
 pub mod blobs;
 pub mod config;

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use model::ProcessId;
-use programs::{Process, Stop};
-use shared::config::{CommonSettings, ConfigError, WebSettings};
 use model::Program;
-use shared::foundation::Foundation;
+use programs::{Process, Stop};
 use runtime::presence;
+use shared::config::{CommonSettings, ConfigError, WebSettings};
+use shared::foundation::Foundation;
 use tokio_util::sync::CancellationToken;
 
 /// The print shop's web front end.

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use programs::{Process, Stop};
-use shared::config::{Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, WorkerSettings};
 use model::Program;
-use shared::foundation::Foundation;
+use programs::{Process, Stop};
 use runtime::presence;
+use shared::config::{
+    Common, CommonSettings, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Migrate, WorkerSettings,
+};
+use shared::foundation::Foundation;
 use tokio_util::sync::CancellationToken;
 
 /// Does the heavy work of the print shop.

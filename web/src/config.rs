@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use model::Program;
 use platform::callbacks::CallbackPolicy;
 use platform::mail::FileMailer;
 use platform::signing::MachineTokens;
 use shared::config::{Common, RateLimit, WebSettings};
-use model::Program;
 use shared::domain::photo::PictureLimits;
 use url::Url;
 

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use database::DbError;
 use futures_util::StreamExt;
-use shared::blobs::{BlobError, IncomingFile};
+use platform::BlobError;
+use shared::blobs::IncomingFile;
 use shared::config::Incoming;
 use shared::db::{customers, ingested_files};
 use shared::domain::CustomerId;

@@ -14,19 +14,17 @@ use shared::intake::IntakeLimits;
 use shared::payments::Gateway;
 use url::Url;
 
+use crate::imaging::pool::ImagingPool;
 use runtime::breaker::Breakers;
 use runtime::outcome::Dependency;
-use crate::imaging::pool::ImagingPool;
 
-/// The blob store, as breakers and logs name it.
-pub const BLOBS: Dependency = Dependency::new("blobs");
-/// The payment gateway.
+/// The payment gateway, as breakers and logs name it.
 pub const PAYMENTS: Dependency = Dependency::new("payments");
 /// The mail server.
 pub const MAIL_SERVER: Dependency = Dependency::new("mail");
 
 /// What may be away for a while, though the engine goes on.
-pub const DEPENDENCIES: &[Dependency] = &[BLOBS, PAYMENTS, MAIL_SERVER];
+pub const DEPENDENCIES: &[Dependency] = &[Dependency::BLOBS, PAYMENTS, MAIL_SERVER];
 
 /// The outside world.
 #[derive(Clone)]

@@ -5,24 +5,26 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::{Program, WorkedQueues};
 use platform::EmailAddress;
 use platform::callbacks::{CallbackClient, CallbackPolicy};
 use platform::mail::smtp::SmtpUrl;
 use platform::mail::{FileMailer, Mailer, Sender, SmtpMailer};
-use shared::config::{Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, ScheduleSwitch, WorkerSettings};
-use model::{Program, WorkedQueues};
+use shared::config::{
+    Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, ScheduleSwitch, WorkerSettings,
+};
 use shared::foundation::Foundation;
 use shared::payments::{Gateway, HttpGateway, SandboxGateway};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::jobs::HANDLERS;
 use crate::imaging::pool::{ImagingPool, ImagingSettings};
-use runtime::{crash_points, handler};
-use runtime::Duties;
-use runtime::breaker::Breakers;
+use crate::jobs::HANDLERS;
 use crate::services::DEPENDENCIES;
 use crate::{Services, Worker};
+use runtime::Duties;
+use runtime::breaker::Breakers;
+use runtime::{crash_points, handler};
 
 /// The folder in `DATA_DIR` where mail goes that no server takes.
 pub const MAIL_FOLDER: &str = "mail";

@@ -101,11 +101,11 @@ async fn a_message_is_delivered_until_it_is_acked(broker: &Broker) {
 }
 
 async fn queues_are_separate(broker: &Broker) {
-    let mut mail = broker.subscribe(SUMS, 10).await;
-    let order = published(broker, LETTERS).await;
-    assert!(nothing(&mut mail).await);
-    let mut orders = broker.subscribe(LETTERS, 10).await;
-    assert_eq!(job(&delivered(&mut orders).await), order);
+    let mut sums = broker.subscribe(SUMS, 10).await;
+    let letter = published(broker, LETTERS).await;
+    assert!(nothing(&mut sums).await);
+    let mut letters = broker.subscribe(LETTERS, 10).await;
+    assert_eq!(job(&delivered(&mut letters).await), letter);
 }
 
 async fn the_express_lane_of_a_queue_is_a_line_of_its_own(broker: &Broker) {

@@ -168,7 +168,7 @@ mod tests {
         let (signals, receivers) = Signals::new();
         let envelope = Envelope {
             job: JobId::new(),
-            kind: "make_thumbnails".into(),
+            kind: "copy".into(),
             version: 1,
             traceparent: None,
             correlation_id: None,

@@ -2,7 +2,7 @@
 //!
 //! [`FilterInput`] is what somebody typed, in a form, a query string, JSON or a command; [`JobFilter`] is what
 //! that means. What can't be meant is refused with the field's name: a filter with a slip of the pen in it must
-//! not fit every job. How it is looked up: `db/jobs/listing.rs`.
+//! not fit every job. How it is looked up: `listing.rs`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +25,7 @@ use model::{KindInfo, Queue};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct FilterInput {
-    /// What they do, such as `make_thumbnails`
+    /// What they do: the name of a kind
     #[arg(long, value_name = "KIND")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -37,7 +37,7 @@ pub struct FilterInput {
     #[arg(long, value_name = "FAILURE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What they died of, as the groups of dead letters say it, such as `order …: HTTP …`
+    /// What they died of, as the groups of dead letters say it, such as `copy …: HTTP …`
     #[arg(long, value_name = "REASON")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -57,8 +57,8 @@ pub struct FilterInput {
     #[arg(long, value_name = "ID")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer: Option<String>,
-    /// The id of a job, photo, order or callback, a trace id, the key of a job that is unfinished or failed, or a
-    /// part of the error of one that failed
+    /// The id of a job, of what it is about or of a callback, a trace id, the key of a job that is unfinished or
+    /// failed, or a part of the error of one that failed
     #[arg(long, value_name = "TEXT")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -116,8 +116,8 @@ impl FailedAs {
 /// What somebody looks for by a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Text {
-    /// A UUID with its hyphens: the job of that id; that of a photo or order of that id; the job that a callback
-    /// of that id is about.
+    /// A UUID with its hyphens: the job of that id; the job of what has that id; the job that a callback of that
+    /// id is about.
     Id(Uuid),
     /// 32 hexadecimal digits, or a whole `traceparent`: every job of that trace.
     Trace(String),
@@ -370,7 +370,7 @@ mod tests {
     fn what_can_not_be_meant_is_refused_by_its_field() {
         let long = "x".repeat(MOST_TEXT + 1);
         let table = [
-            ("kind", "make_thumbnail"),
+            ("kind", "no_such_kind"),
             ("state", "dead"),
             ("failure", "broken"),
             ("queue", "Images"),

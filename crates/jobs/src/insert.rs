@@ -133,7 +133,7 @@ const PLACE_SQLITE: &str = place!(now: "CAST(unixepoch('subsec') * 1000000 AS IN
 /// What decides where a new job goes, as it was read before the job is written.
 ///
 /// Whoever needs the job as it will be before it writes it reads this first, and then writes the job by [`decided!`]:
-/// in the transaction of an order, the answer that is kept is written together with the job that it tells of.
+/// where an answer is kept under a key, it is written together with the job that it tells of.
 #[derive(Debug, Clone, Copy, QueryableByName)]
 pub struct Place {
     #[diesel(sql_type = Instant)]

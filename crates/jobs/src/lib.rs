@@ -6,7 +6,7 @@
 //!
 //! Two rules hold everywhere. A claim raises `fence`, and every later write of that run says
 //! `WHERE id AND state = 'running' AND fence`. Rows are locked in one order: awaited jobs (newest id
-//! first) → own job → waiters (newest first) → photo or order → products by id → ordering keys.
+//! first) → own job → waiters (newest first) → the application's rows → ordering keys.
 
 pub mod callbacks;
 pub mod cancel;

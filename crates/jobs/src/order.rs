@@ -3,7 +3,7 @@
 //! A place in the line is taken in the enqueuing transaction, from a row that stays locked until it
 //! commits: whoever commits first has the smaller place. Only the first of a line, its head, is due; those behind it
 //! have no `due_at`. So a job in backoff keeps those behind it waiting, which is what an order is for: use
-//! keys that are as narrow as what must be in order (one order's mails, not a customer's).
+//! keys that are as narrow as what must be in order (the mails about one thing, not all of an owner).
 //!
 //! Whoever ends a job of a line locks the key's row after the job's, and in a *next* statement makes the one that is
 //! first now due: a statement that waited for the key would not see who came meanwhile. It leaves out a row that

@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn the_values_of_secret_names_are_hidden_and_the_structure_stays() {
         let value = json!({
-            "order_id": "0190d1f2-0000-7000-8000-000000000000",
+            "subject_id": "0190d1f2-0000-7000-8000-000000000000",
             "payment_token": "tok_ok",
             "apiKey": "k", "api-key": "k", "key": 7, "Password": "x", "cardNumber": 4242, "pin": null,
             "monkey": "banana", "keyboard": true, "discard": "no", "authors": ["Ada"],
@@ -189,7 +189,7 @@ mod tests {
             "callback": "https://ada:pw@example.org/hook?sig=1#frag",
         });
         let shown = json!({
-            "order_id": "0190d1f2-0000-7000-8000-000000000000",
+            "subject_id": "0190d1f2-0000-7000-8000-000000000000",
             "payment_token": HIDDEN,
             "apiKey": HIDDEN, "api-key": HIDDEN, "key": HIDDEN, "Password": HIDDEN, "cardNumber": HIDDEN, "pin": null,
             "monkey": "banana", "keyboard": true, "discard": "no", "authors": ["Ada"],

@@ -17,7 +17,7 @@ pub struct JobView {
     /// Its id.
     pub id: Uuid,
     /// What it does.
-    #[schema(example = "make_thumbnails")]
+    #[schema(example = "copy")]
     pub kind: String,
     /// `scheduled`, `queued`, `running`, `waiting`, `succeeded`, `failed`, `cancelled`.
     pub status: &'static str,

@@ -1,4 +1,4 @@
-//! Waiting for other jobs: one mechanism for fan-in and for "photos ready".
+//! Waiting for other jobs: one mechanism for the parts of a job and for what others do.
 //!
 //! On PostgreSQL each step is a statement of its own: a statement that waited for a lock sees, for
 //! everything but the locked row, the table as it was when the statement began. So: first the own row

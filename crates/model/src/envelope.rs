@@ -91,7 +91,7 @@ mod tests {
     fn an_envelope_survives_the_wire() {
         let envelope = Envelope {
             job: JobId::new(),
-            kind: "make_thumbnails".into(),
+            kind: "copy".into(),
             version: 1,
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
             correlation_id: None,

@@ -404,9 +404,9 @@ mod tests {
 
     #[test]
     fn jobs_that_died_alike_have_one_reason() {
-        let one = "the photo's job 0190d1f2-0000-7000-8000-00000000a000 failed; redrive it, then this one";
-        let other = "the photo's job 0190d1f2-1111-7000-8000-00000000b000 failed; redrive it, then this one";
-        assert_eq!(dead_reason(one), "the photo's job … failed; redrive it, then this one");
+        let one = "the other job 0190d1f2-0000-7000-8000-00000000a000 failed; redrive it, then this one";
+        let other = "the other job 0190d1f2-1111-7000-8000-00000000b000 failed; redrive it, then this one";
+        assert_eq!(dead_reason(one), "the other job … failed; redrive it, then this one");
         assert_eq!(dead_reason(one), dead_reason(other));
         for (message, reason) in [
             ("payments is unavailable: 503", "payments is unavailable: …"),

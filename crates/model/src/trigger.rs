@@ -20,7 +20,7 @@ pub struct UnknownTask(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct BadArgs {
-    /// Where: `photo_id`, or `body` for the whole.
+    /// Where: an argument's name, or `body` for the whole.
     pub field: String,
     /// What is wrong there.
     pub message: String,

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::dead::MOST_TRIES;
-use crate::{OperationError, may_change};
 use crate::db::audit;
+use crate::dead::MOST_TRIES;
 use crate::operator::Actor;
+use crate::{OperationError, may_change};
 use ::jobs::cancel::CancelOutcome;
 use ::jobs::dead::redrive;
 use ::jobs::run_now::run_now;

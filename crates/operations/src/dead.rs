@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{OperationError, may_change};
 use crate::db::audit;
 use crate::operator::Actor;
+use crate::{OperationError, may_change};
 use ::jobs::dead::{self, Refusal};
 use ::jobs::dead_messages;
 use ::jobs::filter::{FilterInput, JobFilter};

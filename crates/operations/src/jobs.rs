@@ -9,13 +9,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::OperationError;
-use ::jobs::subject::{self, Happened};
 use ::jobs::deliveries::{self, Delivery, Receiver};
 use ::jobs::filter::JobFilter;
 use ::jobs::listing::{self, Listed};
 use ::jobs::processes::{self, Process};
 use ::jobs::redact::{redact, redact_text, redact_url};
 use ::jobs::story::{self, Relative, Relatives};
+use ::jobs::subject::{self, Happened};
 use ::jobs::triggers;
 use ::jobs::view::{ProgressView, status_name};
 use ::jobs::{ErrorEntry, Job, queues, status};

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::{OperationError, may_change};
 use crate::db::{audit, operators};
-use crate::operator::{Actor, Name, Operator};
 use crate::ids::{OperatorId, OperatorTokenId};
+use crate::operator::{Actor, Name, Operator};
+use crate::{OperationError, may_change};
 use database::{Db, DbError};
 use model::Timestamp;
 use platform::signing::{Password, Token, passwords};

@@ -423,7 +423,8 @@ mod tests {
 
     #[test]
     fn a_process_turns_silent_after_thirty_seconds() {
-        let identity = runtime::presence::identity(model::Program::Web, model::ProcessId::new());
+        let identity =
+            ::jobs::processes::Identity::of_this_process(model::Program::Web, model::ProcessId::new());
         let seen = |now| {
             let process = Process {
                 identity: identity.clone(),

@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::{OperationError, may_change};
 use crate::db::audit;
 use crate::operator::Actor;
+use crate::{OperationError, may_change};
 use ::jobs::depths;
 use ::jobs::queues;
 use ::jobs::sweep::bring_back;

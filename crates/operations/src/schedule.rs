@@ -4,11 +4,11 @@ use serde::Serialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use crate::{OperationError, may_change};
 use crate::db::audit;
 use crate::operator::Actor;
-use ::jobs::schedule::schedule;
+use crate::{OperationError, may_change};
 use ::jobs::enqueue::Enqueued;
+use ::jobs::schedule::schedule;
 use ::jobs::schedule::{Entry, Tick};
 use ::jobs::schedules::{self, Row};
 use ::jobs::status;

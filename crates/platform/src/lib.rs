@@ -6,6 +6,7 @@
 //! - [`backoff`], [`outage`]: how something that fails is tried again, and how that is logged.
 
 pub mod backoff;
+pub mod blob_error;
 pub mod callbacks;
 pub mod email;
 pub mod mail;
@@ -16,4 +17,5 @@ pub mod signing;
 pub mod telemetry;
 pub mod tls;
 
+pub use blob_error::BlobError;
 pub use email::EmailAddress;

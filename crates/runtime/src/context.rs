@@ -16,10 +16,10 @@ use model::Kind;
 use model::stored_text::clean_json;
 use serde_json::Value;
 
-use crate::services::Services;
 use crate::leases::Lease;
 use crate::outcome::{Dependency, JobError, Outcome};
 use crate::running::HandOver;
+use crate::services::Services;
 use crate::stop::{StopReason, StopSignal};
 
 /// One run of one job.
@@ -32,7 +32,8 @@ pub struct JobContext {
     pub claim: Claim,
     /// Tells the handler why it must stop, if it must. Handlers that take long listen to it.
     pub stop: StopSignal,
-    pub(crate) lease: Arc<Lease>,
+    /// What keeps the job its own.
+    pub lease: Arc<Lease>,
     pub(crate) hand_over: HandOver,
     pub(crate) got_on: Arc<AtomicBool>,
 }

@@ -1,8 +1,8 @@
 //! What a worker tells of itself with each sign of life.
 
+use crate::presence::common_facts;
 use model::ProcessId;
 use model::process::{Facts, MOST_RUNS, Slots};
-use crate::presence::common_facts;
 
 use crate::{Worker, health};
 

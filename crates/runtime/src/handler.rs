@@ -95,4 +95,3 @@ pub async fn undo_at_once(context: &JobContext) -> Result<Outcome, JobError> {
     tx.commit().await?;
     Ok(Outcome::Cancelled)
 }
-

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use ::jobs::Claim;
 use ::jobs::lease::{OwnRun, own_runs, put_back};
 use ::jobs::processes;
+use ::jobs::processes::Identity;
 use database::{Conn, Db, DbError, in_time};
 use model::WorkerId;
 use model::job::Ending;
-use ::jobs::processes::Identity;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 

@@ -39,16 +39,16 @@ use std::time::Duration;
 use ::jobs::claim::Claims;
 use ::jobs::settle::Settles;
 use database::{Db, DbError};
-use model::{Program, Queue, WorkedQueues};
 use futures_util::future::BoxFuture;
+use model::{Program, Queue, WorkedQueues};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use services::Services;
 
-use health::Pulse;
 use handler::Handler;
+use health::Pulse;
 use leases::Lease;
 use running::Running;
 use tally::Tally;

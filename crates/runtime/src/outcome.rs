@@ -8,6 +8,7 @@ use ::jobs::{FencedError, LostLease};
 use database::DbError;
 use model::JobId;
 use model::job::{ErrorCode, JobState, RunError};
+use platform::BlobError;
 use serde_json::Value;
 
 use crate::stop::StopReason;
@@ -44,6 +45,8 @@ pub struct Dependency(&'static str);
 impl Dependency {
     /// The database.
     pub const DATABASE: Self = Self("database");
+    /// The blob store.
+    pub const BLOBS: Self = Self("blobs");
     /// The message broker.
     pub const BROKER: Self = Self("broker");
 
@@ -136,6 +139,15 @@ impl From<DbError> for JobError {
             DbError::Unavailable(message) | DbError::Collision(message) => {
                 Self::unavailable(Dependency::DATABASE, message)
             }
+            other => Self::failed(other),
+        }
+    }
+}
+
+impl From<BlobError> for JobError {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::Unavailable(_) => Self::unavailable(Dependency::BLOBS, error),
             other => Self::failed(other),
         }
     }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use model::Program;
 use ::jobs::processes::{self, Identity};
 use broker::Broker;
 use database::{Db, DbError};
 use model::ProcessId;
+use model::Program;
 use model::process::{Connections, Facts, SIGN_OF_LIFE};
 
 /// Rows that are older are of nobody's interest.
@@ -55,7 +55,8 @@ pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
             () = end.cancelled() => break,
         }
         let (id, facts) = tell();
-        let beaten = beat(&db, &Identity::of_this_process(program, id), &facts, sign % FORGET_EVERY == 0).await;
+        let beaten =
+            beat(&db, &Identity::of_this_process(program, id), &facts, sign % FORGET_EVERY == 0).await;
         if beaten.is_err() {
             metrics::counter!("signs_of_life_failed_total").increment(1);
         }

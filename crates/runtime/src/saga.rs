@@ -269,12 +269,7 @@ where
     }
 
     /// After a step was committed.
-    async fn went(
-        &self,
-        context: &C,
-        done: usize,
-        cancelled: bool,
-    ) -> Result<Position<R>, JobError> {
+    async fn went(&self, context: &C, done: usize, cancelled: bool) -> Result<Position<R>, JobError> {
         // When every step is done there is nothing left to stop.
         if cancelled && done + 1 < self.steps.len() {
             let undo = Position::Undo { left: done + 1, reason: None };
@@ -300,11 +295,7 @@ where
     }
 
     /// A step after which the job is at `position`.
-    fn step_to<'a>(
-        &self,
-        position: Position<R>,
-        context: &'a C,
-    ) -> Result<StepContext<'a, C>, JobError> {
+    fn step_to<'a>(&self, position: Position<R>, context: &'a C) -> Result<StepContext<'a, C>, JobError> {
         Ok(StepContext {
             context,
             checkpoint: serde_json::to_value(position).map_err(JobError::failed)?,

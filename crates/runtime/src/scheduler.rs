@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::jobs::schedule::Entry;
+use ::jobs::schedule::schedule;
 use ::jobs::schedules;
 use database::{DbError, in_time};
 use platform::outage::Outage;
-use ::jobs::schedule::schedule;
 use tokio_util::sync::CancellationToken;
 
 use crate::Worker;

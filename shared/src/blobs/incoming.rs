@@ -10,7 +10,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
-use super::{BlobError, Blobs};
+use super::Blobs;
+use platform::BlobError;
 
 /// The folder.
 const FOLDER: &str = "incoming";

@@ -10,8 +10,9 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path as StorePath;
 
-use super::{BlobError, BlobPath, Blobs};
+use super::{BlobPath, Blobs};
 use crate::domain::photo::Variant;
+use platform::BlobError;
 
 /// A blob that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
+use model::Program;
+
 use super::ConfigError;
 use crate::blobs::BlobUrl;
 use crate::domain::photo::PictureLimits;

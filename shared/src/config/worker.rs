@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{ConfigError, IncomingSettings, UpkeepSettings};
-use model::Queue;
+use model::{Queue, WorkedQueues};
 
 /// The address of the worker's health page when none is set.
 pub const DEFAULT_WORKER_HTTP_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);

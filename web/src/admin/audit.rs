@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
 use askama::Template;
+use operations::audit::{self, AuditView};
+use operations::ids::AuditId;
 use serde::Deserialize;
 use serde_json::Value;
-use operations::ids::AuditId;
-use operations::audit::{self, AuditView};
 use uuid::Uuid;
 
 use super::shell::{AdminSection, AdminShell};

@@ -5,11 +5,11 @@ use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use model::JobId;
+use operations::dead::{DeadLetters, Group, How, MessageView, Report, Which};
+use operations::jobs::{self, JobPage, JobSummary};
+use operations::operator::Via;
 use serde::Deserialize;
 use serde_json::Value;
-use operations::operator::Via;
-use operations::dead::{DeadLetters, Group, How, MessageView, Report, Which, self as operations};
-use operations::jobs::{self, JobPage, JobSummary};
 
 use super::jobs::{address, fields};
 use super::shell::{AdminSection, AdminShell};
@@ -163,7 +163,7 @@ pub struct MessagesPage {
 /// # Errors
 /// [`ApiError::LogInFirst`].
 pub async fn show(app: Data<App>, operator: Operator) -> Result<HttpResponse, ApiError> {
-    let letters = app.db.run(|db| async move { operations::letters(&db).await }).await?;
+    let letters = app.db.run(|db| async move { operations::dead::letters(&db).await }).await?;
     html(&DeadPage { shell: AdminShell::of(&operator, AdminSection::Dead), letters })
 }
 
@@ -213,9 +213,9 @@ pub async fn decide(
         let (actor, which) = (actor.clone(), which.clone());
         async move {
             if discards {
-                operations::discard(&db, &actor, which, how.dry_run).await
+                operations::dead::discard(&db, &actor, which, how.dry_run).await
             } else {
-                operations::redrive(&db, &actor, which, how).await
+                operations::dead::redrive(&db, &actor, which, how).await
             }
         }
     });
@@ -324,7 +324,7 @@ pub async fn discard_messages(
     let db = app.db.patient();
     let done = db.run(move |db| {
         let (actor, queue, reason) = (actor.clone(), queue.clone(), reason.clone());
-        async move { operations::discard_messages(&db, &actor, &queue, &reason).await }
+        async move { operations::dead::discard_messages(&db, &actor, &queue, &reason).await }
     });
     done.await?;
     Ok(see_other("/admin/dead"))

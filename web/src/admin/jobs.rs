@@ -9,11 +9,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use model::JobId;
 use model::Queue;
 use model::job::{Failure, JobState};
+use operations::jobs::{JobPage, JobStory, JobSummary, ProcessView, RelatedJobs};
+use operations::operator::Via;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
-use operations::operator::Via;
 use shared::jobs::KINDS;
-use operations::jobs::{JobPage, JobStory, JobSummary, ProcessView, RelatedJobs, self as operations};
 
 use super::shell::{AdminSection, AdminShell};
 use crate::App;
@@ -338,7 +338,7 @@ pub async fn list(
         .db
         .run(move |db| {
             let filter = filter.clone();
-            async move { operations::list(&db, &filter, before, limit).await }
+            async move { operations::jobs::list(&db, &filter, before, limit).await }
         })
         .await?;
     page.jobs = items;
@@ -351,7 +351,7 @@ pub async fn list(
 /// # Errors
 /// [`ApiError::LogInFirst`]; 404.
 pub async fn show(app: Data<App>, operator: Operator, id: PathId<JobId>) -> Result<HttpResponse, ApiError> {
-    let story = app.db.run(move |db| async move { operations::show(&db, id.0).await }).await?;
+    let story = app.db.run(move |db| async move { operations::jobs::show(&db, id.0).await }).await?;
     html(&JobPageOfOne { shell: AdminShell::of(&operator, AdminSection::Jobs), story })
 }
 

@@ -4,8 +4,11 @@ use ::jobs::filter::FilterInput;
 use ::jobs::view::ProgressView;
 use askama::Template;
 use chrono::{DateTime, Utc};
+use operations::jobs::{
+    CallView, CallbackView, Can, ErrorView, Event, JobStory, JobSummary, ProcessSeen, ProcessView,
+    RelatedJob, RelatedJobs, TryView,
+};
 use serde_json::json;
-use operations::jobs::{CallView, CallbackView, Can, ErrorView, Event, JobStory, JobSummary, ProcessSeen, ProcessView, RelatedJob, RelatedJobs, TryView};
 use uuid::Uuid;
 
 use super::jobs::{JobPageOfOne, JobsPage};

@@ -3,8 +3,8 @@
 use actix_web::web::{Data, Form, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use serde::Deserialize;
 use operations::operators;
+use serde::Deserialize;
 
 use super::shell::AdminShell;
 use crate::App;

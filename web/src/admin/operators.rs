@@ -3,11 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Form};
 use askama::Template;
-use serde::Deserialize;
+use operations::OperationError;
 use operations::ids::OperatorTokenId;
 use operations::operator::Via;
-use operations::OperationError;
 use operations::operators::{self, OperatorView, TokenView};
+use serde::Deserialize;
 
 use super::shell::{AdminSection, AdminShell};
 use super::when::When;

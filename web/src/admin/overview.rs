@@ -334,8 +334,8 @@ pub mod samples {
     //! What a busy and a broken shop look like.
 
     use model::Timestamp;
-    use serde_json::json;
     use operations::overview::{Point, Rates};
+    use serde_json::json;
 
     use super::*;
 

@@ -3,9 +3,9 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
-use serde::Deserialize;
 use operations::operator::Via;
 use operations::schedule::{self, Run, ScheduleView};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::shell::{AdminSection, AdminShell};

@@ -9,12 +9,12 @@ use actix_web::http::Method;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use database::Db;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use platform::signing::Token;
 use operations::ids::OperatorId;
 use operations::operator as domain;
 use operations::operator::{Actor, Via};
 use operations::{OperationError, operators};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use platform::signing::Token;
 
 use super::bearer::Bearer;
 use super::cookie;

@@ -8,9 +8,9 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use database::{DbError, MaybeCollision};
-use shared::blobs::BlobError;
-use shared::intake::IntakeError;
 use operations::OperationError;
+use platform::BlobError;
+use shared::intake::IntakeError;
 
 use super::problem::{self, FieldError, Problem};
 

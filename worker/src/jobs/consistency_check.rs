@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
-use crate::services::BLOBS;
 use ::jobs::settle::Progress;
 use database::WHOLE_TABLE;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use platform::BlobError;
+use runtime::outcome::Dependency;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::blobs::{BlobError, BlobPath};
+use shared::blobs::BlobPath;
 use shared::db::consistency::{Finding, LEDGER, MOVES, WHOLE, orders_after, ready_photos_after};
 use shared::db::{orders, photos};
 use shared::domain::OrderId;
@@ -165,7 +166,7 @@ async fn missing(
                 Err(error) => Err(error.into()),
             }
         };
-        let instead = services.breakers.call(BLOBS, ask).await?;
+        let instead = services.breakers.call(Dependency::BLOBS, ask).await?;
         Ok::<_, JobError>(instead.map(|found| (path, found)))
     });
     let asked: Vec<_> = asked.buffer_unordered(AT_A_TIME).try_collect().await?;

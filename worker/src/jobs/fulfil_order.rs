@@ -199,7 +199,10 @@ fn prints_ready<'a>(
 }
 
 /// The jobs that render are over by now: the saga has cancelled them and waited.
-fn discard_prints<'a>(context: &'a StepContext<'a, JobContext>, subject: &'a Fulfilment) -> StepFuture<'a, StepTx> {
+fn discard_prints<'a>(
+    context: &'a StepContext<'a, JobContext>,
+    subject: &'a Fulfilment,
+) -> StepFuture<'a, StepTx> {
     Box::pin(async move {
         for position in positions(subject) {
             // The money is given back next: it must not wait for a file that can't be removed.

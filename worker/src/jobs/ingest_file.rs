@@ -1,7 +1,8 @@
 use futures_util::StreamExt;
-use crate::services::BLOBS;
+use platform::BlobError;
+use runtime::outcome::Dependency;
 use serde_json::json;
-use shared::blobs::{BlobError, BlobPath};
+use shared::blobs::BlobPath;
 use shared::db::ingested_files;
 use shared::domain::file_name;
 use shared::intake::{Intake, IntakeError, Received};
@@ -27,7 +28,7 @@ impl Handle for IngestFile {
         if ingested_files::is_over(&mut services.db.conn().await?, context.job.id).await? {
             return Ok(Outcome::Done(json!({"path": self.path})));
         }
-        let copied = services.breakers.call(BLOBS, copy(&context, &self)).await?;
+        let copied = services.breakers.call(Dependency::BLOBS, copy(&context, &self)).await?;
         let mut tx = context.begin().await?;
         let outcome = match copied {
             Copied::Refused(reason) => {

@@ -18,14 +18,12 @@ use std::future::Future;
 use model::Kind;
 use runtime::handler::{self, Handler, HandlerFuture};
 use runtime::outcome::{JobError, Outcome};
-use shared::blobs::BlobError;
 use shared::jobs::{
     AlsoBought, ConsistencyCheck, FulfilOrder, IngestFile, MakeThumbnails, RemakeThumbnails, RenderPrint,
     Retention, SalesReport, SendEmail,
 };
 
 use crate::context::JobContext;
-use crate::services::BLOBS;
 
 pub use fulfil_order::crash_points;
 
@@ -62,14 +60,6 @@ fn run_erased<H: Handle>(run: runtime::context::JobContext) -> HandlerFuture {
             Err(outcome) => Ok(outcome),
         }
     })
-}
-
-/// The blob store could not do it.
-fn blob_failed(error: BlobError) -> JobError {
-    match error {
-        BlobError::Unavailable(_) => JobError::unavailable(BLOBS, error),
-        other => JobError::failed(other),
-    }
 }
 
 #[cfg(test)]

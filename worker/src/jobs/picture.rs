@@ -1,11 +1,12 @@
 //! What the jobs that make pictures of an original have in common.
 
-use crate::services::BLOBS;
 use ::jobs::ErrorEntry;
 use bytes::Bytes;
 use model::StoredText;
 use model::job::ErrorCode;
-use shared::blobs::{BlobError, BlobPath};
+use platform::BlobError;
+use runtime::outcome::Dependency;
+use shared::blobs::BlobPath;
 use shared::domain::PhotoId;
 
 use crate::Services;
@@ -24,7 +25,7 @@ pub async fn original(context: &JobContext, photo: PhotoId) -> Result<Option<Byt
             other => Ok(Some(other?)),
         }
     };
-    context.services.breakers.call(BLOBS, get).await
+    context.services.breakers.call(Dependency::BLOBS, get).await
 }
 
 /// Tells pictures, and pictures that can never be made (with a sentence for the customer), from what another
@@ -58,7 +59,7 @@ fn crashes(log: &[ErrorEntry]) -> u32 {
 pub async fn put(context: &JobContext, path: BlobPath, picture: Picture) -> Result<(), JobError> {
     let content_type = picture.content_type.content_type();
     let put = async { Ok(context.services.blobs.put(path, Bytes::from(picture.bytes), content_type).await?) };
-    context.services.breakers.call(BLOBS, put).await
+    context.services.breakers.call(Dependency::BLOBS, put).await
 }
 
 /// Removes a blob that nobody needs. Whether it is gone: one that the store refuses to remove is left to the next clean-up,
@@ -73,7 +74,7 @@ pub async fn remove(services: &Services, path: BlobPath) -> Result<bool, JobErro
             deleted => Ok(deleted.map(|()| true)?),
         }
     };
-    services.breakers.call(BLOBS, delete).await
+    services.breakers.call(Dependency::BLOBS, delete).await
 }
 
 #[cfg(test)]

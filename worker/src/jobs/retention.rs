@@ -1,5 +1,5 @@
+use runtime::outcome::Dependency;
 use std::collections::BTreeMap;
-use crate::services::BLOBS;
 use std::time::{Duration, Instant};
 
 use ::jobs::settle::Progress;
@@ -172,7 +172,7 @@ async fn orphans(
     loop {
         context.go_on()?;
         let page = async { pages.try_next().await.map_err(|error| JobError::from(error.1)) };
-        let Some(page) = context.services.breakers.call(BLOBS, page).await? else { break };
+        let Some(page) = context.services.breakers.call(Dependency::BLOBS, page).await? else { break };
         let removed = remove_orphans(context, age, &page).await?;
         position.after = page.last().filter(|_| blobs.lists_in_order()).map(|last| last.path.to_string());
         let tx = context.begin().await?;
@@ -215,7 +215,7 @@ async fn remove_orphans(context: &JobContext, age: Duration, page: &[Listed]) ->
 /// What killed uploads left.
 async fn unfinished(context: &JobContext, age: Duration, position: &mut Position) -> Result<Next, JobError> {
     let remove = async { Ok(context.services.blobs.remove_unfinished(Utc::now() - age).await?) };
-    let removed = context.services.breakers.call(BLOBS, remove).await?;
+    let removed = context.services.breakers.call(Dependency::BLOBS, remove).await?;
     position.done += 1;
     let tx = context.begin().await?;
     commit(context, tx, position, Sweep::Unfinished, removed).await

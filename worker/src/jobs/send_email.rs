@@ -1,6 +1,7 @@
+use platform::BlobError;
 use platform::EmailAddress;
 use serde_json::json;
-use shared::blobs::{BlobError, BlobPath};
+use shared::blobs::BlobPath;
 use shared::db::orders::{self, LineWithThumb, Order};
 use shared::domain::photo::Variant;
 use shared::jobs::{EmailTemplate, SendEmail};

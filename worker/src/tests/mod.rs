@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::services::BLOBS;
+use runtime::outcome::Dependency;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -147,7 +147,7 @@ fn services(db: &Db) -> Services {
     Services {
         db: db.clone(),
         broker: Broker::in_process(),
-        breakers: Breakers::of(&[BLOBS]),
+        breakers: Breakers::of(&[Dependency::BLOBS]),
         callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
         machines: Default::default(),

@@ -86,7 +86,7 @@ async fn a_circuit_that_is_open_for_more_than_a_day_costs_attempts() {
     const HANDLERS: &[Handler] = &[does(MakeThumbnails::NAME, PATIENCE, |_| {
         Box::pin(async {
             Err(JobError::CircuitOpen {
-                dependency: BLOBS,
+                dependency: Dependency::BLOBS,
                 retry_after: Duration::from_secs(3600),
             })
         })

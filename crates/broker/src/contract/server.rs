@@ -277,7 +277,7 @@ async fn a_program_starts_while_the_broker_is_down_and_publishing_fails_at_once(
 async fn a_silent_broker_costs_neither_threads_nor_descriptors() {
     const ALONE: &str = "TEST_RUNS_ALONE";
     if env::var_os(ALONE).is_none() {
-        let own = "messaging::contract::server::a_silent_broker_costs_neither_threads_nor_descriptors";
+        let own = "contract::server::a_silent_broker_costs_neither_threads_nor_descriptors";
         let mut alone = tokio::process::Command::new(env::current_exe().unwrap());
         alone.args([own, "--exact", "--nocapture"]).env(ALONE, "1").kill_on_drop(true);
         let output = timeout(PATIENCE * 2, alone.output()).await.unwrap().unwrap();

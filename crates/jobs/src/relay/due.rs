@@ -452,11 +452,11 @@ mod tests {
     fn of_an_owner_so_many_go_out_as_there_is_room_for_and_the_rest_is_parked() {
         let ada = OwnerId::new();
         let rows: Vec<Due> = (0..4).map(|id| due(id, JobState::Pending, Some(ada))).collect();
-        let orders = Lane::ordinary(LETTERS);
-        let mut taken = HashMap::from([((ada, orders), SHARE - 2)]);
+        let letters = Lane::ordinary(LETTERS);
+        let mut taken = HashMap::from([((ada, letters), SHARE - 2)]);
         let decided = Decided::of(&rows, &HashSet::new(), &mut taken);
         assert_eq!(decided.publish, [rows[0].id, rows[1].id]);
-        assert_eq!(decided.park, HashMap::from([(orders, vec![rows[2].id, rows[3].id])]));
+        assert_eq!(decided.park, HashMap::from([(letters, vec![rows[2].id, rows[3].id])]));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
 use crate::db::schema::{operator_sessions, operator_tokens, operators};
-use crate::operator::Operator;
 use crate::ids::{OperatorId, OperatorTokenId};
+use crate::operator::Operator;
 use database::expressions::{for_share, now, now_minus};
 use database::{Conn, DbError, Tx, with};
 use model::Timestamp;

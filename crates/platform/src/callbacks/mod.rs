@@ -1,12 +1,12 @@
 //! Callbacks: an address of the customer's own that is told how their job goes on (Standard Webhooks).
 //!
 //! A customer makes us send requests, so that we don't become their way into somebody's network (SSRF):
-//! - [`CallbackUrl`]: what may be asked for at all; parsed when the order is placed and again when it is used.
+//! - [`CallbackUrl`]: what may be asked for at all; parsed when it is given and again when it is used.
 //! - [`may_reach`]: which addresses may be connected to. Pure, a table.
 //! - [`CallbackClient`]: resolves a name, checks *every* address, and connects to one that it checked. It
 //!   follows no redirect, knows no proxy, and reads nothing of the answer but its head.
 //!
-//! When a job's change is told: `db/jobs/callbacks.rs`. How it is signed: `signing/webhooks.rs`.
+//! How it is signed: `signing/webhooks.rs`. When a change is told, the crate `jobs` knows.
 
 mod address;
 mod client;

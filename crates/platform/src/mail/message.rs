@@ -35,7 +35,7 @@ pub(super) fn compose(mail: &OutgoingMail, sender: &Sender, now: SystemTime) -> 
         .subject(one_line(&mail.subject))
         .date(now)
         .message_id(Some(format!("<{}@{}>", mail.message_id_of, sender.host())))
-        // RFC 3834: keeps "I am on holiday" answers from coming back to the shop.
+        // RFC 3834: keeps "I am on holiday" answers from coming back to us.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -123,10 +123,10 @@ mod tests {
     fn a_mail_is_named_after_its_job_and_says_that_a_machine_wrote_it() {
         let mail = mail();
         let text = String::from_utf8(bytes(&mail)).unwrap();
-        assert!(text.contains(&format!("Message-ID: <{}@prints.example>\r\n", mail.message_id_of)), "{text}");
+        assert!(text.contains(&format!("Message-ID: <{}@notes.example>\r\n", mail.message_id_of)), "{text}");
         assert!(text.contains("Auto-Submitted: auto-generated\r\n"), "{text}");
         assert!(text.contains("Date: Thu, 01 Jan 1970 00:00:00 +0000\r\n"), "{text}");
-        assert!(text.contains("From: \"Print shop\" <shop@prints.example>\r\n"), "{text}");
+        assert!(text.contains("From: \"Our team\" <team@notes.example>\r\n"), "{text}");
         assert!(text.contains("To: ada@example.org\r\n"), "{text}");
     }
 

@@ -114,7 +114,7 @@ pub(crate) mod testing {
         OutgoingMail {
             message_id_of: Uuid::now_v7(),
             to: "ada@example.org".parse().unwrap(),
-            subject: "Your order is on its way".to_owned(),
+            subject: "Your letter is on its way".to_owned(),
             text: "Hello Ada,\n.\nall is well.\n".to_owned(),
             html: "<p>Hello Ada <img src=\"cid:line-1@example.org\"></p>".to_owned(),
             inline: vec![InlinePicture {
@@ -126,8 +126,8 @@ pub(crate) mod testing {
         }
     }
 
-    /// The shop.
+    /// Who sends.
     pub(crate) fn sender() -> Sender {
-        "Print shop <shop@prints.example>".parse().unwrap()
+        "Our team <team@notes.example>".parse().unwrap()
     }
 }

@@ -1,4 +1,4 @@
-//! Who the shop's mail is from.
+//! Who our mail is from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ pub struct Sender(Mailbox);
 
 /// The text is not one mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is not a sender like shop@example.org or \"Print shop <shop@example.org>\"")]
+#[error("is not a sender like team@example.org or \"Our team <team@example.org>\"")]
 pub struct InvalidSender;
 
 impl Sender {
@@ -56,9 +56,9 @@ mod tests {
     #[test]
     fn a_sender_is_an_address_with_or_without_a_name() {
         for (text, host) in [
-            ("shop@example.org", "example.org"),
-            ("Print shop <shop@example.org>", "example.org"),
-            (" \"Prints, and more\" <shop@mail.example.org> ", "mail.example.org"),
+            ("team@example.org", "example.org"),
+            ("Our team <team@example.org>", "example.org"),
+            (" \"Notes, and more\" <team@mail.example.org> ", "mail.example.org"),
         ] {
             let sender: Sender = text.parse().unwrap();
             assert_eq!(sender.host(), host, "{text}");
@@ -69,9 +69,9 @@ mod tests {
     fn anything_else_is_refused() {
         for text in [
             "",
-            "shop",
+            "team",
             "a@example.org, b@example.org",
-            "Shop\r\nBcc: x@example.org <shop@example.org>",
+            "Team\r\nBcc: x@example.org <team@example.org>",
             "<>",
         ] {
             assert_eq!(text.parse::<Sender>(), Err(InvalidSender), "{text:?}");

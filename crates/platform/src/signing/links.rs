@@ -1,7 +1,7 @@
 //! Signed links: whoever holds one may read one path until it expires ("valet key").
 //!
-//! The link in a mail opens an order's page without a session; the page links its photos the same way,
-//! each with a signature of its own. A link only ever reads: nothing that changes something takes one.
+//! The link in a mail opens a page without a session; the page links its pictures the same way, each with a
+//! signature of its own. A link only ever reads: nothing that changes something takes one.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -66,7 +66,7 @@ mod tests {
 
     use super::*;
 
-    const PATH: &str = "/orders/0190c2f0-0000-7000-8000-000000000000";
+    const PATH: &str = "/letters/0190c2f0-0000-7000-8000-000000000000";
 
     fn keys() -> SecretKeys {
         "a secret of more than thirty-two bytes".parse().unwrap()
@@ -98,7 +98,7 @@ mod tests {
         let (expires, signature) = parts(&keys().sign_path(PATH, now() + TimeDelta::hours(1)));
         let other_keys: SecretKeys = "another secret of more than thirty-two bytes".parse().unwrap();
         let invalid = Err(LinkError::Invalid);
-        assert_eq!(keys().verify_path("/orders/other", expires, &signature, now()), invalid);
+        assert_eq!(keys().verify_path("/letters/other", expires, &signature, now()), invalid);
         assert_eq!(keys().verify_path(PATH, expires + 1, &signature, now()), invalid);
         assert_eq!(keys().verify_path(PATH, expires, "", now()), invalid);
         assert_eq!(keys().verify_path(PATH, expires, "not base64!", now()), invalid);

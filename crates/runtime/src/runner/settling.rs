@@ -11,9 +11,9 @@ use model::job::{Ending, JobState};
 use platform::backoff::Backoff;
 use serde_json::Value;
 
-use crate::runner::ANSWER;
 use crate::Worker;
 use crate::outcome::{JobError, Outcome};
+use crate::runner::ANSWER;
 use crate::running::RunGuard;
 
 /// A dependency that stays away longer than this costs attempts.

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::bench::{Bench, own};
 use super::promises;
-use operations::db::audit;
-use operations::operator::{Actor, Via};
-use operations::OperationError;
-use operations::act::{self, Done};
 use ::jobs::enqueue::Options;
 use ::jobs::settle::{Ended, Note, settle};
 use ::jobs::{Job, queues};
 use model::JobId;
 use model::job::{Ending, JobState};
+use operations::OperationError;
+use operations::act::{self, Done};
+use operations::db::audit;
+use operations::operator::{Actor, Via};
 
 promises!(both:
     a_retry_redrives_the_dead_and_makes_what_is_in_backoff_due,

@@ -11,14 +11,13 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use model::Program;
 use crate::domain::{CustomerId, PhotoId};
 use crate::jobs::MakeThumbnails;
-use ::jobs::processes::Identity;
 use ::jobs::claim::{Claimed, claim};
 use ::jobs::enqueue::{Options, enqueue};
 use ::jobs::lease::{end_orphan, orphans};
 use ::jobs::processes;
+use ::jobs::processes::Identity;
 use ::jobs::schema::jobs;
 use ::jobs::settle::{Ended, Note, settle, settle_waiting};
 use ::jobs::share::promote;
@@ -27,6 +26,7 @@ use ::jobs::{Claim, FencedError, Job, status};
 use database::expressions::for_update;
 use database::{Conn, DatabaseSettings, DatabaseUrl, Db, DbError, Limits, SignalReceivers, Tx, with};
 use model::Lane;
+use model::Program;
 use model::job::{Ending, JobState};
 use model::{JobId, Timestamp, WorkerId};
 

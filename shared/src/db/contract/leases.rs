@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::bench::{Bench, LEASE, begin_process, end_lapsed, own};
 use super::promises;
-use model::Program;
-use ::jobs::processes::Identity;
 use ::jobs::lease::{OwnRun, end_all, own_runs, put_back};
+use ::jobs::processes::Identity;
 use ::jobs::processes::{self, Watched};
 use ::jobs::settle::{Ended, Note, Progress, checkpoint, settle};
 use ::jobs::{Claim, Job};
+use model::Program;
 use model::job::{Ending, Failure, JobState, MAX_LAPSES};
 use model::{JobId, ProcessId, WorkerId};
 

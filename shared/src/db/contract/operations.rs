@@ -6,13 +6,8 @@ use uuid::Uuid;
 use super::bench::{Bench, own};
 use super::dead::dead;
 use super::promises;
-use operations::db::audit;
 use crate::domain::PhotoId;
-use operations::operator::{Actor, Via};
 use crate::jobs::MakeThumbnails;
-use operations::OperationError;
-use operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
-use operations::queues::{list, pause, resume};
 use ::jobs::enqueue::{Options, enqueue_all};
 use ::jobs::filter::JobFilter;
 use ::jobs::queues;
@@ -21,6 +16,11 @@ use ::jobs::settle::{Ended, Note, settle};
 use model::JobId;
 use model::Queue;
 use model::job::{Ending, JobState};
+use operations::OperationError;
+use operations::db::audit;
+use operations::dead::{How, Which, discard, discard_messages, letters, messages, redrive};
+use operations::operator::{Actor, Via};
+use operations::queues::{list, pause, resume};
 
 promises!(both:
     a_redrive_reports_each_refusal_and_a_second_one_does_nothing,

@@ -2,9 +2,12 @@
 
 use super::bench::Bench;
 use super::promises;
-use operations::operator::{Actor, Operator, Via};
 use operations::OperationError;
-use operations::operators::{add, add_first, by_session, by_token, create_token, list, log_in, log_out, remove, revoke_token, set_password, tokens};
+use operations::operator::{Actor, Operator, Via};
+use operations::operators::{
+    add, add_first, by_session, by_token, create_token, list, log_in, log_out, remove, revoke_token,
+    set_password, tokens,
+};
 use platform::signing::Token;
 
 promises!(both:
@@ -103,7 +106,8 @@ async fn a_session_that_is_being_opened_does_not_outlive_the_password(bench: &mu
     add_bob(bench).await;
     let (bob, _) = session(bench, "bob").await;
     let mut tx = bench.db.begin().await.unwrap();
-    let opened = operations::db::operators::open_session(&mut tx, bob.id, "the hash before", "x").await.unwrap();
+    let opened =
+        operations::db::operators::open_session(&mut tx, bob.id, "the hash before", "x").await.unwrap();
     tx.rollback().await.unwrap();
     assert!(!opened);
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::bench::Bench;
 use super::promises;
-use model::Program;
-use ::jobs::processes::Identity;
 use ::jobs::depths::{self, Depth};
+use ::jobs::processes::Identity;
 use ::jobs::processes::{self, Process};
 use ::jobs::queues;
 use ::jobs::samples::{self, Counts};
 use model::ProcessId;
+use model::Program;
 use model::job::{Ending, JobState};
 use model::process::Facts;
 
@@ -34,8 +34,10 @@ async fn known(bench: &Bench) -> Vec<Process> {
 }
 
 async fn a_process_is_known_from_its_first_sign_of_life_to_its_end(bench: &mut Bench) {
-    let (worker, web) =
-        (Identity::of_this_process(Program::Worker, bench.worker.into()), Identity::of_this_process(Program::Web, ProcessId::new()));
+    let (worker, web) = (
+        Identity::of_this_process(Program::Worker, bench.worker.into()),
+        Identity::of_this_process(Program::Web, ProcessId::new()),
+    );
     let mut conn = bench.db.conn().await.unwrap();
     let mut facts = Facts { running: 1, ..Facts::default() };
     processes::beat(&mut conn, &worker, &facts).await.unwrap();
@@ -59,7 +61,9 @@ async fn a_process_is_known_from_its_first_sign_of_life_to_its_end(bench: &mut B
 async fn a_process_that_is_not_seen_for_a_day_is_forgotten(bench: &mut Bench) {
     let mut conn = bench.db.conn().await.unwrap();
     let facts = Facts::default();
-    processes::beat(&mut conn, &Identity::of_this_process(Program::Web, ProcessId::new()), &facts).await.unwrap();
+    processes::beat(&mut conn, &Identity::of_this_process(Program::Web, ProcessId::new()), &facts)
+        .await
+        .unwrap();
     drop(conn);
     let ago = |seconds| match bench.is_postgres() {
         true => format!("UPDATE processes SET seen_at = now() - interval '{seconds} seconds'"),

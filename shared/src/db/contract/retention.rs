@@ -250,7 +250,11 @@ async fn no_table_of_the_customers_is_unknown_to_the_clean_up(bench: &mut Bench)
     };
     let count = async |which: &str| {
         let names = known.join(", ");
-        bench.number(&format!("SELECT count(*) FROM ({of_customers}) AS of_customers WHERE name {which} ({names})")).await
+        bench
+            .number(&format!(
+                "SELECT count(*) FROM ({of_customers}) AS of_customers WHERE name {which} ({names})"
+            ))
+            .await
     };
     assert_eq!(count("NOT IN").await, 0, "a table that is not in HAS_NOTHING");
     assert_eq!(usize::try_from(count("IN").await).unwrap(), known.len(), "the schema was read");

@@ -7,8 +7,6 @@ use super::promises;
 use super::shop::{CANVAS, order_of};
 use crate::domain::CustomerId;
 use crate::jobs::Retention;
-use operations::OperationError;
-use operations::jobs::{JobStory, list, show};
 use ::jobs::deliveries::{self, Call};
 use ::jobs::enqueue::{Options, enqueue_unique};
 use ::jobs::redact::HIDDEN;
@@ -16,6 +14,8 @@ use ::jobs::settle::{Ended, Note, settle};
 use ::jobs::{Job, replies};
 use model::job::{Ending, JobState};
 use model::{JobId, WorkerId};
+use operations::OperationError;
+use operations::jobs::{JobStory, list, show};
 use platform::callbacks::{Callback, CallbackOn, CallbackPolicy, CallbackUrl};
 
 promises!(both:

@@ -1,8 +1,8 @@
 //! `/api/admin/audit`: who did what.
 
 use actix_web::web::{Data, Json, Query};
-use operations::ids::AuditId;
 use operations::audit::{self, AuditPage};
+use operations::ids::AuditId;
 
 use crate::App;
 use crate::auth::operator::Operator;

@@ -4,10 +4,10 @@ use ::jobs::filter::FilterInput;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Query};
 use model::JobId;
+use operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
+use operations::operator::Via;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use operations::operator::Via;
-use operations::dead::{self, DeadLetters, How, MESSAGES_A_PAGE, MessageView, Report, Which};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 

@@ -5,11 +5,11 @@ use actix_web::web::{Data, Json, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use database::Db;
 use model::JobId;
-use serde_json::{Map, Value};
-use operations::operator::{Actor, Via};
 use operations::OperationError;
 use operations::act::{self, Acted};
 use operations::jobs::{self, JobPage, JobStory, MOST};
+use operations::operator::{Actor, Via};
+use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use crate::App;

@@ -3,10 +3,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json};
-use serde::{Deserialize, Serialize};
 use operations::ids::OperatorTokenId;
 use operations::operator::Via;
 use operations::operators::{self, OperatorView, TokenView};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde::Serialize;
 use operations::overview::{Overview, ProcessOverview, QueueHistory};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;

@@ -1,9 +1,9 @@
 //! `/api/admin/queues`: how full each is, and pausing it.
 
 use actix_web::web::{Data, Json, Path};
-use serde::Serialize;
 use operations::operator::Via;
 use operations::queues::{self, QueueView};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;

@@ -1,9 +1,9 @@
 //! `/api/admin/schedule`: what happens at set times, and doing it now.
 
 use actix_web::web::{Data, Json, Path};
-use serde::Serialize;
 use operations::operator::Via;
 use operations::schedule::{self, Run, ScheduleView};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;

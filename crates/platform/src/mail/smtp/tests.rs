@@ -99,7 +99,7 @@ async fn mails_arrive_and_share_a_connection() {
     server.mailer.send(&second).await.unwrap();
     for mail in [first, second] {
         let taken = server.taken.recv().await.unwrap();
-        assert!(taken.contains(&format!("Message-ID: <{}@prints.example>", mail.message_id_of)), "{taken}");
+        assert!(taken.contains(&format!("Message-ID: <{}@notes.example>", mail.message_id_of)), "{taken}");
         // The lone dot in the text has been doubled on the wire (RFC 5321 §4.5.2).
         assert!(taken.contains("\n..\n"), "{taken}");
     }
