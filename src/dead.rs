@@ -15,8 +15,8 @@ use crate::{Error, say};
 /// What to do about dead letters.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DeadCommand {
-    /// List them by what they died of: jobs whose tries are used up or whose leases lapsed too often, and messages that
-    /// nobody can read. The jobs themselves: `jobs list --reason …`
+    /// List them by the error that ended them: jobs whose attempts are used up or whose leases lapsed too often,
+    /// and messages that nobody can read. The jobs themselves: `jobs list --reason …`
     List {
         /// As JSON
         #[arg(long)]

@@ -7,6 +7,8 @@ pub mod dead;
 pub mod drain;
 pub mod health;
 pub mod jobs;
+#[cfg(all(feature = "web", feature = "worker"))]
+pub mod measured;
 pub mod operate;
 pub mod operator;
 pub mod process;

@@ -89,7 +89,7 @@ async fn one_look_is_not_enough(setup: Setup) {
     app.set("INCOMING_SECONDS", "3600");
     fs::write(folder.join("me.jpg"), pictures::small_jpeg()).unwrap();
     app.start_again().await;
-    eventually("a look", async || (app.metric(0, "incoming_looks_total").await > 0.0).then_some(())).await;
+    eventually("a look", async || (app.metric(0, "incoming_polls_total").await > 0.0).then_some(())).await;
     assert_eq!(app.number("SELECT count(*) FROM ingested_files").await, 0);
 }
 

@@ -165,7 +165,7 @@ async fn a_restart_of_the_database_in_the_middle_loses_nothing(setup: Setup) {
 
 /// Somebody holds the whole table of jobs, as one does who changes it by hand: nobody's claim is answered in time.
 async fn what_nobody_can_claim_is_held_and_done_when_the_database_answers(setup: Setup) {
-    let app = setup.with("RUST_LOG", "info,worker=debug").start().await;
+    let app = setup.with("RUST_LOG", "info,runtime=debug").start().await;
     let ada = app.visitor().await;
     let photo = ada.ready_photo().await;
     app.idle().await;

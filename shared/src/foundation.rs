@@ -120,7 +120,7 @@ impl Foundation {
             broker,
             blobs,
             keys: Arc::new(keys),
-            metrics: telemetry::init_metrics()?,
+            metrics: metrics()?,
             signals: Some(signals),
             _lock: lock,
         })
@@ -152,6 +152,15 @@ impl Foundation {
             }
         }
     }
+}
+
+/// Begins to record; what web and worker record besides, they describe themselves.
+fn metrics() -> Result<Metrics, MetricsError> {
+    let metrics = telemetry::init_metrics()?;
+    for measured in [database::measured::METRICS, broker::measured::METRICS, ::jobs::measured::METRICS] {
+        telemetry::describe(measured);
+    }
+    Ok(metrics)
 }
 
 fn lock_data_dir(common: &Common) -> Result<File, StartError> {

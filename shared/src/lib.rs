@@ -1,12 +1,11 @@
 //! The shop, as far as `web` and `worker` both need it, and nothing that only one of them does. It stands on the
-//! engine: the crates `model`, `platform`, `database`, `broker` and `jobs`, which know nothing of it.
+//! engine: the crates `model`, `platform`, `database`, `broker`, `jobs`, `runtime` and `operations`, which know nothing of it.
 //!
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
 //! - [`jobs`]: the contract of each job kind, and all that the engine is told of the shop.
 //! - [`db`]: the SQL of the shop's tables.
 //! - [`intake`]: a picture on its way in.
 //! - [`blobs`], [`payments`], [`config`]: the outside world.
-//! - [`operations`]: what an operator may see and do. [`presence`]: every program's heartbeat.
 //! - [`foundation`]: what every program opens first.
 
 pub mod blobs;

@@ -21,6 +21,7 @@ pub mod health;
 pub mod http;
 pub mod jobs;
 pub mod mailbox;
+pub mod measured;
 pub mod openapi;
 pub mod orders;
 pub mod pages;
@@ -40,6 +41,7 @@ use broker::Broker;
 use database::Db;
 use platform::signing::SecretKeys;
 use platform::telemetry::Metrics;
+use platform::telemetry::describe;
 use shared::blobs::Blobs;
 use shared::foundation::Foundation;
 use tokio_util::sync::CancellationToken;
@@ -94,6 +96,7 @@ pub struct App {
 impl App {
     /// On what every program stands.
     pub fn new(foundation: &Foundation, config: Config) -> Self {
+        describe(measured::METRICS);
         Self {
             db: foundation.db.for_requests(),
             reads: Reads::shared(&foundation.db),

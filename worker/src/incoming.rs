@@ -43,7 +43,7 @@ pub async fn run(services: Services, incoming: Incoming, stop: CancellationToken
         }
         let looked = look(&services, &incoming, &mut seen, &stop).await;
         let outcome = if looked.is_ok() { "done" } else { "failed" };
-        metrics::counter!("incoming_looks_total", "outcome" => outcome).increment(1);
+        metrics::counter!("incoming_polls_total", "outcome" => outcome).increment(1);
         match looked {
             Ok(()) => complaint.clear(),
             Err(error) => {

@@ -9,6 +9,7 @@ pub mod imaging;
 pub mod incoming;
 pub mod jobs;
 pub mod mail;
+pub mod measured;
 pub mod services;
 pub mod start;
 #[cfg(test)]

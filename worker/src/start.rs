@@ -10,6 +10,7 @@ use platform::EmailAddress;
 use platform::callbacks::{CallbackClient, CallbackPolicy};
 use platform::mail::smtp::SmtpUrl;
 use platform::mail::{FileMailer, Mailer, Sender, SmtpMailer};
+use platform::telemetry::describe;
 use shared::config::{
     Common, ConfigError, DEFAULT_WORKER_HTTP_ADDR, Incoming, Keep, ScheduleSwitch, WorkerSettings,
 };
@@ -20,6 +21,7 @@ use url::Url;
 
 use crate::imaging::pool::{ImagingPool, ImagingSettings};
 use crate::jobs::HANDLERS;
+use crate::measured::METRICS;
 use crate::services::DEPENDENCIES;
 use crate::{Services, Worker};
 use runtime::Duties;
@@ -114,6 +116,8 @@ pub fn worker(
 ) -> Result<Arc<Worker>, ConfigError> {
     handler::check(HANDLERS);
     crash_points::arm();
+    describe(runtime::measured::METRICS);
+    describe(METRICS);
     let mailer = match checked.smtp {
         Some(smtp) => Mailer::Smtp(smtp),
         None => mail_files(common, checked.sender)?,
@@ -181,7 +185,8 @@ fn callbacks(common: &Common) -> Result<CallbackClient, ConfigError> {
     if common.callbacks == CallbackPolicy::Any && common.program == Program::Worker {
         tracing::warn!("CALLBACKS is any: customers can make this machine call itself");
     }
-    CallbackClient::new(common.callbacks).map_err(|error| ConfigError::new("CALLBACKS", error))
+    let user_agent = concat!("print-shop/", env!("CARGO_PKG_VERSION"), " (callbacks)");
+    CallbackClient::new(common.callbacks, user_agent).map_err(|error| ConfigError::new("CALLBACKS", error))
 }
 
 /// As many processes as the queue has slots: a job that has one never waits for the other.

@@ -2,7 +2,7 @@
 //!
 //! Not how much work there is: a job that waits for long is published again now and then, so there may be several
 //! messages of one, and of one that is over. And not what lies at consumers or runs. How much there is to do says
-//! [`::jobs::depths`], which counts rows; scale by that.
+//! `depths` of the crate `jobs`, which counts rows; scale by that.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -18,6 +18,7 @@ mod delivery;
 pub mod depths;
 mod hints;
 pub mod in_process;
+pub mod measured;
 pub mod rabbitmq;
 mod recreated;
 pub mod topology;

@@ -55,7 +55,7 @@ macro_rules! ask {
     };
 }
 
-/// As [`ask!`], of a connection that is one to PostgreSQL.
+/// As [`ask!`](crate::ask), of a connection that is one to PostgreSQL.
 ///
 /// The statement that begins a transaction goes with its first one: both are sent before either is answered.
 #[macro_export]
@@ -78,7 +78,7 @@ macro_rules! ask_postgres {
 /// Runs several queries and gives all their answers, as a tuple. PostgreSQL is sent all of them before it answers the
 /// first: one round trip. They run one after the other; when one fails, those after it do.
 ///
-/// Each is what would stand in a [`with!`] of its own.
+/// Each is what would stand in a [`with!`](crate::with) of its own.
 #[macro_export]
 macro_rules! together {
     ($conn:expr, $($name:ident = |$c:ident| $query:expr),+ $(,)?) => {
@@ -103,7 +103,7 @@ macro_rules! together {
     };
 }
 
-/// As [`together!`], and commits the transaction in the same round trip. It takes the `Tx`, which tells the rest of the
+/// As [`together!`](crate::together), and commits the transaction in the same round trip. It takes the `Tx`, which tells the rest of the
 /// process as [`Tx::commit`] does.
 ///
 /// What must not be committed must fail on the server: how many rows a statement found is known too late, and what
@@ -162,7 +162,7 @@ pub async fn after<T>(
     first.and(done)
 }
 
-/// Runs the same query on whichever database the connection is to; see [`ask!`].
+/// Runs the same query on whichever database the connection is to; see [`ask!`](crate::ask).
 #[macro_export]
 macro_rules! with {
     ($conn:expr, |$c:ident| $body:expr) => {

@@ -10,6 +10,7 @@ mod connecting;
 mod error;
 pub mod expressions;
 pub mod gathered;
+pub mod measured;
 mod migrate;
 mod pool;
 pub mod postgres;

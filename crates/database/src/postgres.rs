@@ -2,7 +2,7 @@
 //! its last error.
 //!
 //! Diesel passes the text of an error on, in the server's language, and its code for a few errors only. So a
-//! connection notes the codes as they go by: see [`crate::sql_state`].
+//! connection notes the codes as they go by: see `sql_state`.
 
 use std::fmt;
 use std::path::Path;

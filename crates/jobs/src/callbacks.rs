@@ -1,6 +1,6 @@
 //! Callbacks: a change of a job's status enqueues the delivery that tells of it, in the same transaction.
 //!
-//! Every statement that changes a job's state calls [`status_changed`], or [`is_now`] where it has the row. (But
+//! Every statement that changes a job's state calls `status_changed`, or `is_now` where it has the row. (But
 //! for one: a job that a program does not know is put back for a newer one, and nobody is told of that.) A job
 //! without a callback costs them nothing: the flag is in the row that they have. Whether there is something
 //! to tell is decided here alone, by the status that was told last; the job's row is locked meanwhile, so no
@@ -36,7 +36,7 @@ pub async fn ask_for(tx: &mut Tx, job: &Job, callback: &Callback) -> Result<(), 
     Ok(())
 }
 
-/// As [`is_now`], for whoever changed the row without reading it.
+/// As `is_now`, for whoever changed the row without reading it.
 pub(super) async fn status_changed(tx: &mut Tx, id: JobId) -> Result<(), DbError> {
     match status::find(tx, id).await? {
         Some(job) => is_now(tx, &job).await,

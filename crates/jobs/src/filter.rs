@@ -37,7 +37,7 @@ pub struct FilterInput {
     #[arg(long, value_name = "FAILURE")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What they died of, as the groups of dead letters say it, such as `copy …: HTTP …`
+    /// The error that ended them, in the words of the groups of dead letters, such as `copy …: HTTP …`
     #[arg(long, value_name = "REASON")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

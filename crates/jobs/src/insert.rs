@@ -132,7 +132,7 @@ const PLACE_SQLITE: &str = place!(now: "CAST(unixepoch('subsec') * 1000000 AS IN
 
 /// What decides where a new job goes, as it was read before the job is written.
 ///
-/// Whoever needs the job as it will be before it writes it reads this first, and then writes the job by [`decided!`]:
+/// Whoever needs the job as it will be before it writes it reads this first, and then writes the job by [`decided!`](crate::decided):
 /// where an answer is kept under a key, it is written together with the job that it tells of.
 #[derive(Debug, Clone, Copy, QueryableByName)]
 pub struct Place {
@@ -156,7 +156,7 @@ impl Place {
     }
 }
 
-/// The text of the query for a [`Place`]; see [`place!`] for its parameters.
+/// The text of the query for a [`Place`]; see `place!` for its parameters.
 pub fn place_text(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => PLACE_POSTGRES,
@@ -244,7 +244,7 @@ macro_rules! decided {
     };
 }
 
-/// The text of [`inserting!`] that leaves out a job whose id or unique key is taken.
+/// The text of [`inserting!`](crate::inserting) that leaves out a job whose id or unique key is taken.
 fn text(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => POSTGRES,
@@ -252,7 +252,7 @@ fn text(conn: &Conn) -> &'static str {
     }
 }
 
-/// The text of [`inserting!`] that fails where an id or a unique key is taken: for whoever commits in the same round
+/// The text of [`inserting!`](crate::inserting) that fails where an id or a unique key is taken: for whoever commits in the same round
 /// trip, and would learn too late that a job was left out.
 pub fn certain_text(conn: &Conn) -> &'static str {
     match conn {
@@ -261,7 +261,7 @@ pub fn certain_text(conn: &Conn) -> &'static str {
     }
 }
 
-/// What [`inserting!`] takes of each job.
+/// What [`inserting!`](crate::inserting) takes of each job.
 pub fn rows(each: &[(JobId, Value)]) -> Value {
     let row =
         |(number, (id, args)): (i64, &(JobId, Value))| json!({"id": id, "args": args, "number": number});

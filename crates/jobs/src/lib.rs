@@ -23,6 +23,7 @@ pub mod insert;
 pub mod kinds;
 pub mod lease;
 pub mod listing;
+pub mod measured;
 pub mod order;
 pub mod processes;
 pub mod queues;

@@ -345,7 +345,7 @@ enum Term {
     Words(String),
 }
 
-/// See [`matches`].
+/// See [`matches`](fn@matches).
 #[derive(Debug, Clone)]
 pub struct Matches {
     all: Vec<Term>,

@@ -357,9 +357,12 @@ fn count(of: usize) -> i64 {
 mod tests {
     use super::*;
 
+    const KINDS: &[model::KindInfo] = &[model::KindInfo::of::<::jobs::kinds::DeliverCallback>()];
+
     #[test]
     fn nothing_is_done_to_all_by_mistake() {
-        let some = || FilterInput { kind: Some("fulfil_order".into()), ..FilterInput::default() };
+        model::registry::register(KINDS, &[]);
+        let some = || FilterInput { kind: Some("deliver_callback".into()), ..FilterInput::default() };
         let none = FilterInput::default;
         let jobs = |count| (0..count).map(|_| JobId::new()).collect::<Vec<_>>();
         for (count, filter, all, fine) in [

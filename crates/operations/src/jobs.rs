@@ -36,7 +36,7 @@ pub struct JobSummary {
     /// Its id.
     pub id: Uuid,
     /// What it does.
-    #[schema(example = "make_thumbnails")]
+    #[schema(example = "copy")]
     pub kind: String,
     /// Its queue.
     pub queue: String,
@@ -119,7 +119,7 @@ pub struct JobStory {
     /// Of one that is queued or running: when somebody looks at it again. A message that nobody took is
     /// published again then.
     pub due_at: Option<DateTime<Utc>>,
-    /// The lane of which its owner has its share already, so that it has to wait, such as `orders.express`.
+    /// The lane of which its owner has its share already, so that it has to wait, such as `copies.express`.
     pub parked: Option<String>,
     /// When somebody asked to cancel it.
     pub cancel_requested_at: Option<DateTime<Utc>>,
@@ -384,7 +384,7 @@ pub async fn show(db: &Db, id: JobId) -> Result<JobStory, OperationError> {
     })
 }
 
-/// What happened to a job, and to the photo or order that it is about, in order.
+/// What happened to a job, and to what it is about, in order.
 async fn timeline(
     conn: &mut Conn,
     job: &Job,

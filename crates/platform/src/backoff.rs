@@ -1,5 +1,5 @@
 //! The pause between two tries of something that fails: one type for everything but a job's own retries, whose
-//! delays are a rule of the job core ([`model::job::decide`]).
+//! delays are a rule of the job core (`decide` of the crate `model`).
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ mod tests {
             store: FILE_STORE,
             source: std::io::Error::from(kind).into(),
         };
-        let path = || "photos/1/original".to_owned();
+        let path = || "a/1/b".to_owned();
         let why = || "HTTP 40x".into();
         let refused = [
             object_store::Error::PermissionDenied { path: path(), source: why() },

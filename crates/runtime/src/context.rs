@@ -100,7 +100,7 @@ impl JobContext {
     }
 
     /// Opens the transaction of a step, and writes first where to go on after it: the fenced write locks the job's own
-    /// row, and what others want to lock as well, a product's stock, can come last.
+    /// row, and what others want to lock as well can come last.
     ///
     /// # Errors
     /// [`JobError::LostLease`].

@@ -18,6 +18,7 @@ pub mod health;
 pub mod ingress;
 pub mod kinds;
 pub mod leases;
+pub mod measured;
 pub mod outcome;
 pub mod presence;
 pub mod queues;

@@ -58,7 +58,7 @@ pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
         let beaten =
             beat(&db, &Identity::of_this_process(program, id), &facts, sign % FORGET_EVERY == 0).await;
         if beaten.is_err() {
-            metrics::counter!("signs_of_life_failed_total").increment(1);
+            metrics::counter!("heartbeats_failed_total").increment(1);
         }
         match beaten {
             Ok(()) => silent = false,

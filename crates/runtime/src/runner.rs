@@ -327,7 +327,7 @@ async fn outlast(
     let ended = tokio::time::timeout(left, &mut task).await;
     // The row was not its own any more because it was over.
     if let Ok(Ok(Ok(Outcome::Ended(state)))) = ended {
-        settling::tell(worker, job, &guard, &Note::None, state);
+        settling::tell(worker, job, &guard, &Ended::by(Ending::Succeeded, Note::None), state);
     }
     if ended.is_err() {
         guard.abandon();

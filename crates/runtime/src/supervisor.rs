@@ -91,6 +91,8 @@ fn tell(worker: &Worker, job: &Job, state: JobState) {
     metrics::counter!("jobs_lapsed_total", "kind" => job.kind_name().to_owned()).increment(1);
     worker.tally.lapsed(&job.queue, state);
     let (lapses, kind) = (job.lapses + 1, job.kind_name());
+    let outcome = if state == JobState::Failed { Failure::Crashed.name() } else { "lapsed" };
+    metrics::counter!("jobs_ended_total", "kind" => kind.to_owned(), "outcome" => outcome).increment(1);
     if state == JobState::Failed {
         let failure = Failure::Crashed.name();
         tracing::error!(job = %job.id, kind, lapses, failure, "the lease lapsed too often: the job failed");

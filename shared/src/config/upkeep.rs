@@ -24,28 +24,29 @@ pub struct UpkeepSettings {
     /// Whether this worker starts what the schedule says; at least one should
     #[arg(long, env, value_enum, default_value_t = ScheduleSwitch::On, value_name = "ON|OFF")]
     pub schedule: ScheduleSwitch,
-    /// So long after an order's confirmation the customer is asked for a review; 0 is never
+    /// Hours between the confirmation of an order and the mail that asks for a review; 0 turns it off
     #[arg(long, env, default_value_t = 24, value_name = "HOURS")]
     pub review_hours: u32,
     /// Who gets the daily sales report. Unset: nobody; its figures are in its job's result and in the log
     #[arg(long, env, value_name = "ADDRESS")]
     pub operator_email: Option<String>,
-    /// So long finished jobs are kept, but for those that failed and can be tried again; 0 is for ever
+    /// Days that a finished job is kept, unless it failed and can be tried again; 0 keeps it for ever
     #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
     pub keep_jobs_days: u32,
-    /// So long the address of a job that is no longer kept says so (410); 0 is for ever
+    /// Days that the address of a removed job answers 410; 0 keeps that for ever
     #[arg(long, env, default_value_t = 365, value_name = "DAYS")]
     pub keep_tombstones_days: u32,
-    /// So long blobs are kept that no row names; 0 is for ever. Longer than clocks may differ and uploads may take
+    /// Hours that a blob without a row is kept; 0 keeps it for ever. Must be longer than uploads take and
+    /// clocks differ
     #[arg(long, env, default_value_t = 24, value_name = "HOURS")]
     pub keep_orphans_hours: u32,
-    /// So long customers are kept who have nothing, and their tokens with them; 0 is for ever
+    /// Days that a customer who has nothing is kept, and their token with them; 0 keeps them for ever
     #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
     pub keep_unused_customers_days: u32,
-    /// So long mails are kept that were written to files; 0 is for ever
+    /// Days that a mail which was written to a file is kept; 0 keeps it for ever
     #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
     pub keep_mail_days: u32,
-    /// So long messages are kept that were no job; 0 is for ever
+    /// Days that a message which was no job is kept; 0 keeps it for ever
     #[arg(long, env, default_value_t = 30, value_name = "DAYS")]
     pub keep_dead_messages_days: u32,
 }

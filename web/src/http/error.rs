@@ -120,13 +120,13 @@ impl ApiError {
             Self::Unauthenticated => ("no-token", "A token is needed"),
             Self::UnknownMachine => ("no-machine-token", "A machine token is needed"),
             Self::UnknownOperator => ("no-operator-token", "An operator's token is needed"),
-            Self::Operation(OperationError::ReadOnly(_)) => ("read-only", "Looking is all that is allowed"),
+            Self::Operation(OperationError::ReadOnly(_)) => ("read-only", "This operator may only look"),
             Self::Invalid(_) | Self::Operation(OperationError::Invalid { .. }) => {
                 ("validation-failed", "The request is not valid")
             }
             Self::KeyMisused => ("idempotency-key-misused", "The idempotency key belongs to another request"),
             Self::TooManyRequests(_) => ("rate-limited", "Too many requests"),
-            Self::TooManyUnfinished(_) => ("too-many-unfinished", "Too much of yours is unfinished"),
+            Self::TooManyUnfinished(_) => ("too-many-unfinished", "You have too many unfinished jobs"),
             Self::Overloaded(_) => ("overloaded", "Too much is unfinished"),
             _ => return None,
         })

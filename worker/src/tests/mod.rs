@@ -148,7 +148,7 @@ fn services(db: &Db) -> Services {
         db: db.clone(),
         broker: Broker::in_process(),
         breakers: Breakers::of(&[Dependency::BLOBS]),
-        callbacks: CallbackClient::new(CallbackPolicy::Https).unwrap(),
+        callbacks: CallbackClient::new(CallbackPolicy::Https, "tests/1").unwrap(),
         keys: Arc::new("a-secret-of-the-tests-that-is-long-enough".parse().unwrap()),
         machines: Default::default(),
         metrics: METRICS.get_or_init(|| init_metrics().unwrap()).clone(),

@@ -68,11 +68,11 @@ pub enum DeliveryError {
 }
 
 impl CallbackClient {
-    /// A client under this policy.
+    /// A client under this policy, which says who it is.
     ///
     /// # Errors
     /// The machine's certificates can't be read.
-    pub fn new(policy: CallbackPolicy) -> Result<Self, InvalidClient> {
+    pub fn new(policy: CallbackPolicy, user_agent: &str) -> Result<Self, InvalidClient> {
         let client = Client::builder()
             .dns_resolver(Checked { loopback: policy.loopback() })
             // A proxy would resolve the name for itself.
@@ -84,7 +84,7 @@ impl CallbackClient {
             .pool_max_idle_per_host(0)
             .connect_timeout(CONNECT)
             .timeout(TIMEOUT)
-            .user_agent(concat!("print-shop/", env!("CARGO_PKG_VERSION"), " (callbacks)"))
+            .user_agent(user_agent)
             .build()?;
         Ok(Self { client, policy, hosts: Hosts::default() })
     }
@@ -169,7 +169,7 @@ mod tests {
 
     fn client(policy: CallbackPolicy) -> CallbackClient {
         crate::tls::install_provider();
-        CallbackClient::new(policy).unwrap()
+        CallbackClient::new(policy, "tests/1").unwrap()
     }
 
     fn message() -> Message {
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(request.body, b"{}");
         let sent = ["webhook-id", "webhook-timestamp", "webhook-signature", "content-type"].map(header);
         assert_eq!(sent, ["1", "2", "v1,x", "application/json"]);
-        assert!(header("user-agent").starts_with("print-shop/"));
+        assert_eq!(header("user-agent"), "tests/1");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use ::jobs::settle::{self, Ended, Note, Settles};
 use ::jobs::{Claim, FencedError, Job};
 use database::DbError;
 use model::JobId;
-use model::job::{Ending, JobState};
+use model::job::{Ending, Failure, JobState};
 use platform::backoff::Backoff;
 use serde_json::Value;
 
@@ -52,7 +52,9 @@ pub(super) async fn settle(worker: &Worker, job: &Job, guard: &RunGuard, answer:
         Err(JobError::LostLease(_)) => return tracing::warn!("the lease was lost; somebody else decides"),
         Ok(outcome) => match translate(outcome) {
             Ok(settlement) => (settlement, true),
-            Err(written) => return tell(worker, job, guard, &Note::None, written),
+            Err(written) => {
+                return tell(worker, job, guard, &Ended::by(Ending::Succeeded, Note::None), written);
+            }
         },
         Err(error) => {
             let (ending, note) = judge(job, &error, guard.run().since.elapsed());
@@ -70,9 +72,9 @@ pub(super) async fn write(worker: &Worker, job: &Job, guard: &RunGuard, ended: E
 }
 
 async fn settle_as(worker: &Worker, job: &Job, guard: &RunGuard, settlement: Settlement) {
-    let note = settlement.ended.note.clone();
+    let ended = settlement.ended.clone();
     if let Some(state) = patiently(&worker.settles, job, settlement).await {
-        tell(worker, job, guard, &note, state);
+        tell(worker, job, guard, &ended, state);
     }
 }
 
@@ -92,19 +94,32 @@ impl Settlement {
     }
 }
 
-pub(super) fn tell(worker: &Worker, job: &Job, guard: &RunGuard, note: &Note, state: JobState) {
+/// `ended` is how the run was to end, `state` what that made of the job.
+pub(super) fn tell(worker: &Worker, job: &Job, guard: &RunGuard, ended: &Ended, state: JobState) {
     let took = guard.run().since.elapsed();
-    let failure = match note {
+    let failure = match &ended.note {
         Note::Failure(error) => Some(error.message.as_str()),
         _ => None,
     };
     worker.tally.ended(&job.queue, state, failure.is_some(), took);
-    let (kind, state) = (job.kind_name().to_owned(), state.name());
-    metrics::counter!("jobs_ended_total", "kind" => kind, "state" => state).increment(1);
+    let (kind, outcome) = (job.kind_name().to_owned(), outcome(state, ended.ending, failure.is_some()));
+    metrics::counter!("jobs_ended_total", "kind" => kind, "outcome" => outcome).increment(1);
+    let state = state.name();
     let duration_ms = took.as_millis();
     match failure {
         None => tracing::info!(state, duration_ms, "the run ended"),
         Some(error) => tracing::warn!(state, duration_ms, error, "the run failed"),
+    }
+}
+
+/// The word of the metric for the end of a run.
+fn outcome(state: JobState, ending: Ending, failed: bool) -> &'static str {
+    match state {
+        JobState::Failed if ending == Ending::Discarded => Failure::Discarded.name(),
+        JobState::Failed => Failure::Exhausted.name(),
+        JobState::Pending | JobState::Queued if failed => "retried",
+        JobState::Pending | JobState::Queued => "put_back",
+        JobState::Succeeded | JobState::Cancelled | JobState::Waiting | JobState::Running => state.name(),
     }
 }
 
