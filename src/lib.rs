@@ -14,6 +14,7 @@ pub mod operator;
 pub mod process;
 pub mod queues;
 pub mod run;
+pub mod settings;
 
 use std::process::ExitCode;
 
@@ -45,4 +46,15 @@ pub fn say(line: &str) {
 fn complain(error: &Error) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::FAILURE
+}
+
+/// A document that is made from the code must be what the code makes; with `UPDATE_DOCS` it is written.
+#[cfg(test)]
+pub(crate) fn document_is(path: &str, document: &str) {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, document).unwrap();
+    }
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == document, "{path} is old: UPDATE_DOCS=1 cargo test --lib document");
 }

@@ -97,14 +97,6 @@ mod tests {
 
     #[test]
     fn the_document_is_what_the_tables_say() {
-        let path = root().join("docs/metrics.md");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(&path, document()).unwrap();
-        }
-        let kept = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            kept == document(),
-            "docs/metrics.md is old: UPDATE_DOCS=1 cargo test -p web-queue-worker measured"
-        );
+        crate::document_is("docs/metrics.md", &document());
     }
 }
