@@ -9,7 +9,6 @@ use std::time::Duration;
 use deadpool::managed::Object;
 use diesel::connection::AnsiTransactionManager;
 use diesel::{QueryResult, SqliteConnection};
-use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection, TransactionManager as _};
 
 use crate::DbError;
@@ -17,10 +16,11 @@ use crate::postgres::PostgresManager;
 use crate::prepared::Preparing;
 use crate::signals::{AfterCommit, Signals};
 use crate::sql_state::SqlState;
+pub use crate::sqlite::AsyncSqliteConnection;
+// For the macros.
 use crate::sqlite::SqliteManager;
-
-/// SQLite behind diesel-async: each statement runs on tokio's blocking threads.
-pub type AsyncSqliteConnection = SyncConnectionWrapper<SqliteConnection>;
+#[doc(hidden)]
+pub use {futures_util::join, tokio::time::timeout};
 
 /// A pooled connection.
 #[expect(clippy::large_enum_variant, reason = "there are as many as there are connections")]
@@ -67,7 +67,7 @@ macro_rules! ask_postgres {
                 let outcome = {
                     let $pg: &diesel_async::AsyncPgConnection = &$object.conn;
                     let both = $crate::conn::after(begin, $pg, async { $of_postgres });
-                    tokio::time::timeout(patience, both).await
+                    $crate::conn::timeout(patience, both).await
                 };
                 $object.answered(outcome)
             }
@@ -85,7 +85,7 @@ macro_rules! together {
         $crate::ask!(
             $conn,
             |pg| {
-                let ($($name,)+) = futures_util::join!(
+                let ($($name,)+) = $crate::conn::join!(
                     $(async { let $c = &mut $crate::prepared::Preparing(pg); $query.await }),+
                 );
                 // Not before all of them were answered.
@@ -121,7 +121,7 @@ macro_rules! commit_with {
         let mut tx: $crate::Tx = $tx;
         let done = match tx.conn() {
             $crate::Conn::Postgres(object) => $crate::ask_postgres!(object, |pg| {
-                let ($($name,)+ commit) = futures_util::join!(
+                let ($($name,)+ commit) = $crate::conn::join!(
                     $(async { let $c = &mut $crate::prepared::Preparing(pg); $query.await },)+
                     $crate::conn::commit_postgres(pg),
                 );

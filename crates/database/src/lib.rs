@@ -15,6 +15,7 @@ mod migrate;
 mod pool;
 pub mod postgres;
 pub mod prepared;
+mod settings;
 pub mod signals;
 mod sql_state;
 mod sqlite;
@@ -28,7 +29,8 @@ use tokio::runtime::Handle;
 pub use conn::{Conn, Tx};
 pub use error::DbError;
 pub use migrate::Migrations;
-pub use pool::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, Limits, PoolUsage};
+pub use pool::PoolUsage;
+pub use settings::{DatabaseSettings, DatabaseUrl, InvalidDatabaseUrl, Limits};
 pub use signals::{Dropped, Publication, Rooms, SignalReceivers, StatusChange};
 
 use pool::Pool;

@@ -21,7 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::DbError;
 use crate::ask_postgres;
 use crate::connecting::Connecting;
-use crate::pool::{Limits, postgres_config};
+use crate::settings::{Limits, postgres_config};
 use crate::sql_state::{LastError, NoTls, SqlState, Watched};
 
 /// How long we wait for an answer beyond the time after which the server ends the statement.

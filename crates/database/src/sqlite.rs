@@ -6,9 +6,11 @@ use std::path::Path;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::PoolableConnection;
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 
-use crate::conn::AsyncSqliteConnection;
+/// SQLite behind diesel-async: each statement runs on tokio's blocking threads.
+pub type AsyncSqliteConnection = SyncConnectionWrapper<diesel::SqliteConnection>;
 
 /// WAL lets readers of other processes (backups, a person with `sqlite3`) in; `FULL` makes a commit
 /// survive a power cut. The patience comes first: without it, changing to WAL fails while such a reader

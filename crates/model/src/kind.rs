@@ -7,7 +7,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::queue::Queue;
-use crate::registry;
 use crate::trigger::{self, BadArgs};
 
 /// For how long a job that was enqueued under a unique key keeps others of that key away.
@@ -102,11 +101,6 @@ impl KindInfo {
             read_args: trigger::read_args::<K>,
             upgrade: K::upgrade,
         }
-    }
-
-    /// The kind of that name, or alias, if this program knows it.
-    pub fn find(name: &str) -> Option<&'static Self> {
-        registry::kinds().iter().find(|kind| kind.is_called(name))
     }
 }
 

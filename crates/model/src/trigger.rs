@@ -1,5 +1,5 @@
-//! Kinds that may be started from outside, by their names: the allow-list is what the kinds say of
-//! themselves, and their contracts read the arguments. Whether the subject exists is the handler's question.
+//! Arguments that come from outside: the kind's own contract reads them, and an error names the place. Whether the
+//! subject exists is the handler's question.
 
 use std::fmt;
 
@@ -8,13 +8,7 @@ use serde::de::{self, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
-use crate::registry;
-use crate::{Kind, KindInfo};
-
-/// There is no task of that name, or nobody may start it from outside.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no task {0:?}; there are {list}", list = KindInfo::tasks().map(|kind| kind.name).collect::<Vec<_>>().join(", "))]
-pub struct UnknownTask(String);
+use crate::kind::Kind;
 
 /// Arguments that are not what the kind asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,22 +20,7 @@ pub struct BadArgs {
     pub message: String,
 }
 
-impl KindInfo {
-    /// Every kind that may be started from outside.
-    pub fn tasks() -> impl Iterator<Item = &'static Self> {
-        registry::kinds().iter().filter(|kind| kind.triggerable)
-    }
-
-    /// The task of that name.
-    ///
-    /// # Errors
-    /// [`UnknownTask`], with the names that there are.
-    pub fn task(name: &str) -> Result<&'static Self, UnknownTask> {
-        Self::tasks().find(|kind| kind.is_called(name)).ok_or_else(|| UnknownTask(name.to_owned()))
-    }
-}
-
-/// See [`KindInfo::read_args`].
+/// See [`KindInfo::read_args`](crate::KindInfo::read_args).
 pub fn read_args<K: Kind>(args: &Value) -> Result<Value, BadArgs> {
     let read: Result<K, _> = serde_path_to_error::deserialize(Args(args.clone()));
     let whole = |message: String| BadArgs { field: "body".into(), message };

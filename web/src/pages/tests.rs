@@ -2,7 +2,34 @@
 
 use std::collections::BTreeSet;
 
-use super::samples;
+use super::Section;
+use super::error::ErrorPage;
+use super::samples::{html, id, shell};
+use crate::http::problem::FieldError;
+use crate::{admin, mailbox, orders, photos};
+
+/// Every page, by a name; `text` stands wherever somebody else's words do.
+fn all(text: &str) -> Vec<(String, String)> {
+    let mut pages = photos::samples::all(text);
+    pages.extend(orders::samples::all(text));
+    pages.extend(mailbox::samples::all(text));
+    for status in [400, 401, 403, 404, 405, 409, 410, 413, 415, 418, 422, 429, 500, 503] {
+        pages.push((format!("error-{status}"), html(&error(text, status))));
+    }
+    pages.extend(admin::samples::all(text));
+    pages
+}
+
+fn error(text: &str, status: u16) -> ErrorPage {
+    ErrorPage {
+        shell: shell(Section::Elsewhere),
+        status,
+        title: text.to_owned(),
+        detail: text.to_owned(),
+        errors: vec![FieldError::new("lines[0].quantity", text)],
+        request_id: (status != 404).then(|| id(400)),
+    }
+}
 
 /// Words that have broken pages before: markup, ends of attributes and elements, templates, directions
 /// of writing, characters that combine, are invisible or control, and lengths.
@@ -88,7 +115,7 @@ fn structure(html: &str) -> Vec<(String, Vec<String>)> {
 
 fn every_page(check: impl Fn(&str, &[Tag], &str)) {
     for text in ["Ada", "\"><script>alert(1)</script>"] {
-        for (name, html) in samples::all(text) {
+        for (name, html) in all(text) {
             check(&name, &tags(&html), &html);
         }
     }
@@ -96,9 +123,9 @@ fn every_page(check: impl Fn(&str, &[Tag], &str)) {
 
 #[test]
 fn hostile_text_never_changes_what_a_page_is_made_of() {
-    let plain = samples::all("Ada");
+    let plain = all("Ada");
     for text in hostile() {
-        for ((name, expected), (_, html)) in plain.iter().zip(samples::all(&text)) {
+        for ((name, expected), (_, html)) in plain.iter().zip(all(&text)) {
             assert_eq!(structure(&html), structure(expected), "{name} with {text:?}");
         }
     }
@@ -244,14 +271,14 @@ fn only_pages_that_change_by_themselves_reload_without_javascript() {
 
 #[test]
 fn the_mailed_links_page_offers_no_action() {
-    let pages = samples::all("Ada");
+    let pages = all("Ada");
     let (_, html) = pages.iter().find(|(name, _)| name == "order-read-only").unwrap();
     assert!(tags(html).iter().all(|tag| tag.name != "form" && tag.get("data-job").is_none()));
 }
 
 #[test]
 fn a_mails_html_runs_in_a_frame_without_scripts_or_origin() {
-    let pages = samples::all("Ada");
+    let pages = all("Ada");
     let (_, html) = pages.iter().find(|(name, _)| name == "mail").unwrap();
     let frame = tags(html).into_iter().find(|tag| tag.name == "iframe").unwrap();
     let sandbox = frame.get("sandbox").unwrap();
@@ -264,11 +291,11 @@ fn a_mails_html_runs_in_a_frame_without_scripts_or_origin() {
 fn write_the_pages_to_look_at() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pages");
     std::fs::create_dir_all(&directory).unwrap();
-    for (name, html) in samples::all("Ada’s garden.jpg") {
+    for (name, html) in all("Ada’s garden.jpg") {
         std::fs::write(directory.join(format!("{name}.html")), html).unwrap();
     }
     for (number, text) in hostile().iter().enumerate() {
-        for (name, html) in samples::all(text) {
+        for (name, html) in all(text) {
             std::fs::write(directory.join(format!("{name}-hostile-{number}.html")), html).unwrap();
         }
     }

@@ -1,6 +1,6 @@
 //! From an uploaded file to the pictures that the shop shows and prints.
 //!
-//! The way of a picture, one file a step: [`limits`] (the header) → [`decode`] → [`raster::UPRIGHT_SRGB`]
+//! The way of a picture, one file a step: [`limits`] (the header) → [`decode`] → [`prepare::UPRIGHT_SRGB`]
 //! ([`orient`], [`colour`]) → [`resize`] → [`encode`].
 //! All of them are pure, synchronous functions over bytes and pixels.
 //!
@@ -18,6 +18,7 @@ pub mod encode;
 pub mod limits;
 pub mod orient;
 pub mod pool;
+pub mod prepare;
 pub mod protocol;
 pub mod raster;
 mod rejection;
@@ -63,7 +64,7 @@ pub fn make(task: Task, original: &[u8], limits: &PictureLimits) -> Result<Vec<P
 /// # Errors
 /// A [`Rejection`] says what is wrong with the file; trying again is pointless.
 pub fn make_variants(original: &[u8], limits: &PictureLimits) -> Result<Vec<Picture>, Rejection> {
-    let mut raster = raster::prepare(original, limits, &|_| Variant::Large.max_width())?;
+    let mut raster = prepare::prepare(original, limits, &|_| Variant::Large.max_width())?;
     let mut pictures = Vec::with_capacity(Variant::LARGEST_FIRST.len());
     for variant in Variant::LARGEST_FIRST {
         let (width, height) = resize::within_width(raster.full, variant.max_width());
@@ -80,7 +81,7 @@ pub fn make_variants(original: &[u8], limits: &PictureLimits) -> Result<Vec<Pict
 /// # Errors
 /// As [`make_variants`].
 pub fn render_print(original: &[u8], limits: &PictureLimits, size: PrintSize) -> Result<Picture, Rejection> {
-    let raster = raster::prepare(original, limits, &|upright| size.width_needed(upright))?;
+    let raster = prepare::prepare(original, limits, &|upright| size.width_needed(upright))?;
     let (width, height) = size.for_photo(raster.full);
     let pixels = resize::fill(colour::on_paper(raster).pixels, width, height)?;
     let bytes = encode::print(&pixels, size.dpi)?;
