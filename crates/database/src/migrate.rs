@@ -111,27 +111,8 @@ fn failed(error: Box<dyn Error + Send + Sync>) -> DbError {
     DbError::Migration(format!("migration failed: {error}"))
 }
 
-/// Back in time, for tests of what a migration does to a database in use.
+/// Back in time: for tests.
 impl Db {
-    /// Brings an empty database to where it was before this step.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn migrate_to_before(&self, step: &str) -> Result<(), DbError> {
-        match self.conn().await? {
-            Conn::Postgres(object) => to_before(
-                &mut AsyncMigrationHarness::new(Object::take(object).conn),
-                self.postgres_steps(),
-                step,
-            ),
-            Conn::Sqlite(object) => to_before(
-                &mut AsyncMigrationHarness::new(Object::take(object).conn),
-                self.sqlite_steps(),
-                step,
-            ),
-        }
-    }
-
     /// Takes back this step and those that came later.
     ///
     /// # Errors
@@ -146,20 +127,6 @@ impl Db {
             }
         }
     }
-}
-
-fn to_before<H, DB>(harness: &mut H, source: EmbeddedMigrations, step: &str) -> Result<(), DbError>
-where
-    H: MigrationHarness<DB>,
-    DB: diesel::backend::Backend,
-    EmbeddedMigrations: MigrationSource<DB>,
-{
-    for migration in harness.pending_migrations(source).map_err(failed)? {
-        if migration.name().to_string().as_str() < step {
-            harness.run_migration(&migration).map_err(failed)?;
-        }
-    }
-    Ok(())
 }
 
 fn back<H, DB>(harness: &mut H, source: EmbeddedMigrations, step: &str) -> Result<(), DbError>

@@ -1,3 +1,0 @@
-DROP TABLE webhook_deliveries;
-DROP TABLE job_callbacks;
-ALTER TABLE jobs DROP COLUMN has_callback;

@@ -1,2 +1,0 @@
-DROP INDEX jobs_finished;
-ALTER TABLE orders DROP COLUMN express;

@@ -1,0 +1,17 @@
+DROP TABLE audit;
+DROP TABLE operator_tokens;
+DROP TABLE operator_sessions;
+DROP TABLE operators;
+DROP TABLE queue_samples;
+DROP TABLE processes;
+DROP TABLE schedules;
+DROP TABLE dead_messages;
+DROP TABLE expired_jobs;
+DROP TABLE triggered_jobs;
+DROP TABLE job_replies;
+DROP TABLE webhook_deliveries;
+DROP TABLE job_callbacks;
+DROP TABLE queues;
+DROP TABLE ordering_keys;
+DROP TABLE job_waits;
+DROP TABLE jobs;

@@ -1,0 +1,14 @@
+DROP TABLE ingested_files;
+DROP TABLE also_bought;
+DROP TABLE mails;
+DROP TABLE mail_recipients;
+DROP TABLE idempotency_keys;
+DROP TABLE payments;
+DROP TABLE stock_moves;
+DROP TABLE order_events;
+DROP TABLE order_lines;
+DROP TABLE orders;
+DROP TABLE products;
+DROP TABLE photo_variants;
+DROP TABLE photos;
+DROP TABLE customers;

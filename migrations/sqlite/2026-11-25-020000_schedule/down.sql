@@ -1,2 +1,0 @@
-DROP TABLE also_bought;
-DROP TABLE schedules;
