@@ -1,5 +1,5 @@
 //! The shop, as far as `web` and `worker` both need it, and nothing that only one of them does. It stands on the
-//! engine: the crates `model`, `platform`, `database`, `broker`, `jobs`, `runtime` and `operations`, which know nothing of it.
+//! engine, the crates in `crates/`, which know nothing of it.
 //!
 //! - [`domain`]: pure types and state machines, no IO; start reading here.
 //! - [`jobs`]: the contract of each job kind, and all that the engine is told of the shop.

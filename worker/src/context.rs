@@ -6,7 +6,7 @@ use runtime::outcome::JobError;
 
 use crate::Services;
 
-/// One run of one job.
+/// One run of one job: the engine's context, with the shop's services in place of the engine's.
 pub struct JobContext {
     /// What handlers use of the outside world.
     pub services: Services,

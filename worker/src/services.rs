@@ -26,7 +26,8 @@ pub const MAIL_SERVER: Dependency = Dependency::new("mail");
 /// What may be away for a while, though the engine goes on.
 pub const DEPENDENCIES: &[Dependency] = &[Dependency::BLOBS, PAYMENTS, MAIL_SERVER];
 
-/// The outside world.
+/// What handlers of the shop use. The engine keeps it as `application` of its own `Services`, and
+/// hands it through.
 #[derive(Clone)]
 pub struct Services {
     /// The database.

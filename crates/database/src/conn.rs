@@ -103,8 +103,8 @@ macro_rules! together {
     };
 }
 
-/// As [`together!`](crate::together), and commits the transaction in the same round trip. It takes the `Tx`, which tells the rest of the
-/// process as [`Tx::commit`] does.
+/// As [`together!`](crate::together), and commits the transaction in the same round trip. It takes the `Tx`,
+/// which tells the rest of the process as [`Tx::commit`] does.
 ///
 /// What must not be committed must fail on the server: how many rows a statement found is known too late, and what
 /// can't be sent stops nothing. A COMMIT after a failure is answered as a success, and is none; so each answer is looked

@@ -1,5 +1,5 @@
 //! Who is told of a job, and the log of each call that was made. When there is something to tell:
-//! `jobs/callbacks.rs`.
+//! [`crate::callbacks`].
 
 use std::time::Duration;
 

@@ -132,8 +132,9 @@ const PLACE_SQLITE: &str = place!(now: "CAST(unixepoch('subsec') * 1000000 AS IN
 
 /// What decides where a new job goes, as it was read before the job is written.
 ///
-/// Whoever needs the job as it will be before it writes it reads this first, and then writes the job by [`decided!`](crate::decided):
-/// where an answer is kept under a key, it is written together with the job that it tells of.
+/// Whoever needs the job as it will be before it writes it reads this first, and then writes the job by
+/// [`decided!`](crate::decided): where an answer is kept under a key, it is written together with the job
+/// that it tells of.
 #[derive(Debug, Clone, Copy, QueryableByName)]
 pub struct Place {
     #[diesel(sql_type = Instant)]
@@ -252,8 +253,8 @@ fn text(conn: &Conn) -> &'static str {
     }
 }
 
-/// The text of [`inserting!`](crate::inserting) that fails where an id or a unique key is taken: for whoever commits in the same round
-/// trip, and would learn too late that a job was left out.
+/// The text of [`inserting!`](crate::inserting) that fails where an id or a unique key is taken: for
+/// whoever commits in the same round trip, and would learn too late that a job was left out.
 pub fn certain_text(conn: &Conn) -> &'static str {
     match conn {
         Conn::Postgres(_) => CERTAIN_POSTGRES,

@@ -64,7 +64,7 @@ use model::{Kind, KindInfo, Lane, Queue, QueueInfo, UnreadableArgs, read_stored}
 /// How long what is asked for together may take. Then each asks for itself, on another connection.
 const TOGETHER: Duration = Duration::from_secs(3);
 
-/// What the engine must know of the application.
+/// What the engine must know of the application, told once by [`register`].
 pub struct Application {
     /// Every kind of job, the engine's [own](kinds) among them.
     pub kinds: &'static [KindInfo],

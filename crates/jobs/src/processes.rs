@@ -1,9 +1,9 @@
 //! The processes that there are.
 //!
-//! Each tells people how it is by signs of life ([`beat`]). A worker's row is its lease besides: a job belongs to
-//! the process that claimed it, as long as that process renews its lease ([`renew`]). A supervisor that saw the
-//! row unchanged for too long declares the process lost ([`declare_lost`]); what ran there is put back then, see
-//! [`crate::lease`].
+//! Each tells people how it is by heartbeats ([`beat`]). A worker's row is its lease besides: a job belongs
+//! to the process that claimed it, as long as that process renews its lease ([`renew`]). A supervisor that
+//! saw the row unchanged for too long declares the process lost ([`declare_lost`]); what ran there is put
+//! back then, see [`crate::lease`].
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Watched {
     }
 }
 
-/// A process that gave a sign of life.
+/// A process that wrote a heartbeat.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = processes)]
 pub struct Process {
@@ -85,7 +85,7 @@ pub struct Process {
     pub facts: Value,
 }
 
-/// A sign of life.
+/// Writes a heartbeat: the process's row, with how it is.
 ///
 /// # Errors
 /// Those of the database.
@@ -242,7 +242,7 @@ pub async fn all(conn: &mut Conn) -> Result<(Vec<Process>, Timestamp), DbError> 
     Ok((found, time))
 }
 
-/// These processes, those of them that gave a sign of life lately.
+/// These processes, those of them whose rows are still there.
 ///
 /// # Errors
 /// Those of the database.

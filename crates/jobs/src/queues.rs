@@ -1,8 +1,9 @@
 //! The queues that exist, so that a worker on `*` learns of one that was named after it started, and which of them
 //! are paused.
 //!
-//! A paused queue hands nothing to the broker: its jobs stay `pending`, put off to a far time once they are due. Workers give their subscriptions back and
-//! finish what they run. Messages that were out already stay in the broker, where nobody takes them.
+//! A paused queue hands nothing to the broker: its jobs stay `pending`, put off to a far time once they are
+//! due. Workers give their subscriptions back and finish what they run. Messages that were out already stay
+//! in the broker, where nobody takes them.
 
 use std::collections::HashSet;
 

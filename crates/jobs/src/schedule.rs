@@ -1,7 +1,7 @@
 //! What happens at set times, as a table: name, cron expression in UTC, job.
 //!
-//! Every worker looks at the table; none leads (see `db::schedules`). A job is given the time of its tick
-//! and of the run before: one that covers what lies between leaves nothing out when ticks were missed.
+//! Every worker looks at the table; none leads (see [`crate::schedules`]). A job is given the time of its
+//! tick and of the run before: one that covers what lies between leaves nothing out when ticks were missed.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -10,7 +10,8 @@ use crate::Job;
 use crate::cancel::{CancelOutcome, cancel};
 use crate::dead::{Discarded, Refusal, discard};
 
-/// What the application tells of the things that its jobs are about.
+/// What the application tells of its jobs' subjects: the things that they are about, such as a document that
+/// a job converts.
 pub trait Subjects: Send + Sync {
     /// The path of what the job is about; `None` for what nobody can look at.
     fn path(&self, job: &Job) -> Option<String>;

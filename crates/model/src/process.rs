@@ -1,4 +1,4 @@
-//! What a process tells of itself with each sign of life.
+//! What a process tells of itself with each heartbeat.
 //!
 //! Stored as JSON and read by processes of other versions: what a reader does not find has its default, and what
 //! it does not know it leaves out.
@@ -32,13 +32,13 @@ impl Program {
     }
 }
 
-/// How often a process gives a sign of life.
+/// How often a process writes a heartbeat.
 pub const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
-/// A process that gave none for so long counts as silent: killed, frozen, or without its database.
+/// A process that wrote none for so long counts as silent: killed, frozen, or without its database.
 pub const SILENT_AFTER: Duration = Duration::from_secs(30);
 
-/// The most runs that a sign of life names, the longest first.
+/// The most runs that a heartbeat names, the longest first.
 pub const MOST_RUNS: usize = 100;
 
 /// How a process is, by its own word.

@@ -40,7 +40,7 @@ impl Queue {
     }
 }
 
-/// A queue, and how it is worked on.
+/// A queue, and how many of its jobs one worker runs at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueInfo {
     /// Its name.

@@ -22,7 +22,8 @@ use crate::running::HandOver;
 use crate::services::Services;
 use crate::stop::{StopReason, StopSignal};
 
-/// One run of one job.
+/// One run of one job, as the engine gives it to a handler. An application may wrap it, to add
+/// services of its own.
 pub struct JobContext {
     /// What the engine uses of the outside world.
     pub services: Services,

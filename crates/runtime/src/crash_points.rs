@@ -1,4 +1,4 @@
-//! Places where the program can be made to die in the middle of an order, for `tests/crash_points.rs`.
+//! Places where the program can be made to die in the middle of a saga, for tests.
 //!
 //! Only with the feature `crash-points`, which no release can have: what ends a program by a variable of its
 //! environment must not be in reach of whoever may set one.

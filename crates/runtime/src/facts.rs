@@ -1,4 +1,4 @@
-//! What a worker tells of itself with each sign of life.
+//! What a worker tells of itself with each heartbeat.
 
 use crate::presence::common_facts;
 use model::ProcessId;

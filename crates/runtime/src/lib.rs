@@ -191,7 +191,8 @@ impl Worker {
     }
 }
 
-/// A loop of the application's that runs beside the jobs until its token is set.
+/// A loop of the application's, such as one that watches a folder. It runs beside the jobs until
+/// its token is set.
 pub struct Background {
     /// What it is called when it ends by itself, which ends the worker.
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! Signs of life: every program writes a row now and then that says how it is, so that an operator sees all of
+//! Heartbeats: every program writes a row now and then that says how it is, so that an operator sees all of
 //! them in one place.
 //!
 //! Only for people. A process whose row is old may be killed, frozen or cut off; whose jobs are given to others,
@@ -20,13 +20,14 @@ use model::process::{Connections, Facts, SIGN_OF_LIFE};
 /// Rows that are older are of nobody's interest.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// How many signs of life go by before somebody looks for such rows.
+/// How many heartbeats go by before somebody looks for such rows.
 const FORGET_EVERY: u64 = 60;
 
 /// A database that takes longer is away: nobody waits for it to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Which process it is, and how; asked for each sign of life. (One that was declared lost goes on under a new id.)
+/// Which process it is, and how; asked for each heartbeat. (One that was declared lost goes on under a new
+/// id.)
 pub type Tell = Box<dyn Fn() -> (ProcessId, Facts) + Send + Sync>;
 
 /// What every process can tell: [`Facts`] of one that runs no jobs.
@@ -44,7 +45,7 @@ pub fn common_facts(db: &Db, broker: &Broker, stopping: &CancellationToken) -> F
     }
 }
 
-/// Gives signs of life until `end`. Run it beside everything else, until after everything else stopped.
+/// Writes heartbeats until `end`. Run it beside everything else, until after everything else stopped.
 pub async fn run(db: Db, program: Program, tell: Tell, end: CancellationToken) {
     let mut tick = tokio::time::interval(SIGN_OF_LIFE);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -186,7 +186,7 @@ impl Running {
             .collect()
     }
 
-    /// The same, for the process's sign of life.
+    /// The same, for the process's heartbeat.
     pub fn facts(&self) -> Vec<RunFact> {
         let runs = self.longest_first().into_iter();
         runs.map(|(claim, run)| RunFact {

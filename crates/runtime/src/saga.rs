@@ -90,7 +90,8 @@ pub type Run<C, S, R> = for<'a> fn(&'a StepContext<'a, C>, &'a S) -> StepFuture<
 /// What undoes a step.
 pub type Undo<C, S> = for<'a> fn(&'a StepContext<'a, C>, &'a S) -> StepFuture<'a, StepTx>;
 
-/// A step and its undo. `C` is the context of the application's handlers, `S` the subject, `R` the reasons for which the business may refuse.
+/// A step and its undo. `C` is the context of the application's handlers, `S` the subject, `R` the reasons
+/// for which the business may refuse.
 pub struct Step<C, S, R> {
     /// What the status resource shows while the step is done.
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! What the engine uses of the outside world. Cheap to clone.
+//! What the engine uses of the outside world, and the application's own beside it. Cheap to clone.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use platform::telemetry::Metrics;
 
 use crate::breaker::Breakers;
 
-/// The outside world.
+/// What a worker is made with, and what every run is given. The application's own services are in
+/// `application`, of a type that the engine does not know.
 #[derive(Clone)]
 pub struct Services {
     /// The database.

@@ -81,8 +81,8 @@ pub async fn job_by_token(conn: &mut Conn, id: JobId, token_hash: &str) -> Resul
     })?)
 }
 
-/// The customer who has this token, and how many unfinished jobs they have, as [`unfinished_of`](::jobs::status::unfinished_of) counts them: one look
-/// for both.
+/// The customer who has this token, and how many unfinished jobs they have, as
+/// [`unfinished_of`](::jobs::status::unfinished_of) counts them: one look for both.
 ///
 /// # Errors
 /// Those of the database.

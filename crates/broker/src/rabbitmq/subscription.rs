@@ -25,8 +25,8 @@ use crate::topology::Consumed;
 /// As long as a queue of the present generation may be quiet.
 pub(super) const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A consumer of one queue, and of those that it was before its arguments changed. Its tasks work also while nobody asks for the next delivery, so that a
-/// busy worker stays registered.
+/// A consumer of one queue, and of those that it was before its arguments changed. Its tasks work also while
+/// nobody asks for the next delivery, so that a busy worker stays registered.
 pub struct Subscription {
     deliveries: mpsc::UnboundedReceiver<Delivery>,
     consuming: Arc<AtomicBool>,

@@ -1,7 +1,7 @@
 //! Sending mail: a finished [`OutgoingMail`] becomes an Internet message (RFC 5322) and leaves by SMTP
 //! or stays as a file.
 //!
-//! What a mail says is none of this module's business: the worker's templates write it. Nor are
+//! What a mail says is none of this module's business: the application's templates write it. Nor are
 //! retries: a mail is sent by a job, and [`MailError`] tells the job what to do about a failure.
 //!
 //! A mail is sent at least once. When the server takes the message and its answer is lost, the next

@@ -1,4 +1,4 @@
-//! Reading back a message that [`FileMailer`](crate::mail::FileMailer) wrote, for the `/mailbox` page.
+//! Reading back a message that [`FileMailer`](crate::mail::FileMailer) wrote, for a page that shows it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
