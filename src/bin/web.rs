@@ -56,6 +56,8 @@ async fn serve(cli: Cli, stop: Stop) -> Result<ExitCode, programs::Error> {
         tracing::warn!("BASE_URL is not set: session cookies are not marked Secure");
     }
     let mut foundation = stop.or(Foundation::lay(&common)).await?;
+    // The heartbeat's: it is the same as a worker's.
+    platform::telemetry::describe(runtime::measured::METRICS);
     let config = web::Config::new(&common, &cli.web, cli.payment_url.is_none());
     let app = web::App::new(&foundation, config);
     let relay_stop = CancellationToken::new();

@@ -21,11 +21,6 @@ impl JobContext {
     pub fn of(run: runtime::context::JobContext) -> Result<Self, JobError> {
         Ok(Self { services: run.application()?, run })
     }
-
-    /// The engine's part, for what consumes it.
-    pub fn run(&self) -> &runtime::context::JobContext {
-        &self.run
-    }
 }
 
 impl Deref for JobContext {

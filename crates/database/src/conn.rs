@@ -180,7 +180,7 @@ macro_rules! with {
 impl Conn {
     /// Begins a transaction. On SQLite it takes the write lock at once: one that only found out
     /// half-way that it must write could not get it any more. On PostgreSQL its first statement begins it.
-    pub async fn begin(&mut self) -> Result<(), DbError> {
+    pub(crate) async fn begin(&mut self) -> Result<(), DbError> {
         if let Self::Postgres(object) = self {
             object.begin();
             return Ok(());

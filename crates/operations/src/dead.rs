@@ -38,7 +38,7 @@ const PREVIEW: usize = 400;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Group {
     /// What they are.
-    #[schema(example = "fulfil_order")]
+    #[schema(example = "copy")]
     pub kind: String,
     /// `exhausted` or `crashed`.
     pub failure: String,

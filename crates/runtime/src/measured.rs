@@ -65,7 +65,7 @@ pub const METRICS: &[Metric] = &[
     Metric::counter(
         "heartbeats_failed_total",
         &[],
-        "Heartbeats that this process could not write: others see it as silent",
+        "Heartbeats that this process, of any program, could not write: others see it as silent",
     ),
     Metric::counter(
         "samples_failed_total",
